@@ -1,0 +1,178 @@
+"""The composition root: the only place where the parts are made and joined."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from models.engine import create_engine
+
+from .backoff import Backoff
+from .batch import Batch
+from .breaker import DeadLetterLimit
+from .deliver import Deliverer
+from .errors import ReelsyncError
+from .kafka_log import KafkaLog
+from .kafka_source import KafkaSource
+from .ledger import Ledger
+from .loop import BatchLoop
+from .metrics import Metrics
+from .preflight import check_brokers, check_schema, check_topics
+from .query_timing import QueryTiming, attach_query_timing
+from .redrive import redrive_conflicts, redrive_until
+from .settings import DatabaseSettings, LogSettings, Settings
+from .writer import BatchWriter, Written
+
+_LAG_SECONDS = 1.0
+
+_log = structlog.get_logger("reelsync")
+
+
+@dataclass
+class Consumer:
+    """One consumer, made from settings. `run` it once."""
+
+    settings: Settings
+    metrics: Metrics = field(default_factory=Metrics)
+    observe: Callable[[Batch, list[Written]], None] | None = None
+    """Called after each commit, by whoever wants to watch."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        group = settings.kafka.group_id
+        self.engine = engine_of(settings.database)
+        attach_query_timing(self.engine, partial(_publish_timing, self.metrics, settings.log))
+        self.ledger = Ledger(self.engine, group)
+        self.writer = BatchWriter(self.engine, group)
+        self.kafka_log = KafkaLog(settings.kafka)
+        self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, self.metrics)
+        dead_letters = settings.dead_letters
+        self.deliverer = Deliverer(
+            writer=self.writer,
+            ledger=self.ledger,
+            limit=DeadLetterLimit(dead_letters.window_records, dead_letters.max_count, dead_letters.max_share),
+            metrics=self.metrics,
+            is_current=lambda epoch: epoch == self.source.epoch,
+        )
+        self.loop = BatchLoop(
+            self.source, self.deliverer, self.metrics, settings.kafka, settings.batch, self._committed
+        )
+        self._wake_redrive = asyncio.Event()
+
+    async def check(self) -> None:
+        """See that the consumer can start.
+
+        Raises:
+            ReelsyncError: it cannot; says what to do.
+        """
+        await check_schema(self.settings.database)
+        check_topics(await check_brokers(self.kafka_log, self.settings.kafka), self.settings.kafka)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`.
+
+        Raises:
+            ReelsyncError: the consumer must not go on; says why, and what to do.
+        """
+        dead_letters = self.settings.dead_letters
+        redrive = partial(
+            redrive_conflicts,
+            self.engine,
+            self.settings.kafka.group_id,
+            self.writer,
+            self.settings.kafka.topics,
+            self.settings.kafka.max_value_bytes,
+        )
+        backoff = Backoff(dead_letters.redrive_min_seconds, dead_letters.redrive_max_seconds)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(redrive_until(stop, self._wake_redrive, backoff, redrive)),
+                    tasks.create_task(self._publish_lag()),
+                ]
+                await self.loop.run(stop)
+                for task in beside:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
+            await self.engine.dispose()
+
+    async def _publish_lag(self) -> None:
+        while True:
+            self.metrics.lags(self.source.lags())
+            await asyncio.sleep(_LAG_SECONDS)
+
+    def _committed(self, batch: Batch, written: list[Written]) -> None:
+        metrics = self.metrics
+        metrics.batch(batch, written, datetime.now(UTC))
+        if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
+            self._wake_redrive.set()
+        if self.observe:
+            self.observe(batch, written)
+
+
+async def run_until_signal(consumer: Consumer) -> None:
+    """Run the consumer until SIGTERM or SIGINT, with the collector set for many short-lived objects.
+
+    Raises:
+        ReelsyncError: the consumer cannot start, or must not go on.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await consumer.check()
+    tune_garbage_collector()
+    kafka = consumer.settings.kafka
+    _log.info("consumer.started", group=kafka.group_id, topics=sorted(kafka.topics))
+    await consumer.run(stop)
+    _log.info("consumer.stopped")
+
+
+def engine_of(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine as the settings describe it. No ping before use: a failed batch is looked into anyway."""
+    return create_engine(
+        settings.url.get_secret_value(),
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout,
+        pool_recycle=settings.pool_recycle,
+        pool_pre_ping=False,
+        connect_timeout=settings.connect_timeout,
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.lock_timeout,
+        idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
+    )
+
+
+def tune_garbage_collector() -> None:
+    """Collect less often: decoding makes many objects that die young, and none of them is in a cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _publish_timing(metrics: Metrics, limits: LogSettings, timing: QueryTiming) -> None:
+    metrics.query(timing)
+    if timing.seconds >= limits.noticeable_query_seconds:
+        slow = timing.seconds >= limits.slow_query_seconds
+        if slow:
+            metrics.slow_queries.labels(timing.query_name).inc()
+        (_log.warning if slow else _log.info)(
+            "query.slow", query_name=timing.query_name, seconds=round(timing.seconds, 3), rows=timing.rows
+        )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report: one with a message for people, if there is one."""
+    errors: list[BaseException] = []
+    for error in group.exceptions:
+        errors.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
+    return next((error for error in errors if isinstance(error, ReelsyncError)), errors[0])

@@ -1,0 +1,85 @@
+"""The records on their way to one transaction, and the positions that it moves. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from .decode import Located, Rejection
+from .fold import Fold
+from .records import Anchor, Partition, Record, Span, anchor_of, record_size
+
+
+@dataclass
+class Batch:
+    """Verdicts on records, folded as they come, and the span of each partition that they stand for.
+
+    `epoch` numbers the assignment under which they were read: a batch of an older epoch is forgotten, not written.
+    """
+
+    epoch: int
+    events: list[Located] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    spans: dict[Partition, Span] = field(default_factory=dict)
+    anchors: dict[Partition, Anchor] = field(default_factory=dict)
+    fold: Fold = field(default_factory=Fold)
+    size: int = 0
+    """Bytes of keys and values."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time spent on it so far, by phase."""
+
+    @property
+    def count(self) -> int:
+        """Records in the batch."""
+        return len(self.events) + len(self.rejections)
+
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """Where each partition goes on once the batch is committed."""
+        return {partition: span.next for partition, span in self.spans.items()}
+
+    def spend(self, phase: str, seconds: float) -> None:
+        """Count time spent in a phase."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    def add(self, verdicts: Iterable[Located | Rejection]) -> None:
+        """Take verdicts in, in the order of the log within each partition."""
+        for verdict in verdicts:
+            self.size += record_size(verdict.record)
+            if isinstance(verdict, Rejection):
+                self.rejections.append(verdict)
+            else:
+                self.events.append(verdict)
+                self.fold.add(verdict.event)
+
+    def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
+        """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
+        for partition, span in spans.items():
+            held = self.spans.get(partition)
+            self.spans[partition] = Span(held.start if held else span.start, span.next)
+        self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two batches that, written one after the other, do what this one does.
+
+        The first takes the earlier half of each partition's records; the second goes on where the first ends, and
+        ends where this one ends.
+        """
+        verdicts = sorted((*self.events, *self.rejections), key=lambda verdict: verdict.record.offset)
+        by_partition: dict[Partition, list[Located | Rejection]] = {}
+        for verdict in verdicts:
+            place = Partition(verdict.record.topic, verdict.record.partition)
+            by_partition.setdefault(place, []).append(verdict)
+        first, second = type(self)(self.epoch), type(self)(self.epoch)
+        for partition, span in self.spans.items():
+            inside = by_partition.get(partition, [])
+            earlier, later = inside[: (len(inside) + 1) // 2], inside[(len(inside) + 1) // 2 :]
+            cut = earlier[-1].record.offset + 1 if later else span.next
+            if earlier:
+                first.add(earlier)
+                first.extend({partition: Span(span.start, cut)}, {partition: earlier[-1].record})
+            if later:
+                second.add(later)
+                second.extend({partition: Span(cut, span.next)}, {partition: later[-1].record})
+            if not inside:
+                second.extend({partition: span}, {})
+        return first, second

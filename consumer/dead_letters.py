@@ -1,0 +1,88 @@
+"""Dead letters in PostgreSQL: parked with the batch they came in, blanked with the aggregate they belong to."""
+
+from collections.abc import Collection, Sequence
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models import DeadLetter
+
+from .decode import Rejection
+from .records import record_crc
+
+# Parking and erasing must not miss each other: whoever parks shares the lock, whoever erases has it alone, and the
+# statement that follows sees what the other committed. Taken after all row locks of the batch, released by COMMIT.
+_LOCK_TO_PARK = text("SELECT pg_advisory_xact_lock_shared(hashtext('reelsync.dead_letters.erasure'))")
+_LOCK_TO_ERASE = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
+
+_ERASE = text(
+    """
+    UPDATE dead_letters d
+       SET key = NULL, value = NULL, headers = NULL
+     WHERE d.aggregate_id = ANY(:ids)
+       AND (d.key IS NOT NULL OR d.value IS NOT NULL OR d.headers IS NOT NULL)
+       AND (EXISTS (SELECT FROM users u WHERE u.id = d.aggregate_id AND u.version >= 4611686018427387904)
+         OR EXISTS (SELECT FROM videos v WHERE v.id = d.aggregate_id AND v.version >= 4611686018427387904))
+    """
+)
+
+
+def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
+    table = DeadLetter.__table__
+    parked = insert(table)
+    sent = parked.excluded
+    again = {name: sent[name] for name in ("stage", "reason", "detail", "last_attempt_at")}
+    return parked.on_conflict_do_update(
+        constraint="pk_dead_letters",
+        set_={**again, "attempts": table.c.attempts + 1, "state": "parked"},
+        where=table.c.state != "discarded",
+    )
+
+
+_PARK = _park_statement()
+_key_of = itemgetter("topic", "partition", "offset", "record_timestamp", "crc")
+
+
+async def settle(
+    connection: AsyncConnection, group: str, rejections: Sequence[Rejection], erased: Collection[str]
+) -> None:
+    """Keep the rejected records, byte for byte, and blank the letters of the aggregates that were `erased`.
+
+    A record met before is parked anew and counted, unless it was discarded. A letter of an aggregate that is erased
+    already is blanked as it comes.
+    """
+    if not rejections and not erased:
+        return
+    lock = _LOCK_TO_ERASE if erased else _LOCK_TO_PARK
+    await connection.execute(lock, execution_options={"query_name": "dead_letters.lock"})
+    if rejections:
+        rows = sorted((_row(group, rejection) for rejection in rejections), key=_key_of)
+        await connection.execute(_PARK, rows, execution_options={"query_name": "dead_letters.park"})
+    ids = {rejection.aggregate_id for rejection in rejections} - {None} | set(map(UUID, erased))
+    if ids:
+        await connection.execute(_ERASE, {"ids": list(ids)}, execution_options={"query_name": "dead_letters.erase"})
+
+
+def _row(group: str, rejection: Rejection) -> dict[str, Any]:
+    record = rejection.record
+    return {
+        "consumer_group": group,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "record_timestamp": record.timestamp,
+        "crc": record_crc(record),
+        "key": record.key,
+        "value": record.value,
+        "headers": [[name.encode(), content] for name, content in record.headers],
+        "stage": rejection.stage,
+        "reason": rejection.reason,
+        "detail": rejection.detail,
+        "event_id": rejection.event_id,
+        "event_type": rejection.event_type,
+        "aggregate_id": rejection.aggregate_id,
+    }

@@ -1,0 +1,140 @@
+"""Record bytes to an event, or to the reason why there is none. Pure.
+
+The two verdicts for a record begin here: an event goes on to be merged, a rejection becomes a dead letter.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
+
+from .records import Record
+
+Stage = Literal["decode", "validate", "write"]
+Reason = Literal[
+    "too_large",
+    "bad_tombstone",
+    "not_json",
+    "not_an_event",
+    "unknown_type",
+    "unknown_schema",
+    "invalid",
+    "conflict",
+    "refused",
+]
+
+_LONGEST_IDENTIFIER = 500
+_STAGES: Mapping[str, Stage] = {"not_json": "decode", "not_an_event": "decode"}
+
+
+class Located(NamedTuple):
+    """An event and the record it came in."""
+
+    record: Record
+    event: WireEvent
+
+
+class Rejection(NamedTuple):
+    """Why a record cannot be applied. `detail` names fields, codes and constraints, never a value."""
+
+    record: Record
+    stage: Stage
+    reason: Reason
+    detail: dict[str, Any]
+    event_id: str | None = None
+    event_type: str | None = None
+    aggregate_id: UUID | None = None
+
+
+def decode(record: Record, topics: Mapping[str, Aggregate], max_value_bytes: int) -> WireEvent | Rejection:
+    """The event that `record` carries, an erasure included.
+
+    `topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type.
+    """
+    value = record.value
+    if value is None:
+        return _decode_null(record, topics)
+    if len(value) > max_value_bytes:
+        detail = {"bytes": len(value), "limit": max_value_bytes}
+        return Rejection(record, "decode", "too_large", detail, aggregate_id=_id_in_key(record))
+    try:
+        return parse_event(value, record.headers)
+    except InvalidEventError as error:
+        return _reject(record, error)
+
+
+def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent | Rejection:
+    aggregate = topics.get(record.topic)
+    if is_binary(None, record.headers):
+        return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
+    if aggregate not in {"user", "video"}:
+        return _bad_tombstone(record, "topic", "facts are not erased by themselves: send a tombstone for the video")
+    if record.key is None:
+        return _bad_tombstone(record, "key", "a tombstone's key is the id of what it erases, and there is none")
+    try:
+        erased = tombstone(aggregate, record.key, record.timestamp)
+    except ValueError:
+        return _bad_tombstone(record, "key", "a tombstone's key must be a UUID")
+    return {
+        "specversion": "1.0",
+        "id": f"{record.topic}/{record.partition}/{record.offset}",
+        "source": record.topic,
+        "type": f"{aggregate}.erased",  # type: ignore[typeddict-item]  # of ErasureType, which no publisher can send
+        "time": erased.time,
+        "subject": None,
+        "dataschema": None,
+        "data": {f"{aggregate}_id": erased.aggregate_id, "version": erased.version},
+    }
+
+
+def _bad_tombstone(record: Record, path: str, message: str) -> Rejection:
+    detail = {"problems": [{"path": path, "code": "bad_tombstone", "message": message}]}
+    return Rejection(record, "decode", "bad_tombstone", detail, aggregate_id=_id_in_key(record))
+
+
+def _reject(record: Record, error: InvalidEventError) -> Rejection:
+    """The rejection, with what can be told of an event that is not valid: it helps whoever looks for it."""
+    try:
+        document = from_json(record.value or b"")
+    except ValueError:
+        document = None
+    headers = dict(record.headers)
+    found = document if isinstance(document, dict) else {}
+    data = found.get("data")
+    return Rejection(
+        record,
+        _STAGES.get(error.reason, "validate"),
+        error.reason,
+        {"problems": [problem._asdict() for problem in error.problems]},
+        event_id=_identifier(found.get("id"), headers.get("ce_id")),
+        event_type=_identifier(found.get("type"), headers.get("ce_type")),
+        aggregate_id=_id_in_key(record) or _id_in_data(data if isinstance(data, dict) else found),
+    )
+
+
+def _identifier(attribute: object, header: bytes | None) -> str | None:
+    """An attribute that PostgreSQL can keep as text, at most 500 characters of it."""
+    if attribute is None and header is not None:
+        attribute = header.decode(errors="replace")
+    if not isinstance(attribute, str):
+        return None
+    return attribute.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST_IDENTIFIER]
+
+
+def _id_in_key(record: Record) -> UUID | None:
+    try:
+        return UUID(canonical_id((record.key or b"").decode()))
+    except ValueError:
+        return None
+
+
+def _id_in_data(data: Mapping[str, Any]) -> UUID | None:
+    for name in ("usage_id", "video_id", "user_id"):
+        try:
+            return UUID(canonical_id(data[name]))
+        except (KeyError, ValueError):
+            continue
+    return None

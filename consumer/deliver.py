@@ -1,0 +1,112 @@
+"""A batch, written once in effect: attempts until it is known to be committed, or known to be another owner's.
+
+This is the error table of the design. After any failure the outcome is unknown, COMMIT included, so the stored
+positions decide before anything else is done.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+import structlog
+
+from .backoff import Backoff
+from .batch import Batch
+from .breaker import DeadLetterLimit
+from .errors import FencedError, HaltedError, Verdict, classify, describe, server_message
+from .ledger import Ledger
+from .metrics import Metrics
+from .writer import BatchWriter, Written
+
+_log = structlog.get_logger("reelsync.deliver")
+
+
+class Outcome(Enum):
+    """What became of a batch whose transaction failed."""
+
+    COMMITTED = "committed"
+    NOT_COMMITTED = "not committed"
+    FENCED = "fenced"
+
+
+class Deliverer:
+    """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each part by name
+        self,
+        *,
+        writer: BatchWriter,
+        ledger: Ledger,
+        limit: DeadLetterLimit,
+        metrics: Metrics,
+        is_current: Callable[[int], bool],
+    ) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self._limit = limit
+        self._metrics = metrics
+        self._is_current = is_current
+
+    async def deliver(self, batch: Batch) -> list[Written]:
+        """Commit the batch, in one transaction or, where the database finds it too big, in several.
+
+        Raises:
+            FencedError: its partitions have another owner.
+            HaltedError: it must not be written before somebody has looked.
+        """
+        self._limit.admit(batch.count, len(batch.rejections))
+        return await self._attempt(batch)
+
+    async def _attempt(self, batch: Batch) -> list[Written]:
+        carefully = False
+        backoff = Backoff()
+        while True:
+            if not self._is_current(batch.epoch):
+                message = "its partitions were assigned anew meanwhile"
+                raise FencedError(message)
+            try:
+                return [await self._writer.write(batch, carefully=carefully)]
+            except FencedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
+                verdict = self._judge(error)
+            match await self._outcome(batch):
+                case Outcome.COMMITTED:
+                    return [Written(rejections=list(batch.rejections))]
+                case Outcome.FENCED:
+                    message = "the stored positions moved on without it"
+                    raise FencedError(message)
+                case Outcome.NOT_COMMITTED:
+                    carefully = carefully or verdict is Verdict.DATA
+            if verdict is Verdict.HALVE and batch.count > 1:
+                first, second = batch.halves()
+                return [*await self._attempt(first), *await self._attempt(second)]
+            if verdict is not Verdict.DATA:
+                await backoff.wait()
+
+    def _judge(self, error: Exception) -> Verdict:
+        verdict = classify(error)
+        if verdict is Verdict.BUG:
+            message = (
+                f"the database refused a statement of reelsync's own ({describe(error)}: {server_message(error)}): is the schema at head "
+                "(`reelsync check`) and the role allowed to use it? Nothing was written; nothing is lost"
+            )
+            raise HaltedError(message) from error
+        self._metrics.retries.labels(verdict.value).inc()
+        _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
+        return verdict
+
+    async def _outcome(self, batch: Batch) -> Outcome:
+        """What the stored positions say, for as long as it takes to get an answer."""
+        backoff = Backoff()
+        while True:
+            try:
+                stored = await self._ledger.next_offsets(batch.spans)
+            except Exception as error:  # noqa: BLE001
+                self._judge(error)
+                await backoff.wait()
+                continue
+            if stored == batch.positions:
+                return Outcome.COMMITTED
+            if stored == {partition: span.start for partition, span in batch.spans.items()}:
+                return Outcome.NOT_COMMITTED
+            return Outcome.FENCED

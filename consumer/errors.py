@@ -1,0 +1,111 @@
+"""What went wrong, by what is to be done about it. Pure.
+
+Database errors are told apart by SQLSTATE, never by class: through asyncpg most arrive as a plain DBAPIError, and an
+outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".
+"""
+
+import asyncio
+from enum import Enum
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+class ReelsyncError(Exception):
+    """An error whose message is meant for people: what is wrong, where, and what to do."""
+
+
+class FencedError(ReelsyncError):
+    """Another owner has the partition, or the batch is of an assignment that is over: forget it."""
+
+
+class HaltedError(ReelsyncError):
+    """The consumer must not go on until somebody has looked."""
+
+
+class Verdict(Enum):
+    """What to do about an error of the database."""
+
+    DATA = "data"
+    """Some event of the batch is refused: find it, and park only that one."""
+    AGAIN = "again"
+    """Run the same batch again."""
+    HALVE = "halve"
+    """Too slow or too big: run it in halves."""
+    OUTAGE = "outage"
+    """Wait, for as long as it takes, and look at the stored positions before trying again."""
+    BUG = "bug"
+    """Our statements or the schema are wrong: stop. Never a dead letter."""
+
+
+_EXACT = {
+    "23514": Verdict.DATA,
+    "23P01": Verdict.DATA,
+    "40001": Verdict.AGAIN,
+    "40P01": Verdict.AGAIN,
+    "55P03": Verdict.AGAIN,
+    "23505": Verdict.AGAIN,
+    "57014": Verdict.HALVE,
+    "53200": Verdict.HALVE,
+    "25006": Verdict.OUTAGE,
+}
+_BY_CLASS = {
+    "22": Verdict.DATA,
+    "54": Verdict.DATA,
+    "08": Verdict.OUTAGE,
+    "53": Verdict.OUTAGE,
+    "57": Verdict.OUTAGE,
+    "28": Verdict.OUTAGE,
+    "3D": Verdict.OUTAGE,
+}
+_EXCLUSION_VIOLATION = "23P01"
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE that the server gave, if it came to that."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return state if isinstance(state, str) else None
+
+
+def constraint(error: DBAPIError) -> str | None:
+    """The name of the constraint that was violated, if the server named one."""
+    cause = error.orig.__cause__ if error.orig is not None else None
+    name = getattr(cause, "constraint_name", None)
+    return name if isinstance(name, str) else None
+
+
+def classify(error: BaseException) -> Verdict:
+    """What to do about an error that came out of a transaction."""
+    state = sqlstate(error)
+    if state is not None:
+        return _EXACT.get(state) or _BY_CLASS.get(state[:2], Verdict.BUG)
+    if isinstance(error, DBAPIError | PoolTimeoutError | OSError | TimeoutError | asyncio.TimeoutError):
+        return Verdict.OUTAGE
+    # asyncpg raises its own client errors unwrapped when a connection dies at an awkward moment.
+    if type(error).__module__.startswith("asyncpg."):
+        return Verdict.OUTAGE
+    return Verdict.BUG
+
+
+def is_name_conflict(error: DBAPIError) -> bool:
+    """Whether two live users were about to have one name."""
+    return sqlstate(error) == _EXCLUSION_VIOLATION
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line, without parameters or values: class, SQLSTATE and constraint at most."""
+    parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
+    state = sqlstate(error)
+    if state:
+        parts.append(f"SQLSTATE {state}")
+    name = constraint(error) if isinstance(error, DBAPIError) else None
+    if name:
+        parts.append(f"constraint {name}")
+    return ", ".join(parts)
+
+
+def server_message(error: BaseException) -> str:
+    """The first line of what the server said. Safe for errors of our own statements only: others may quote values."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(cause).partition("\n")[0]

@@ -1,0 +1,87 @@
+"""The merge, in memory: many events become at most one row for each key, by the rule that the upsert applies. Pure.
+
+A row remembers which event won each facet and copies nothing: values are asked for once, of the winners, by the plan.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from events import WireEvent
+
+from .projections import PROJECTIONS, RowType, Values
+
+
+class Row:
+    """What the events so far say of one row. `facets` maps each facet set to its version, its event and its values."""
+
+    __slots__ = ("created_at", "facets", "latest", "updated_at", "version")
+
+    def __init__(self, event: WireEvent, version: int) -> None:
+        self.version = version
+        self.latest = event
+        self.created_at = self.updated_at = event["time"]
+        self.facets: dict[str, tuple[int, WireEvent, Values]] = {}
+
+
+class Fold:
+    """The rows and facts of some events, and the ids that any of them refers to.
+
+    References are taken from every event, not from the winners: which rows exist must not depend on how the log was
+    cut into batches.
+    """
+
+    __slots__ = ("conflicts", "facts", "rows", "user_references", "video_references")
+
+    def __init__(self, events: Iterable[WireEvent] = ()) -> None:
+        self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
+        self.facts: dict[str, WireEvent] = {}
+        """Model usage by id. The first fact stands."""
+        self.user_references: dict[str, Any] = {}
+        """User id → time of the first event here that refers to it."""
+        self.video_references: dict[str, tuple[str, Any]] = {}
+        """Video id → its owner by the first fact here that refers to it, and that fact's time."""
+        self.conflicts = 0
+        """Events that share aggregate and version with another, different event: their publisher broke the contract."""
+        for event in events:
+            self.add(event)
+
+    def add(self, event: WireEvent) -> None:
+        """Merge one event."""
+        data = event["data"]
+        targets = PROJECTIONS[event["type"]].targets
+        if not targets:
+            self._add_fact(event, data)
+            return
+        version = data["version"]
+        time = event["time"]
+        conflict = False
+        for table, key_field, facets in targets:
+            rows = self.rows[table]
+            key = data[key_field]
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = Row(event, version)
+            else:
+                if version > row.version:
+                    row.version = version
+                    row.latest = event
+                    row.updated_at = time
+                elif version == row.version:
+                    conflict = conflict or event["id"] != row.latest["id"]
+                    row.updated_at = max(row.updated_at, time)
+                row.created_at = min(row.created_at, time)
+            won = row.facets
+            for facet, values in facets:
+                held = won.get(facet)
+                if held is None or version > held[0]:
+                    won[facet] = (version, event, values)
+                elif version == held[0]:
+                    conflict = conflict or event["id"] != held[1]["id"]
+        self.conflicts += conflict
+        if table == "videos" and "user_id" in data:
+            self.user_references.setdefault(data["user_id"], time)
+
+    def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
+        self.facts.setdefault(data["usage_id"], event)
+        self.video_references.setdefault(data["video_id"], (data["user_id"], event["time"]))
+        self.user_references.setdefault(data["user_id"], event["time"])

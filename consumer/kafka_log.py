@@ -1,0 +1,80 @@
+"""Questions about a Kafka log that need no group: which topics there are, where partitions begin and end, one record."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from .kafka_clients import connection_options
+from .records import Anchor, Partition, anchor_of
+from .settings import KafkaSettings
+
+
+class KafkaLog:
+    """Answers from the brokers that the settings name. Each question uses a client of its own."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+
+    async def cluster(self) -> tuple[str | None, dict[str, int]]:
+        """The cluster's id, and its topics with their numbers of partitions. Asking creates no topic.
+
+        Raises:
+            KafkaError: the brokers cannot be reached.
+        """
+        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=10_000)
+        try:
+            await admin.start()
+            described: dict[str, Any] = await admin.describe_cluster()
+            topics = await admin.describe_topics(await admin.list_topics())
+        finally:
+            await admin.close()
+        return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
+
+    async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """Begin and end of each partition; the end leaves out transactions that are still open."""
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        async with self._reader(wanted) as reader:
+            begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
+        return {Partition(*tp): (begins[tp], ends[tp]) for tp in wanted}
+
+    async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
+        """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
+        found: dict[Partition, Anchor] = {}
+        if not offsets:
+            return found
+        wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._reader(list(wanted), max_partition_fetch_bytes=65_536) as reader:
+                for tp, offset in wanted.items():
+                    reader.seek(tp, offset)
+                waiting = set(wanted)
+                while waiting:
+                    with suppress(KafkaError):  # A log that ends before the offset has no such record.
+                        for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+                            waiting.discard(tp)
+                            if records[0].offset == wanted[tp]:
+                                found[Partition(*tp)] = anchor_of(records[0])
+        return found
+
+    @asynccontextmanager
+    async def _reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+        reader = AIOKafkaConsumer(
+            **connection_options(self._settings),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            request_timeout_ms=10_000,
+            **options,
+        )
+        reader.assign(partitions)
+        await reader.start()
+        try:
+            yield reader
+        finally:
+            with suppress(KafkaError, asyncio.TimeoutError):
+                await asyncio.wait_for(reader.stop(), 5)

@@ -1,0 +1,28 @@
+"""The group's positions, as the source and the deliverer ask for them: each question a transaction of its own."""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from .offsets import Stored, create_positions, read_positions
+from .records import Partition
+
+
+class Ledger:
+    """The positions of one consumer group in PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    async def positions(self, cluster_id: str | None, starts: Mapping[Partition, int]) -> dict[Partition, Stored]:
+        """The stored positions of these partitions; one never seen is given its start first."""
+        async with self._engine.begin() as connection:
+            await create_positions(connection, self._group, cluster_id, starts)
+            return await read_positions(connection, self._group, starts)
+
+    async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where each partition goes on."""
+        async with self._engine.begin() as connection:
+            stored = await read_positions(connection, self._group, partitions)
+        return {partition: position.next_offset for partition, position in stored.items()}

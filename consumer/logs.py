@@ -1,0 +1,39 @@
+"""Structured logs on standard error. Never a value of an event's, never a parameter, never a secret."""
+
+import logging
+import sys
+
+import structlog
+
+from .settings import LogSettings
+
+
+def configure_logs(settings: LogSettings) -> None:
+    """Send our logs, and the warnings of the libraries, to standard error in the form that was set."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if settings.format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("reelsync").setLevel(settings.level)
+    # What its fetcher and coordinator call errors are outages that the source waits out, and reports itself.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

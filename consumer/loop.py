@@ -1,0 +1,182 @@
+"""The loop: poll → decode → fold → write → commit, with the next batch filling while the database works on this one."""
+
+import asyncio
+
+from dataclasses import dataclass
+
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+
+from .backoff import Backoff
+from .batch import Batch
+from .decode import Located, Rejection, decode
+from .deliver import Deliverer
+from .errors import FencedError, HaltedError, Verdict, classify, describe
+from .kafka_source import KafkaSource
+from .metrics import Metrics
+from .records import Record
+from .settings import BatchSettings, KafkaSettings
+from .writer import Written
+
+_SLICE = 256
+"""Records decoded without letting other tasks run: about 2 ms, so that heartbeats never starve."""
+
+_log = structlog.get_logger("reelsync.loop")
+
+
+class Committed(Protocol):
+    """Told of every batch that was committed."""
+
+    def __call__(self, batch: Batch, written: list[Written]) -> None:
+        """Take note."""
+
+
+@dataclass
+class BatchLoop:
+    """One consumer's work. Batches grow with the database's latency: what arrives during a write is the next batch."""
+
+    source: KafkaSource
+    deliverer: Deliverer
+    metrics: Metrics
+    kafka: KafkaSettings
+    limits: BatchSettings
+    on_commit: Committed
+    drain_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        self._batch = Batch(self.source.epoch)
+        self._filled_since = 0.0
+        self._writing: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._poll_backoff = Backoff()
+        self.source.drain = self._drain
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`, then finish the batch in hand and leave the group.
+
+        Raises:
+            HaltedError: the consumer must not go on until somebody has looked.
+        """
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                self._start_writing()
+                self._start_polling()
+                tasks = {task for task in (self._polling, self._writing, stopping) if task}
+                await asyncio.wait(tasks, timeout=self._linger_left(), return_when=asyncio.FIRST_COMPLETED)
+                self._polling = _reap(self._polling)
+                self._writing = _reap(self._writing)
+        finally:
+            stopping.cancel()
+            await self._drain()
+            await self._cancel(self._polling, self._writing)
+            await self.source.leave()
+
+    def _start_writing(self) -> None:
+        if self._batch.epoch != self.source.epoch:
+            self._batch = Batch(self.source.epoch)
+        if self._writing is None and self._batch.spans and self._is_due():
+            batch, self._batch = self._batch, Batch(self.source.epoch)
+            self._writing = asyncio.create_task(self._write(batch))
+
+    def _start_polling(self) -> None:
+        if self._polling is None and not self._is_full():
+            self._polling = asyncio.create_task(self._fill())
+
+    def _is_full(self) -> bool:
+        return self._batch.count >= self.limits.max_records or self._batch.size >= self.limits.max_bytes
+
+    def _is_due(self) -> bool:
+        return self._is_full() or not self.source.behind() or self._linger_left() == 0
+
+    def _linger_left(self) -> float | None:
+        """Seconds until a batch that is not full is written all the same; None while there is none to write."""
+        if self._writing is not None or not self._batch.spans:
+            return None
+        return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
+
+    async def _fill(self) -> None:
+        """Poll and decode; what was polled goes into the batch whole, records and positions, or not at all."""
+        started = perf_counter()
+        try:
+            poll = await self.source.poll(self._room())
+        except Exception as error:  # noqa: BLE001 - told apart there
+            await self._survive(error)
+            return
+        self._poll_backoff.reset()
+        polled = perf_counter()
+        verdicts = await self._decode(poll.records)
+        decoded = perf_counter()
+        if poll.epoch != self.source.epoch or not poll.spans:
+            return
+        if self._batch.epoch != poll.epoch:
+            self._batch = Batch(poll.epoch)
+        if not self._batch.spans:
+            self._filled_since = decoded
+        self._batch.add(verdicts)
+        self._batch.extend(poll.spans, poll.last)
+        self._batch.spend("poll", polled - started)
+        self._batch.spend("decode", decoded - polled)
+        self._batch.spend("fold", perf_counter() - decoded)
+
+    def _room(self) -> int:
+        """Records to ask for, so that the batch stays within both limits if they are as long as those it has."""
+        records = self.limits.max_records - self._batch.count
+        if not self._batch.size:
+            return records
+        typical = max(1, self._batch.size // max(1, self._batch.count))
+        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // typical))
+
+    async def _decode(self, records: list[Record]) -> list[Located | Rejection]:
+        verdicts: list[Located | Rejection] = []
+        topics, max_bytes = self.kafka.topics, self.kafka.max_value_bytes
+        for first in range(0, len(records), _SLICE):
+            for record in records[first : first + _SLICE]:
+                verdict = decode(record, topics, max_bytes)
+                verdicts.append(verdict if isinstance(verdict, Rejection) else Located(record, verdict))
+            await asyncio.sleep(0)
+        return verdicts
+
+    async def _survive(self, error: Exception) -> None:
+        """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
+        kafka = type(error).__module__.startswith("aiokafka.")
+        if isinstance(error, HaltedError) or (not kafka and classify(error) is Verdict.BUG):
+            raise error
+        self.metrics.retries.labels("kafka" if kafka else "outage").inc()
+        delay = self._poll_backoff.next_delay()
+        _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
+        await asyncio.sleep(delay)
+
+    async def _write(self, batch: Batch) -> None:
+        try:
+            written = await self.deliverer.deliver(batch)
+        except FencedError as error:
+            self.metrics.fenced.inc()
+            _log.info("batch.fenced", why=str(error), records=batch.count)
+            if batch.epoch == self.source.epoch:
+                self.source.forget()
+            return
+        if batch.epoch == self.source.epoch:
+            self.source.commit_later(batch.positions)
+        self.on_commit(batch, written)
+
+    async def _drain(self) -> None:
+        """Give the batch in hand its time to be committed."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=self.drain_seconds)
+
+    async def _cancel(self, *tasks: asyncio.Task[None] | None) -> None:
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _reap(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
+    """The task while it runs; its error, if it ended in one."""
+    if task is None or not task.done():
+        return task
+    task.result()
+    return None

@@ -1,0 +1,132 @@
+"""What is measured. Names, labels and units are the design's; labels come from closed sets only."""
+
+from collections import Counter as Counts
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from events import EVENT_DATA
+
+from .batch import Batch
+from .query_timing import QueryTiming
+from .records import Partition
+from .writer import Written
+
+_QUERY_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0)
+_BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+_AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
+_OPERATIONS = {"merge": "INSERT", "park": "INSERT", "create": "INSERT", "known": "SELECT", "read": "SELECT"}
+
+
+class Metrics:
+    """The instruments of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.query_seconds = Histogram(
+            "db_client_operation_duration_seconds",
+            "Seconds from sending a statement to its result.",
+            ("db_system_name", "query_name", "db_operation_name", "db_collection_name", "error_type"),
+            buckets=_QUERY_SECONDS,
+            registry=self.registry,
+        )
+        self.slow_queries = self._counter("db_client_slow_queries", "Statements over the limit.", "query_name")
+        self.events = self._counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
+        self.rows = self._counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
+        self.dead_letters = self._counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
+        self.batch_records = Histogram(
+            "reelsync_batch_records", "Records of a batch.", buckets=_BATCH_RECORDS, registry=self.registry
+        )
+        self.batch_seconds = Histogram(
+            "reelsync_batch_duration_seconds",
+            "Seconds that a batch spent in each phase.",
+            ("phase",),
+            buckets=_QUERY_SECONDS,
+            registry=self.registry,
+        )
+        self.event_age = Histogram(
+            "reelsync_event_age_seconds",
+            "Seconds from the time of a batch's oldest event to its commit.",
+            buckets=_AGE_SECONDS,
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "reelsync_lag_records", "Records not yet taken.", ("topic", "partition"), registry=self.registry
+        )
+        self.rebalances = self._counter("reelsync_rebalances", "Assignments received.")
+        self.fenced = self._counter("reelsync_fenced", "Batches refused because a partition has another owner.")
+        self.retries = self._counter("reelsync_retries", "Batches run again, by reason.", "reason")
+        self.version_conflicts = self._counter(
+            "reelsync_version_conflicts", "Different events of one aggregate and version met in one batch."
+        )
+        self.kafka_commit_failures = self._counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
+        self.halted_partitions = Gauge(
+            "reelsync_halted_partitions", "Partitions that wait for an operator.", registry=self.registry
+        )
+
+    def query(self, timing: QueryTiming) -> None:
+        """One statement."""
+        collection, _, action = timing.query_name.rpartition(".")
+        self.query_seconds.labels(
+            "postgresql",
+            timing.query_name,
+            _OPERATIONS.get(action, action.upper()),
+            collection,
+            _error_type(timing),
+        ).observe(timing.seconds)
+
+    def batch(self, batch: Batch, written: list[Written], now: datetime) -> None:
+        """A batch that was committed."""
+        self.batch_records.observe(batch.count)
+        rejections = [rejection for part in written for rejection in part.rejections]
+        accepted = Counts[str](located.event["type"] for located in batch.events)
+        accepted.subtract(known_type(r.event_type) for r in rejections if r.stage == "write")
+        for event_type, count in accepted.items():
+            self.events.labels(event_type, "accepted").inc(count)
+        for rejection in rejections:
+            self.events.labels(known_type(rejection.event_type), "rejected").inc()
+            self.dead_letters.labels(rejection.reason).inc()
+        for part in written:
+            for table, sent in part.sent.items():
+                self.rows.labels(table, "written").inc(part.changed[table])
+                self.rows.labels(table, "unchanged").inc(sent - part.changed[table])
+        for phase, seconds in batch.seconds.items():
+            self.batch_seconds.labels(phase).observe(seconds)
+        self.batch_seconds.labels("write").observe(sum(part.write_seconds for part in written))
+        self.batch_seconds.labels("commit").observe(sum(part.commit_seconds for part in written))
+        self.version_conflicts.inc(batch.fold.conflicts)
+        if batch.events:
+            oldest = min(located.event["time"] for located in batch.events)
+            self.event_age.observe(max(0.0, (now - oldest).total_seconds()))
+
+    def lags(self, lags: dict[Partition, int]) -> None:
+        """The lag of every partition that is being read, and of no other."""
+        self.lag.clear()
+        for partition, lag in lags.items():
+            self.lag.labels(partition.topic, partition.number).set(lag)
+
+    def rebalanced(self) -> None:
+        """An assignment was received."""
+        self.rebalances.inc()
+
+    def halted(self, partitions: int) -> None:
+        """So many partitions wait for an operator."""
+        self.halted_partitions.set(partitions)
+
+    def kafka_commit_failed(self) -> None:
+        """An advisory commit failed."""
+        self.kafka_commit_failures.inc()
+
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+
+def _error_type(timing: QueryTiming) -> str:
+    if timing.error is None:
+        return ""
+    return timing.sqlstate[:2] if timing.sqlstate else "no_sqlstate"
+
+
+def known_type(event_type: str | None) -> str:
+    """The type as a label: those of the contract, and `other` for whatever else a publisher may invent."""
+    return event_type if event_type in EVENT_DATA else "other"

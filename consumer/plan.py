@@ -1,0 +1,95 @@
+"""A fold to the statements of a batch: one for each table, rows sorted by key, tables in the order of their references.
+
+Pure. One sorted statement a table is what keeps concurrent writers from deadlocking; two over one table would not.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from models.facets import version_column
+
+from .fold import Fold, Row
+from .projections import MERGES, RowType
+
+TableName = Literal["users", "user_profiles", "videos", "model_usage"]
+
+
+class Statement(NamedTuple):
+    """The rows of one table, as the JSON array that its statement takes."""
+
+    table: TableName
+    rows: str
+    count: int
+
+
+class Missing(NamedTuple):
+    """The ids that a fold refers to and that the database does not have."""
+
+    users: Collection[str]
+    videos: Collection[str]
+
+
+def referenced_users(fold: Fold) -> list[str]:
+    """Ids of users that must exist before the rows of the fold can, and are not among them."""
+    return [user for user in fold.user_references if user not in fold.rows["users"]]
+
+
+def referenced_videos(fold: Fold) -> list[str]:
+    """Ids of videos that must exist before the facts of the fold can, and are not among its rows."""
+    return [video for video in fold.video_references if video not in fold.rows["videos"]]
+
+
+def plan(fold: Fold, missing: Missing) -> list[Statement]:
+    """The statements that merge `fold`, placeholders for what is `missing` included. Tables without rows are left out."""
+    placeholders: dict[RowType, dict[str, dict[str, Any]]] = {
+        "users": {user: _placeholder(fold.user_references[user]) for user in missing.users},
+        "user_profiles": {},
+        "videos": {video: _placeholder_video(*fold.video_references[video]) for video in missing.videos},
+    }
+    statements = [_statement(table, dict(_rendered(fold, table)) | placeholders[table]) for table in placeholders]
+    statements.append(_statement("model_usage", {usage: _fact(event) for usage, event in fold.facts.items()}))
+    return [statement for statement in statements if statement.count]
+
+
+def _rendered(fold: Fold, table: RowType) -> Iterator[tuple[str, dict[str, Any]]]:
+    merge = MERGES[table]
+    columns = {facet: version_column(facet) for facet in merge.facets}
+    for key, row in fold.rows[table].items():
+        rendered = _render(row, columns)
+        rendered[merge.version] = row.version
+        for column in merge.with_version:
+            rendered[column] = row.latest["data"].get(column)
+        yield key, rendered
+
+
+def _render(row: Row, version_columns: dict[str, str]) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"created_at": row.created_at, "updated_at": row.updated_at}
+    for facet, (version, event, values) in row.facets.items():
+        rendered.update(values(event))
+        rendered[version_columns[facet]] = version
+    return rendered
+
+
+def _placeholder(time: Any) -> dict[str, Any]:  # noqa: ANN401 - a datetime, whose type the validators do not state
+    """A row of version 0. Its times are provisional: the row's own first event replaces them."""
+    return {"created_at": time, "updated_at": time, "version": 0}
+
+
+def _placeholder_video(user_id: str, time: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {**_placeholder(time), "user_id": user_id}
+
+
+def _fact(event: Any) -> dict[str, Any]:  # noqa: ANN401
+    time = event["time"]
+    return {**event["data"], "used_at": time, "created_at": time, "updated_at": time}
+
+
+def _statement(table: TableName, rows: dict[str, dict[str, Any]]) -> Statement:
+    """Keys in lower-case hex sort as PostgreSQL sorts UUIDs."""
+    key_column = "user_id" if table == "user_profiles" else "id"
+    for key, row in rows.items():
+        row[key_column] = key
+    encoded = orjson.dumps([rows[key] for key in sorted(rows)])
+    return Statement(table, encoded.decode(), len(rows))

@@ -1,0 +1,87 @@
+"""Kafka records as the consumer sees them, and where they stand."""
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Partition(NamedTuple):
+    """A partition of a topic. Sorts by topic, then number: the order in which offset rows are locked."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+class Record(Protocol):
+    """One Kafka record: bytes, and where they came from. `timestamp` is in milliseconds since 1970."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - names of Kafka's own
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
+
+
+class StoredRecord(NamedTuple):
+    """A record read back from a dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Span(NamedTuple):
+    """A stretch of a partition: from the position it was read at to the position after it.
+
+    Offsets need not be contiguous: compaction and transaction markers leave gaps.
+    """
+
+    start: int
+    next: int
+
+
+class Anchor(NamedTuple):
+    """The last record taken from a partition, by what tells it from another record at its offset."""
+
+    offset: int
+    timestamp: int
+    crc: int
+
+
+def record_size(record: Record) -> int:
+    """Bytes of key and value."""
+    return len(record.key or b"") + len(record.value or b"")
+
+
+def record_crc(record: Record) -> int:
+    """CRC-32 of key, value and headers, each with its length, so that none runs into the next; None has length -1."""
+    crc = _crc_of(record.value, _crc_of(record.key, 0))
+    for name, content in record.headers:
+        crc = _crc_of(content, _crc_of(name.encode(), crc))
+    return crc
+
+
+def anchor_of(record: Record) -> Anchor:
+    """The anchor that `record` makes."""
+    return Anchor(record.offset, record.timestamp, record_crc(record))
+
+
+def _crc_of(part: bytes | None, crc: int) -> int:
+    length = -1 if part is None else len(part)
+    return zlib.crc32(part or b"", zlib.crc32(length.to_bytes(8, "big", signed=True), crc))

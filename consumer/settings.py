@@ -1,0 +1,147 @@
+"""Settings from the environment and `.env`: prefix `REELSYNC_`, nested by `__`.
+
+No working secret is a default. The table in the README is checked against this file.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from events import Aggregate
+
+DEFAULT_TOPICS: dict[str, Aggregate] = {
+    "video-events": "video",
+    "user-events": "user",
+    "model-usage-events": "model_usage",
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class KafkaSettings(_Section):
+    """Where events come from."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, `host:port`, comma-separated.")
+    group_id: str = Field("reelsync", min_length=1, max_length=255, description="Consumer group.")
+    topics: dict[str, Aggregate] = Field(
+        DEFAULT_TOPICS, min_length=1, description="JSON object: topic → aggregate (`user`, `video`, `model_usage`)."
+    )
+    start_from: Literal["earliest", "latest"] = Field(
+        "earliest", description="Where to begin in a partition never seen before."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to the brokers."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How to log in, with a SASL protocol."
+    )
+    sasl_username: str | None = Field(None, description="User, with a SASL protocol.")
+    sasl_password: SecretStr | None = Field(None, description="Password, with a SASL protocol.")
+    ssl_cafile: str | None = Field(
+        None, description="File of trusted certificate authorities, PEM; the system's if unset."
+    )
+    ssl_certfile: str | None = Field(None, description="Client certificate, PEM.")
+    ssl_keyfile: str | None = Field(None, description="Key of the client certificate, PEM.")
+    ssl_keyfile_password: SecretStr | None = Field(None, description="Password of that key.")
+    session_timeout_ms: int = Field(30_000, ge=1_000, description="A member silent for so long has left the group.")
+    rebalance_timeout_ms: int = Field(
+        60_000, ge=1_000, description="Time a member has to finish its batch when partitions move."
+    )
+    max_value_bytes: int = Field(524_288, ge=1, description="A longer value becomes a dead letter.")
+    anchor_timeout_ms: int = Field(
+        3_000, ge=100, description="Time to wait for the last record taken, when a partition is assigned."
+    )
+
+
+class DatabaseSettings(_Section):
+    """Where rows go."""
+
+    url: SecretStr = Field(description="`postgresql+asyncpg://user:password@host:port/database`. Required.")
+    pool_size: int = Field(20, ge=1, description="Connections kept open, at most.")
+    max_overflow: int = Field(30, ge=0, description="Connections beyond those, at most.")
+    pool_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a free connection.")
+    pool_recycle: int = Field(3600, ge=-1, description="Seconds after which a connection is replaced.")
+    connect_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a new connection.")
+    statement_timeout: float = Field(60.0, gt=0, description="Seconds after which the server ends a statement.")
+    lock_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a lock.")
+    idle_in_transaction_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds after which the server ends an idle transaction: a stopped process must not hold locks.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_for_asyncpg(cls, url: SecretStr) -> SecretStr:
+        try:
+            driver = make_url(url.get_secret_value()).drivername
+        except ArgumentError:
+            driver = ""
+        if driver != "postgresql+asyncpg":
+            message = "must have the form postgresql+asyncpg://user:password@host:port/database"
+            raise ValueError(message)
+        return url
+
+
+class BatchSettings(_Section):
+    """How much goes into one transaction."""
+
+    max_records: int = Field(5_000, ge=1, description="Records, at most.")
+    max_bytes: int = Field(
+        16_777_216, ge=1, description="Bytes of keys and values, at most (one record may be longer)."
+    )
+    linger_ms: int = Field(
+        50, ge=0, description="How long a batch that is not full waits for records known to be there."
+    )
+
+
+class DeadLetterSettings(_Section):
+    """When dead letters are no longer poison but a bad deploy, and when to try names again."""
+
+    window_records: int = Field(50_000, ge=1, description="Records that the limits below look back on.")
+    max_count: int = Field(10_000, ge=1, description="Dead letters in the window that stop the consumer, …")
+    max_share: float = Field(0.5, gt=0, le=1, description="… if they are at least this share of its records.")
+    redrive_min_seconds: float = Field(
+        1.0, gt=0, description="Wait before parked name conflicts are tried again, at first."
+    )
+    redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait; it doubles each time.")
+
+
+class HttpSettings(_Section):
+    """Where metrics and health are served."""
+
+    host: str = Field("127.0.0.1", description="Address to bind.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to bind.")
+
+
+class LogSettings(_Section):
+    """What is written to standard error."""
+
+    format: Literal["console", "json"] = Field("console", description="For people, or for machines.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is written.")
+    slow_query_seconds: float = Field(1.0, gt=0, description="A statement slower than this is a warning.")
+    noticeable_query_seconds: float = Field(0.1, gt=0, description="A statement slower than this is an information.")
+
+
+class Settings(BaseSettings):
+    """All settings. Build it once, in the command, and pass the parts on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REELSYNC_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    database: DatabaseSettings
+    batch: BatchSettings = Field(default_factory=BatchSettings)
+    dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    log: LogSettings = Field(default_factory=LogSettings)

@@ -1,0 +1,186 @@
+"""One batch, one transaction: the fence, the rows, the dead letters, COMMIT.
+
+Nothing here retries: an error leaves the outcome unknown, and whoever called looks at the stored positions.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from events import ERASED_VERSION, aggregate_id
+from models import ModelUsage, User, UserProfile, Video
+from models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
+
+from .batch import Batch
+from .dead_letters import settle
+from .decode import Located, Rejection
+from .errors import Verdict, classify, constraint, is_name_conflict, sqlstate
+from .fold import Fold
+from .known_ids import KnownIds
+from .offsets import fence
+from .plan import Missing, TableName, plan, referenced_users, referenced_videos
+from .query_timing import timed_commit
+
+_STATEMENTS = {
+    "users": UPSERTS[User],
+    "user_profiles": UPSERTS[UserProfile],
+    "videos": UPSERTS[Video],
+    "model_usage": INSERT_MODEL_USAGE,
+}
+_SELECT_KNOWN_USERS = select_known(User)
+_SELECT_KNOWN_VIDEOS = select_known(Video)
+
+
+@dataclass
+class Written:
+    """What a transaction did: rows sent and rows changed for each table, and the rejections it parked."""
+
+    sent: dict[TableName, int] = field(default_factory=dict)
+    changed: dict[TableName, int] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+    write_seconds: float = 0.0
+    commit_seconds: float = 0.0
+
+    def count(self, table: TableName, sent: int, changed: int) -> None:
+        """Add one statement's rows."""
+        self.sent[table] = self.sent.get(table, 0) + sent
+        self.changed[table] = self.changed.get(table, 0) + changed
+
+
+class BatchWriter:
+    """Writes batches for one consumer group."""
+
+    def __init__(self, engine: AsyncEngine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+        self._known_users = KnownIds()
+        self._known_videos = KnownIds()
+
+    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+        """Commit the batch. `carefully` looks for the events that the database refuses, and parks only those.
+
+        Raises:
+            FencedError: the positions are not where the batch began; nothing was written.
+            Exception: anything else; whether the batch was committed is unknown.
+        """
+        written = Written(rejections=list(batch.rejections))
+        started = perf_counter()
+        try:
+            async with self._engine.connect() as connection:
+                try:
+                    await fence(connection, self._group, batch.spans, batch.anchors)
+                    if carefully:
+                        await self._merge_carefully(connection, batch.events, written)
+                    else:
+                        await self._merge(connection, batch.fold, written)
+                    await settle(connection, self._group, written.rejections, _erased(batch.fold))
+                    written.write_seconds = perf_counter() - started
+                    written.commit_seconds = await timed_commit(connection)
+                except BaseException:
+                    await connection.invalidate()
+                    raise
+        except BaseException:
+            self.forget()
+            raise
+        self._remember(batch.fold)
+        return written
+
+    def forget(self) -> None:
+        """Forget which rows exist: the database may not be the one that was known, or not as far."""
+        self._known_users.clear()
+        self._known_videos.clear()
+
+    async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
+        """Merge events inside the caller's transaction."""
+        await self._merge(connection, Fold(located.event for located in events), Written())
+
+    async def _merge(self, connection: AsyncConnection, fold: Fold, written: Written) -> None:
+        missing = Missing(
+            await _missing(connection, _SELECT_KNOWN_USERS, "users.known", self._known_users, referenced_users(fold)),
+            await _missing(
+                connection, _SELECT_KNOWN_VIDEOS, "videos.known", self._known_videos, referenced_videos(fold)
+            ),
+        )
+        for statement in plan(fold, missing):
+            result = await connection.execute(
+                _STATEMENTS[statement.table],
+                {ROWS: statement.rows},
+                execution_options={"query_name": f"{statement.table}.merge"},
+            )
+            written.count(statement.table, statement.count, result.rowcount)
+
+    async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
+        """Cumulative bisection: keep what succeeds, halve what fails; an event that fails alone is the culprit.
+
+        The merge gives the same rows however a log is cut, so this ends where one statement would have; k culprits
+        in n events cost O(k log n) attempts.
+        """
+        waiting = [events]
+        while waiting:
+            part = waiting.pop()
+            if not part:
+                continue
+            attempt = Written()
+            try:
+                async with connection.begin_nested():
+                    await self._merge(connection, Fold(located.event for located in part), attempt)
+            except DBAPIError as error:
+                if classify(error) is not Verdict.DATA:
+                    raise
+                if len(part) == 1:
+                    written.rejections.append(refusal(part[0], error))
+                else:
+                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+            else:
+                for table, sent in attempt.sent.items():
+                    written.count(table, sent, attempt.changed[table])
+
+    def _remember(self, fold: Fold) -> None:
+        self._known_users.add(fold.rows["users"])
+        self._known_users.add(fold.user_references)
+        self._known_videos.add(fold.rows["videos"])
+        self._known_videos.add(fold.video_references)
+
+
+def refusal(located: Located, error: DBAPIError) -> Rejection:
+    """The rejection of an event that the database refuses."""
+    event = located.event
+
+    return Rejection(
+        located.record,
+        "write",
+        "conflict" if is_name_conflict(error) else "refused",
+        {"sqlstate": sqlstate(error), "constraint": constraint(error)},
+        event_id=event["id"],
+        event_type=event["type"],
+        aggregate_id=UUID(aggregate_id(event)),
+    )
+
+
+def _erased(fold: Fold) -> list[str]:
+    return [
+        key for table in ("users", "videos") for key, row in fold.rows[table].items() if row.version >= ERASED_VERSION
+    ]
+
+
+async def _missing(
+    connection: AsyncConnection,
+    statement: Any,
+    query_name: str,
+    known: KnownIds,
+    referenced: Iterable[str],  # noqa: ANN401
+) -> Collection[str]:
+    """Those of the referenced ids that are in neither the cache nor the table."""
+    candidates = known.unknown(referenced)
+    if not candidates:
+        return ()
+    ids = orjson.dumps(candidates).decode()
+    found = await connection.scalars(statement, {"ids": ids}, execution_options={"query_name": query_name})
+    existing = {str(row_id) for row_id in found}
+    return [candidate for candidate in candidates if candidate not in existing]

@@ -1,0 +1,168 @@
+"""Record bytes to validated events: CloudEvents 1.0 over Kafka, structured and binary mode.
+
+Source: CloudEvents Kafka Protocol Binding 1.0, sections 3.1 to 3.3.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from pydantic_core import ValidationError, from_json
+
+from .contract import EVENT_DATA, EventType, check_subject
+from .upcasting import UnknownSchemaError, schema_version, upcast
+from .wire import WireEvent, validate_attributes, validate_data, validate_structured
+
+Headers = Sequence[tuple[str, bytes | None]]
+InvalidReason = Literal["not_json", "not_an_event", "unknown_type", "unknown_schema", "invalid"]
+
+_ATTRIBUTE_NAMES = ("specversion", "id", "source", "type", "time", "subject", "dataschema")
+
+
+class Problem(NamedTuple):
+    """One thing wrong with an event: where, a code for machines, and a sentence. Never a value of the event's."""
+
+    path: str
+    code: str
+    message: str
+
+
+class InvalidEventError(ValueError):
+    """The bytes are not a valid event of the contract."""
+
+    def __init__(self, reason: InvalidReason, problems: Iterable[Problem]) -> None:
+        self.reason: InvalidReason = reason
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in self.problems))
+
+
+def parse_event(value: bytes, headers: Headers = ()) -> WireEvent:
+    """The event that a record carries.
+
+    Raises:
+        InvalidEventError: it carries none; says why, with the path of each problem.
+    """
+    if headers and is_binary(value, headers):
+        return _parse_binary(value, headers)
+    try:
+        event = validate_structured(value)
+    except ValidationError as error:
+        return _upcast_structured(value, error)
+    if event["subject"] is not None:
+        _check_subject(event)
+    return event
+
+
+def is_binary(value: bytes | None, headers: Headers) -> bool:
+    """Whether the attributes are in `ce_` headers and `value` is the data alone.
+
+    The content type decides where it names CloudEvents. Without one the whole event is assumed to be in the value,
+    unless the value shows no attributes while the headers do (`datacontenttype` is optional in binary mode).
+    """
+    names = {name.lower(): content for name, content in headers}
+    content_type = names.get("content-type")
+    if content_type is not None and content_type.lower().startswith(b"application/cloudevents"):
+        return False
+    if not any(name.startswith("ce_") for name in names):
+        return False
+    return content_type is not None or value is None or b'"specversion"' not in value
+
+
+def aggregate_id(event: WireEvent) -> str:
+    """The id of the aggregate or fact that the event is about: its record's key."""
+    data = event["data"]
+    found: str = data.get("usage_id") or data.get("video_id") or data["user_id"]
+    return found
+
+
+def _check_subject(event: WireEvent) -> None:
+    try:
+        check_subject(event["subject"], event["data"])
+    except ValueError as error:
+        raise InvalidEventError("invalid", [Problem("subject", "subject_mismatch", str(error))]) from None
+
+
+def _parse_binary(value: bytes, headers: Headers) -> WireEvent:
+    attributes: dict[str, str] = {}
+    for name, content in headers:
+        attribute = name.lower().removeprefix("ce_")
+        if name.lower().startswith("ce_") and attribute in _ATTRIBUTE_NAMES and content is not None:
+            try:
+                attributes[attribute] = content.decode()
+            except UnicodeDecodeError:
+                problem = Problem(f"ce_{attribute}", "header_encoding", "must be UTF-8")
+                raise InvalidEventError("invalid", [problem]) from None
+    event_type = _known_type(attributes.get("type"))
+    version = _schema_version(attributes.pop("dataschema", None), event_type)
+    try:
+        event = validate_attributes(attributes)
+    except ValidationError as error:
+        raise _invalid(error, skip=1, prefix="ce_") from None
+    try:
+        if version < EVENT_DATA[event_type].schema_version:
+            value = _dump(upcast(_object(value), event_type, version))
+        event["data"] = validate_data(event_type, value)
+    except ValidationError as error:
+        raise _invalid(error, skip=0, prefix="data.") from None
+    _check_subject(event)
+    return event
+
+
+def _upcast_structured(value: bytes, error: ValidationError) -> WireEvent:
+    """Tell an event of an older schema, which becomes a current one, from one that is not valid."""
+    document = _object(value)
+    event_type = _known_type(document.get("type"))
+    version = _schema_version(document.get("dataschema"), event_type)
+    current = EVENT_DATA[event_type].schema_version
+    if version == current or not isinstance(document.get("data"), dict):
+        raise _invalid(error, skip=1) from None
+    document["data"] = upcast(document["data"], event_type, version)
+    document["dataschema"] = f"urn:reelsync:{event_type}:{current}"
+    try:
+        event = validate_structured(_dump(document))
+    except ValidationError as upcast_error:
+        raise _invalid(upcast_error, skip=1) from None
+    _check_subject(event)
+    return event
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        document = from_json(value)
+    except ValueError:
+        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+    if not isinstance(document, dict):
+        problem = Problem("", "not_an_object", "the value is JSON, but not an object")
+        raise InvalidEventError("not_an_event", [problem])
+    return document
+
+
+def _dump(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _known_type(event_type: object) -> EventType:
+    if event_type is None:
+        raise InvalidEventError("not_an_event", [Problem("type", "missing", "a CloudEvent names its type")])
+    for known in EVENT_DATA:
+        if known == event_type:
+            return known
+    raise InvalidEventError("unknown_type", [Problem("type", "unknown_type", "no event of the contract has this type")])
+
+
+def _schema_version(dataschema: object, event_type: EventType) -> int:
+    try:
+        return schema_version(dataschema, event_type)
+    except UnknownSchemaError as error:
+        raise InvalidEventError("unknown_schema", [Problem("dataschema", "unknown_schema", str(error))]) from None
+
+
+def _invalid(error: ValidationError, *, skip: int, prefix: str = "") -> InvalidEventError:
+    """The error as problems. The first `skip` parts of each path name the union's choice, not the event's fields."""
+    problems = [
+        Problem(prefix + ".".join(map(str, found["loc"][skip:])), found["type"], found["msg"])
+        for found in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    if problems and problems[0].code == "json_invalid":
+        return InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")])
+    return InvalidEventError("invalid", problems)

@@ -1,0 +1,143 @@
+"""The table of contents: every event type, and the CloudEvent that carries each."""
+
+from typing import Annotated, Literal, Self, Union
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
+
+from .data import EventData
+from .fields import Attribute, Id, Time
+from .usage import ModelUsageRecorded
+from .user import (
+    UserActivated,
+    UserCreated,
+    UserDeactivated,
+    UserDeleted,
+    UserLoggedIn,
+    UserPreferencesChanged,
+    UserProfileUpdated,
+    UserRestored,
+    UserUpdated,
+)
+from .video import (
+    VideoCompleted,
+    VideoCreated,
+    VideoDeleted,
+    VideoFailed,
+    VideoProcessing,
+    VideoProgressed,
+    VideoRestored,
+    VideoUpdated,
+)
+
+EventType = Literal[
+    "video.created",
+    "video.updated",
+    "video.processing",
+    "video.progressed",
+    "video.completed",
+    "video.failed",
+    "video.deleted",
+    "video.restored",
+    "user.created",
+    "user.updated",
+    "user.preferences_changed",
+    "user.activated",
+    "user.deactivated",
+    "user.logged_in",
+    "user.profile_updated",
+    "user.deleted",
+    "user.restored",
+    "model_usage.recorded",
+]
+
+EVENT_DATA: dict[EventType, type[EventData]] = {
+    cls.type: cls
+    for cls in (
+        VideoCreated,
+        VideoUpdated,
+        VideoProcessing,
+        VideoProgressed,
+        VideoCompleted,
+        VideoFailed,
+        VideoDeleted,
+        VideoRestored,
+        UserCreated,
+        UserUpdated,
+        UserPreferencesChanged,
+        UserActivated,
+        UserDeactivated,
+        UserLoggedIn,
+        UserProfileUpdated,
+        UserDeleted,
+        UserRestored,
+        ModelUsageRecorded,
+    )
+}
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvents 1.0 envelope. `time` is when it happened; `subject`, when given, is the aggregate's id.
+
+    Source: CloudEvents 1.0 specification, "Context Attributes".
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    specversion: Literal["1.0"]
+    id: Attribute
+    source: Attribute
+    type: str
+    time: Time
+    subject: Id | None = None
+    dataschema: str | None = None
+    data: EventData
+
+    @model_validator(mode="after")
+    def _subject_names_the_aggregate(self) -> Self:
+        check_subject(self.subject, self.data.__dict__)
+        return self
+
+
+def check_subject(subject: str | None, data: dict[str, object]) -> None:
+    """See that `subject` is the id of the aggregate that `data` speaks of; a fact may name itself or its video.
+
+    Raises:
+        ValueError: it is another id.
+    """
+    if subject is None:
+        return
+    if "usage_id" in data:
+        named = subject in {data["usage_id"], data["video_id"]}
+    else:
+        named = subject == data.get("video_id", data["user_id"])
+    if not named:
+        message = "subject must equal the aggregate's id"
+        raise ValueError(message)
+
+
+def dataschema_of(event_type: str, version: int) -> str:
+    """The URN that names version `version` of the data of `event_type`."""
+    return f"urn:reelsync:{event_type}:{version}"
+
+
+def _envelope_of(cls: type[EventData]) -> type[CloudEvent]:
+    """The envelope of one type: `type` and `dataschema` have one value, `data` is `cls`.
+
+    An absent dataschema means version 1, so it may be left out only while version 1 is the current one.
+    """
+    urn = dataschema_of(cls.type, cls.schema_version)
+    dataschema = (Literal[urn] | None, None) if cls.schema_version == 1 else (Literal[urn], ...)
+    return create_model(
+        f"{cls.__name__}Event",
+        __base__=CloudEvent,
+        __doc__=cls.__doc__,
+        type=(Literal[cls.type], ...),
+        dataschema=dataschema,
+        data=(cls, ...),
+    )
+
+
+ENVELOPES: dict[EventType, type[CloudEvent]] = {name: _envelope_of(cls) for name, cls in EVENT_DATA.items()}
+
+EVENT: TypeAdapter[CloudEvent] = TypeAdapter(Annotated[Union[tuple(ENVELOPES.values())], Field(discriminator="type")])
+"""The discriminated union of all events, structured mode. `events.wire` checks the same, faster."""

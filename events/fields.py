@@ -1,0 +1,212 @@
+"""The types that event fields are made of: each refuses what PostgreSQL would refuse, and nothing PostgreSQL could keep.
+
+A type is a core schema of its own, so that the models and the fast form (`events.wire`) check the very same rules.
+Bounds that Pydantic does not have by default, and why they are here: NUL characters (SQLSTATE 22021), numeric strings
+taken for times, times outside 1970-2200, and JSON objects whose size, depth or numbers `jsonb` would refuse.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+MAX_BIGINT = 2**63 - 1
+MAX_VERSION = 2**62 - 1
+"""Versions of 2^62 and above belong to erasures (`events.tombstones`)."""
+EARLIEST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
+MAX_JSON_DEPTH = 64
+MAX_JSON_BYTES = 65_536
+
+_CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_ANY_UUID = re.compile(
+    r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
+_RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+_NO_NUL = r"^[^\x00]*$"
+
+JsonSchema = dict[str, Any]
+
+
+def canonical_id(value: str | UUID) -> str:
+    """The one spelling of an id, lower case with dashes, from 32 hex digits with or without dashes.
+
+    Raises:
+        PydanticCustomError: `value` is not such an id.
+    """
+    text = str(value)
+    if _ANY_UUID.fullmatch(text) is None:
+        raise PydanticCustomError("id_format", "must be a UUID: 32 hex digits, with or without dashes")
+    digits = text.replace("-", "").lower()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@dataclass(frozen=True)
+class _Id:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        canonical = core_schema.str_schema(pattern=_CANONICAL_UUID, strict=True)
+        any_form = core_schema.no_info_after_validator_function(canonical_id, core_schema.str_schema(strict=True))
+        from_json = core_schema.union_schema([canonical, any_form], mode="left_to_right")
+        from_python = core_schema.union_schema(
+            [
+                core_schema.no_info_after_validator_function(canonical_id, core_schema.is_instance_schema(UUID)),
+                any_form,
+            ],
+            mode="left_to_right",
+        )
+        return _with_one_error(
+            core_schema.json_or_python_schema(from_json, from_python),
+            "id_format",
+            "must be a UUID: 32 hex digits, with or without dashes",
+        )
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string", "format": "uuid"}
+
+
+@dataclass(frozen=True)
+class _Time:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        instant = core_schema.datetime_schema(
+            ge=EARLIEST_TIME, le=LATEST_TIME, tz_constraint="aware", microseconds_precision="truncate", strict=False
+        )
+        # A string of digits is a Unix time to Pydantic, strict or not: the pattern must come first.
+        from_json = core_schema.chain_schema([core_schema.str_schema(pattern=_RFC3339, strict=True), instant])
+        from_python = core_schema.union_schema(
+            [core_schema.chain_schema([core_schema.is_instance_schema(datetime), instant]), from_json],
+            mode="left_to_right",
+        )
+        return core_schema.json_or_python_schema(from_json, from_python)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of at most `longest` characters, as `varchar` counts them, without NUL."""
+
+    longest: int | None = None
+    shortest: int = 0
+    pattern: str = _NO_NUL
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.str_schema(
+            max_length=self.longest, min_length=self.shortest or None, pattern=self.pattern, strict=True
+        )
+
+
+@dataclass(frozen=True)
+class _Integer:
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.int_schema(ge=self.least, le=self.most, strict=True)
+
+
+@dataclass(frozen=True)
+class _Amount:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.float_schema(ge=0, allow_inf_nan=False, strict=True)
+
+
+@dataclass(frozen=True)
+class _Money:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$", strict=True)
+        plain = core_schema.no_info_after_validator_function(
+            "{:f}".format, core_schema.is_instance_schema(Decimal), metadata={"from": "Decimal"}
+        )
+        from_python = core_schema.union_schema([core_schema.chain_schema([plain, text]), text], mode="left_to_right")
+        return core_schema.json_or_python_schema(text, from_python)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"}
+
+
+@dataclass(frozen=True)
+class _JsonObject:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        anything = core_schema.dict_schema(core_schema.str_schema(strict=True), core_schema.any_schema(), strict=True)
+        return core_schema.no_info_after_validator_function(checked_json_object, anything)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "object"}
+
+
+def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` itself, when `jsonb` can keep all of it.
+
+    Raises:
+        PydanticCustomError: deeper than 64 levels, over 64 KiB as JSON, or holding, at any depth, NUL, a lone
+            surrogate, a number beyond double, or something JSON does not have.
+    """
+    for part, depth in _walk(value):
+        if depth > MAX_JSON_DEPTH:
+            raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
+        _check_json_part(part)
+    if len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_JSON_BYTES:
+        raise PydanticCustomError("json_size", "must not be longer than 65,536 bytes as JSON")
+    return value
+
+
+def _walk(value: object) -> Iterator[tuple[object, int]]:
+    waiting = [(value, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        yield part, depth
+        if isinstance(part, dict):
+            waiting.extend((key, depth) for key in part)
+            waiting.extend((item, depth + 1) for item in part.values())
+        elif isinstance(part, list):
+            waiting.extend((item, depth + 1) for item in part)
+
+
+def _check_json_part(part: object) -> None:
+    if isinstance(part, str):
+        if "\x00" in part or any("\ud800" <= character <= "\udfff" for character in part):
+            raise PydanticCustomError("json_text", "must not contain NUL or a lone surrogate at any depth")
+    elif isinstance(part, int | float):
+        try:
+            finite = math.isfinite(part)
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise PydanticCustomError("json_number", "must not contain a number beyond double at any depth")
+    elif part is not None and not isinstance(part, dict | list):
+        raise PydanticCustomError("json_type", "must contain JSON values only")
+
+
+def _with_one_error(schema: CoreSchema, error: str, message: str) -> CoreSchema:
+    return core_schema.custom_error_schema(schema, custom_error_type=error, custom_error_message=message)
+
+
+Id = Annotated[str, _Id()]
+"""A UUID. Accepted with or without dashes and in either case; kept in lower case with dashes."""
+Time = Annotated[datetime, _Time()]
+"""An RFC 3339 time with an offset, from 1970 to 2200, cut to microseconds."""
+Version = Annotated[int, _Integer(1, MAX_VERSION)]
+"""A place in the aggregate's one sequence of versions, from 1 to 2^62 - 1."""
+Percent = Annotated[int, _Integer(0, 100)]
+"""Whole per cent, 0 to 100."""
+Count = Annotated[int, _Integer(0, MAX_BIGINT)]
+"""A whole number from 0 to 2^63 - 1."""
+Amount = Annotated[float, _Amount()]
+"""A finite number of 0 or more."""
+Money = Annotated[str, _Money()]
+"""US dollars as a plain decimal string, at most 6 digits before and 6 after the point."""
+JsonObject = Annotated[dict[str, Any], _JsonObject()]
+"""A JSON object that `jsonb` can keep: at most 64 levels deep and 64 KiB long."""
+Username = Annotated[str, Text(50, pattern="^[a-zA-Z0-9_]{3,50}$")]
+"""3 to 50 ASCII letters, digits and underscores."""
+Attribute = Annotated[str, Text(shortest=1)]
+"""A CloudEvents attribute: text that is not empty."""

@@ -1,0 +1,52 @@
+"""Engines, from plain values: no settings are read here."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+def create_engine(
+    url: str,
+    *,
+    pool_size: int = 20,
+    max_overflow: int = 30,
+    pool_timeout: float = 30.0,
+    pool_recycle: int = 3600,
+    pool_pre_ping: bool = True,
+    connect_timeout: float = 10.0,
+    statement_timeout: float = 60.0,
+    lock_timeout: float = 10.0,
+    idle_in_transaction_timeout: float = 30.0,
+    application_name: str = "reelsync",
+) -> AsyncEngine:
+    """An engine on `postgresql+asyncpg`. Times are in seconds.
+
+    Connections go back to the pool by rollback. Parameters never show in errors or logs. A server that does not
+    answer at all is given up five seconds after its own statement timeout should have ended the statement.
+    """
+    connect_args: dict[str, Any] = {
+        "timeout": connect_timeout,
+        "command_timeout": statement_timeout + 5,
+        "server_settings": {
+            "application_name": application_name,
+            "statement_timeout": _milliseconds(statement_timeout),
+            "lock_timeout": _milliseconds(lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+            "timezone": "UTC",
+        },
+    }
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=pool_timeout,
+        pool_recycle=pool_recycle,
+        pool_pre_ping=pool_pre_ping,
+        pool_reset_on_return="rollback",
+        hide_parameters=True,
+        connect_args=connect_args,
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

@@ -1,0 +1,76 @@
+"""The consumer's own books: how far it has come, and what it could not apply."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, String, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .base import Base
+from .types import JSONType
+
+
+class ConsumerOffset(Base):
+    """The position of one consumer group in one partition: the truth, of which Kafka's committed offset is a copy.
+
+    The anchor is the last record taken; it tells a log that went on from one that was truncated or made anew.
+    """
+
+    __tablename__ = "consumer_offsets"
+    __table_args__ = (
+        CheckConstraint("next_offset >= 0", name="next_offset"),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+    created_at = None  # type: ignore[assignment]
+
+    consumer_group: Mapped[str] = mapped_column(String(255), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(249), primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    next_offset: Mapped[int] = mapped_column(BigInteger)
+    cluster_id: Mapped[str | None] = mapped_column(String(255))
+    anchor_offset: Mapped[int | None] = mapped_column(BigInteger)
+    anchor_timestamp: Mapped[int | None] = mapped_column(BigInteger)
+    """Milliseconds since 1970, as Kafka has it."""
+    anchor_crc: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class DeadLetter(Base):
+    """A record that can never be applied as it is, kept whole.
+
+    `key`, `value` and `headers` are the bytes received; `headers` is an array of (name, value) pairs. All three are
+    NULL once the aggregate was erased. `detail` has field paths and constraint names, never a value of the record's.
+    """
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        CheckConstraint("stage IN ('decode', 'validate', 'write')", name="stage"),
+        CheckConstraint("state IN ('parked', 'redriven', 'discarded')", name="state"),
+        Index("ix_dead_letters_aggregate_id", "aggregate_id"),
+        Index("ix_dead_letters_parked", "consumer_group", "reason", postgresql_where=text("state = 'parked'")),
+    )
+    created_at = None  # type: ignore[assignment]
+    updated_at = None  # type: ignore[assignment]
+
+    consumer_group: Mapped[str] = mapped_column(String(255), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(249), primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    record_timestamp: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Milliseconds since 1970, as Kafka has it: not always a time that PostgreSQL could hold."""
+    crc: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """CRC-32 of key, value and headers: a topic made anew uses its offsets again."""
+    key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    headers: Mapped[list[list[bytes | None]] | None] = mapped_column(ARRAY(LargeBinary, dimensions=2))
+    stage: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(String(40))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONType, server_default="{}")
+    event_id: Mapped[str | None]
+    event_type: Mapped[str | None]
+    aggregate_id: Mapped[UUID | None]
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    state: Mapped[str] = mapped_column(String(20), server_default="parked")
+    first_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    last_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
