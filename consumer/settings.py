@@ -128,8 +128,8 @@ class LogSettings(_Section):
     noticeable_query_seconds: float = Field(0.1, gt=0, description="A statement slower than this is an information.")
 
 
-class Settings(BaseSettings):
-    """All settings. Build it once, in the command, and pass the parts on."""
+class BrokerSettings(BaseSettings):
+    """What a command needs that talks to Kafka alone."""
 
     model_config = SettingsConfigDict(
         env_prefix="REELSYNC_",
@@ -140,8 +140,13 @@ class Settings(BaseSettings):
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+
+class Settings(BrokerSettings):
+    """All settings. Build it once, in the command, and pass the parts on."""
+
     database: DatabaseSettings
     batch: BatchSettings = Field(default_factory=BatchSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
-    log: LogSettings = Field(default_factory=LogSettings)

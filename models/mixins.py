@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Computed, DateTime, event, func, inspect
-from sqlalchemy.orm import Mapped, declarative_mixin, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 _TIMESTAMPTZ = DateTime(timezone=True)
 
 
-@declarative_mixin
 class TimestampMixin:
     """`created_at` and `updated_at`.
 
@@ -25,7 +24,6 @@ class TimestampMixin:
     updated_at: Mapped[datetime] = mapped_column(_TIMESTAMPTZ, server_default=func.now(), sort_order=901)
 
 
-@declarative_mixin
 class SoftDeleteMixin:
     """`deleted_at`, and `is_deleted`, which the database derives from it."""
 

@@ -1,0 +1,38 @@
+"""The `reelsync` command: one file for each thing it does."""
+
+import sys
+
+import typer
+
+from consumer.errors import ReelsyncError
+
+from . import check, demo, dead_letters, lag, migrate, offsets, publish, run
+from .terminal import complain
+
+app = typer.Typer(
+    name="reelsync",
+    help="Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL.",
+    epilog="Settings come from the environment and .env: see the table in the README. Try: reelsync demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("migrate")(migrate.migrate)
+app.command("check")(check.check)
+app.command("publish")(publish.publish)
+app.command("lag")(lag.lag)
+app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(offsets.app, name="offsets")
+
+
+def main() -> None:
+    """Run the command: exit code 0 when it did what was asked, 1 when it could not, 2 when it was asked wrongly."""
+    try:
+        app()
+    except ReelsyncError as error:
+        complain(str(error))
+        sys.exit(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,59 @@
+"""`reelsync check`."""
+
+from collections.abc import Awaitable, Callable
+
+import typer
+
+from consumer.errors import ReelsyncError
+from consumer.kafka_log import KafkaLog
+from consumer.preflight import check_brokers, check_schema, check_topics
+from consumer.settings import Settings
+
+from .terminal import JsonOption, err, load, out, print_json, run_async
+
+
+def check(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
+    """Check settings, brokers, topics, database and schema, and say how to mend what is wrong.
+
+    Example: reelsync check --json
+    """
+    settings = load(Settings)
+    results = run_async(_results(settings))
+    if json:
+        print_json([{"check": name, "ok": not problem, "message": problem or found} for name, found, problem in results])
+    else:
+        out.print("[green]✓[/] settings")
+        for name, found, problem in results:
+            out.print("[red]✗[/]" if problem else "[green]✓[/]", name, "–", problem or found, soft_wrap=True, markup=True)
+    if any(problem for _, _, problem in results):
+        raise typer.Exit(1)
+
+
+async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
+    """For each check, its name, what it found, and what is wrong."""
+    topics: dict[str, int] = {}
+
+    async def brokers() -> str:
+        topics.update(await check_brokers(KafkaLog(settings.kafka), settings.kafka))
+        return f"{settings.kafka.bootstrap_servers} answers, with {len(topics)} topics"
+
+    async def topics_exist() -> str:
+        found = check_topics(topics, settings.kafka)
+        return ", ".join(f"{topic} ({partitions} partitions)" for topic, partitions in found.items())
+
+    async def schema() -> str:
+        return f"at revision {await check_schema(settings.database)}"
+
+    with err.status("Checking…"):
+        return [
+            await _result("brokers", brokers),
+            await _result("topics", topics_exist),
+            await _result("database and schema", schema),
+        ]
+
+
+async def _result(name: str, act: Callable[[], Awaitable[str]]) -> tuple[str, str, str | None]:
+    try:
+        return name, await act(), None
+    except ReelsyncError as error:
+        return name, "", str(error)

@@ -1,0 +1,118 @@
+"""`reelsync publish`: validated JSON Lines of structured events, to the topics of the settings."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, BinaryIO, NamedTuple
+
+import typer
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from consumer.errors import ReelsyncError
+from consumer.kafka_clients import connection_options
+from consumer.settings import BrokerSettings, KafkaSettings
+from events import EVENT_DATA, InvalidEventError, aggregate_id, parse_event
+
+from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
+
+_IN_FLIGHT = 2_000
+_SHOWN_PROBLEMS = 20
+
+
+class Line(NamedTuple):
+    """An event on its way: the bytes as they were written, its key and its topic."""
+
+    key: bytes
+    value: bytes
+    topic: str
+
+
+def publish(
+    file: Annotated[str, typer.Argument(help="A file of JSON Lines, one structured event each, or - for standard input.")],
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Publish events from a file. Lines that are not valid events are reported and left out; the rest is sent.
+
+    Example: reelsync publish examples/lifecycle.jsonl
+    """
+    settings = load(BrokerSettings).kafka
+    problems: list[str] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(_opened(file)) if file != "-" else sys.stdin.buffer
+        sent = run_async(_send(settings, _lines(source, settings, problems)))
+    if json:
+        print_json({"published": sent, "invalid": len(problems), "problems": problems[:_SHOWN_PROBLEMS]})
+    else:
+        err.print(f"Published {sent:,} events.")
+        for problem in problems[:_SHOWN_PROBLEMS]:
+            complain(problem)
+        if len(problems) > _SHOWN_PROBLEMS:
+            complain(f"and {len(problems) - _SHOWN_PROBLEMS:,} more invalid lines")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _opened(file: str) -> BinaryIO:
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> Iterator[Line]:
+    """The valid events; what is wrong with the others goes to `problems`."""
+    topics = {aggregate: topic for topic, aggregate in reversed(settings.topics.items())}
+    for number, line in enumerate(source, start=1):
+        value = line.strip()
+        if not value:
+            continue
+        try:
+            event = parse_event(value)
+        except InvalidEventError as error:
+            problems.append(f"line {number}: {error}")
+            continue
+        aggregate = EVENT_DATA[event["type"]].aggregate
+        if len(value) > settings.max_value_bytes:
+            problems.append(f"line {number}: longer than REELSYNC_KAFKA__MAX_VALUE_BYTES ({settings.max_value_bytes:,})")
+        elif aggregate not in topics:
+            problems.append(f"line {number}: no topic of REELSYNC_KAFKA__TOPICS is for {aggregate} events")
+        else:
+            yield Line(aggregate_id(event).encode(), value, topics[aggregate])
+
+
+async def _send(settings: KafkaSettings, lines: Iterator[Line]) -> int:
+    """Send all, each acknowledged by all in-sync replicas. A resend after an error is harmless: the merge is idempotent.
+
+    Raises:
+        ReelsyncError: the brokers did not take them.
+    """
+    options = connection_options(settings)
+    producer = AIOKafkaProducer(**options, acks="all", linger_ms=5, max_batch_size=262_144, max_request_size=8_388_608)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
+    try:
+        await producer.start()
+        with Progress(*columns, console=err, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            waiting: list[asyncio.Future[object]] = []
+            sent = 0
+            for line in lines:
+                waiting.append(await producer.send(line.topic, line.value, key=line.key))
+                if len(waiting) >= _IN_FLIGHT:
+                    await asyncio.gather(*waiting)
+                    sent += len(waiting)
+                    waiting.clear()
+                    progress.update(task, completed=sent)
+            await asyncio.gather(*waiting)
+            return sent + len(waiting)
+    except (KafkaError, OSError) as error:
+        message = (
+            f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
+            "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"
+        )
+        raise ReelsyncError(message) from error
+    finally:
+        await producer.stop()

@@ -1,0 +1,21 @@
+"""`reelsync run`."""
+
+from consumer.app import Consumer, run_until_signal
+from consumer.logs import configure_logs
+from consumer.settings import Settings
+
+from .terminal import load, run_async
+
+
+def run() -> None:
+    """Consume events until SIGTERM or SIGINT.
+
+    Example: REELSYNC_DATABASE__URL=postgresql+asyncpg://… reelsync run
+    """
+    settings = load(Settings)
+    configure_logs(settings.log)
+
+    async def consume() -> None:
+        await run_until_signal(Consumer(settings))
+
+    run_async(consume())

@@ -1,0 +1,99 @@
+"""What commands share in talking to people and machines: data on standard output, all else on standard error."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from consumer.errors import ReelsyncError
+
+out = Console()
+err = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+S = TypeVar("S", bound=BaseSettings)
+T = TypeVar("T")
+
+
+class UsageError(ReelsyncError):
+    """The command or the settings are wrong."""
+
+    exit_code = 2
+
+
+def load(settings: type[S]) -> S:
+    """The settings, from the environment and `.env`.
+
+    Raises:
+        UsageError: some are missing or wrong; names each, and what it must be.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = [
+            f"{_variable(problem['loc'])}: {_sentence(problem)}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+    except SettingsError as error:
+        problems = [f"{error}: it must be JSON, such as {{\"video-events\": \"video\"}}"]
+    raise UsageError("the settings are not right.\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work."""
+    return asyncio.run(work)
+
+
+def complain(message: str) -> None:
+    """An error, in red, as it is: no markup, no wrapping inside words."""
+    err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON has
+    """One JSON document on standard output."""
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=_plain).decode() + "\n")
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """A table: numbers to the right, nothing interpreted as markup."""
+    table = Table(title=title, title_justify="left")
+    listed = list(rows)
+    for column in columns:
+        numeric = all(isinstance(row[column], int | float) for row in listed)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(_shown(row[column])) for column in columns))
+    out.print(table)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return str(value)
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    if location == ("database",):
+        location = ("database", "url")
+    return "REELSYNC_" + "__".join(str(part).upper() for part in location)
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "is not set. For example: postgresql+asyncpg://user:password@localhost:5432/reelsync"
+    return str(problem["msg"]).removeprefix("Value error, ")

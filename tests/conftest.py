@@ -1,0 +1,61 @@
+"""Real services for all tests: one PostgreSQL and one broker a session, a database of its own for each test."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from consumer.settings import Settings
+from demo.broker import EmbeddedBroker
+from demo.postgres import EmbeddedPostgres
+from migrations.runner import upgrade
+
+_TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(durable=False) as server:
+        asyncio.run(upgrade(server.create_database(_TEMPLATE)))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a migrated database that nobody else uses."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield postgres.create_database(name, _TEMPLATE)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+async def topics(broker: EmbeddedBroker) -> dict[str, str]:
+    """Topics of the test's own, three partitions each, and what they are about."""
+    suffix = secrets.token_hex(4)
+    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user", f"model-usage-{suffix}": "model_usage"}
+    await broker.create_topics(dict.fromkeys(topics, 3))
+    return topics
+
+
+@pytest.fixture
+def settings(database: str, broker: EmbeddedBroker, topics: dict[str, str]) -> Settings:
+    """Settings for a consumer of the test's own topics and database, as a group of its own."""
+    return Settings.model_validate(
+        {
+            "kafka": {
+                "bootstrap_servers": broker.bootstrap_servers,
+                "group_id": f"group-{secrets.token_hex(4)}",
+                "topics": topics,
+                "session_timeout_ms": 1000,
+                "anchor_timeout_ms": 1000,
+            },
+            "database": {"url": database, "lock_timeout": 2.0},
+        }
+    )
