@@ -172,7 +172,5 @@ def _publish_timing(metrics: Metrics, limits: LogSettings, timing: QueryTiming) 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error to report: one with a message for people, if there is one."""
-    errors: list[BaseException] = []
-    for error in group.exceptions:
-        errors.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
+    errors = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
     return next((error for error in errors if isinstance(error, ReelsyncError)), errors[0])

@@ -64,7 +64,8 @@ class Batch:
         The first takes the earlier half of each partition's records; the second goes on where the first ends, and
         ends where this one ends.
         """
-        verdicts = sorted((*self.events, *self.rejections), key=lambda verdict: verdict.record.offset)
+        verdicts: list[Located | Rejection] = [*self.events, *self.rejections]
+        verdicts.sort(key=lambda verdict: verdict.record.offset)
         by_partition: dict[Partition, list[Located | Rejection]] = {}
         for verdict in verdicts:
             place = Partition(verdict.record.topic, verdict.record.partition)

@@ -31,8 +31,8 @@ class DeadLetterLimit:
             self._rejected -= oldest_rejected
         if self._rejected >= self._max_count and self._rejected >= self._max_share * self._records:
             message = (
-                f"{self._rejected} of the last {self._records} records were dead letters: this looks like a bad deploy, "
-                "not like poison. See them with `reelsync dlq list`; mend the publisher or deploy a consumer that knows "
-                "its events, or raise REELSYNC_DEAD_LETTERS__MAX_COUNT or …MAX_SHARE, and start again"
+                f"{self._rejected} of the last {self._records} records were dead letters: a bad deploy, it seems, not "
+                "poison. See them with `reelsync dlq list`; mend the publisher, or deploy a consumer that knows its "
+                "events, or raise REELSYNC_DEAD_LETTERS__MAX_COUNT or …MAX_SHARE; then start again"
             )
             raise HaltedError(message)

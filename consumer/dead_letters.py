@@ -32,7 +32,7 @@ _ERASE = text(
 
 
 def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
-    table = DeadLetter.__table__
+    table: Any = DeadLetter.__table__
     parked = insert(table)
     sent = parked.excluded
     again = {name: sent[name] for name in ("stage", "reason", "detail", "last_attempt_at")}

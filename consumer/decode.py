@@ -70,7 +70,7 @@ def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent |
     aggregate = topics.get(record.topic)
     if is_binary(None, record.headers):
         return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
-    if aggregate not in {"user", "video"}:
+    if aggregate is None or aggregate == "model_usage":
         return _bad_tombstone(record, "topic", "facts are not erased by themselves: send a tombstone for the video")
     if record.key is None:
         return _bad_tombstone(record, "key", "a tombstone's key is the id of what it erases, and there is none")
@@ -78,16 +78,17 @@ def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent |
         erased = tombstone(aggregate, record.key, record.timestamp)
     except ValueError:
         return _bad_tombstone(record, "key", "a tombstone's key must be a UUID")
-    return {
+    event: WireEvent = {
         "specversion": "1.0",
         "id": f"{record.topic}/{record.partition}/{record.offset}",
         "source": record.topic,
-        "type": f"{aggregate}.erased",  # type: ignore[typeddict-item]  # of ErasureType, which no publisher can send
+        "type": "user.erased" if aggregate == "user" else "video.erased",
         "time": erased.time,
         "subject": None,
         "dataschema": None,
         "data": {f"{aggregate}_id": erased.aggregate_id, "version": erased.version},
     }
+    return event
 
 
 def _bad_tombstone(record: Record, path: str, message: str) -> Rejection:

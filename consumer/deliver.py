@@ -31,7 +31,7 @@ class Outcome(Enum):
 class Deliverer:
     """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
 
-    def __init__(  # noqa: PLR0913 - the composition root passes each part by name
+    def __init__(
         self,
         *,
         writer: BatchWriter,
@@ -87,8 +87,8 @@ class Deliverer:
         verdict = classify(error)
         if verdict is Verdict.BUG:
             message = (
-                f"the database refused a statement of reelsync's own ({describe(error)}: {server_message(error)}): is the schema at head "
-                "(`reelsync check`) and the role allowed to use it? Nothing was written; nothing is lost"
+                f"the database refused a statement of ours ({describe(error)}: {server_message(error)}): is the schema "
+                "at head (`reelsync check`), and may the role use it? Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
         self._metrics.retries.labels(verdict.value).inc()

@@ -1,4 +1,4 @@
-"""Questions about a Kafka log that need no group: which topics there are, where partitions begin and end, one record."""
+"""Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping

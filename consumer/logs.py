@@ -10,7 +10,7 @@ from .settings import LogSettings
 
 def configure_logs(settings: LogSettings) -> None:
     """Send our logs, and the warnings of the libraries, to standard error in the form that was set."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,9 +1,7 @@
 """The loop: poll → decode → fold → write → commit, with the next batch filling while the database works on this one."""
 
 import asyncio
-
 from dataclasses import dataclass
-
 from time import perf_counter
 from typing import Protocol
 

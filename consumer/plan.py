@@ -21,7 +21,7 @@ class Statement(NamedTuple):
 
     table: TableName
     rows: str
-    count: int
+    row_count: int
 
 
 class Missing(NamedTuple):
@@ -42,7 +42,7 @@ def referenced_videos(fold: Fold) -> list[str]:
 
 
 def plan(fold: Fold, missing: Missing) -> list[Statement]:
-    """The statements that merge `fold`, placeholders for what is `missing` included. Tables without rows are left out."""
+    """The statements that merge `fold`, with placeholders for what is `missing`. Tables without rows are left out."""
     placeholders: dict[RowType, dict[str, dict[str, Any]]] = {
         "users": {user: _placeholder(fold.user_references[user]) for user in missing.users},
         "user_profiles": {},
@@ -50,7 +50,7 @@ def plan(fold: Fold, missing: Missing) -> list[Statement]:
     }
     statements = [_statement(table, dict(_rendered(fold, table)) | placeholders[table]) for table in placeholders]
     statements.append(_statement("model_usage", {usage: _fact(event) for usage, event in fold.facts.items()}))
-    return [statement for statement in statements if statement.count]
+    return [statement for statement in statements if statement.row_count]
 
 
 def _rendered(fold: Fold, table: RowType) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ COMMIT (`commit` fires before the act), so `timed_commit` times it by hand.
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,7 +24,7 @@ _STARTED = "_reelsync_started"
 
 
 class QueryTiming(NamedTuple):
-    """One statement: its label, seconds from sending it to its result, rows affected (-1: unknown), and how it failed."""
+    """One statement: its label, seconds from sending to result, rows affected (-1: unknown), and how it failed."""
 
     query_name: str
     seconds: float
@@ -43,14 +43,24 @@ def attach_query_timing(engine: AsyncEngine, publish: Publish) -> None:
 
     @event.listens_for(sync_engine, "before_cursor_execute")
     def start(
-        _conn: "Connection", _cursor: "DBAPICursor", _sql: str, _parameters: Any, context: Any, _many: bool
-    ) -> None:  # noqa: ANN401, FBT001
+        _conn: "Connection",
+        _cursor: "DBAPICursor",
+        _sql: str,
+        _parameters: object,
+        context: "ExecutionContext",
+        _many: bool,  # noqa: FBT001 - SQLAlchemy passes it by position
+    ) -> None:
         setattr(context, _STARTED, perf_counter())
 
     @event.listens_for(sync_engine, "after_cursor_execute")
     def finish(
-        _conn: "Connection", cursor: "DBAPICursor", _sql: str, _parameters: Any, context: Any, _many: bool
-    ) -> None:  # noqa: ANN401, FBT001
+        _conn: "Connection",
+        cursor: "DBAPICursor",
+        _sql: str,
+        _parameters: object,
+        context: "ExecutionContext",
+        _many: bool,  # noqa: FBT001 - SQLAlchemy passes it by position
+    ) -> None:
         publish(QueryTiming(_name(context), perf_counter() - getattr(context, _STARTED), cursor.rowcount))
 
     @event.listens_for(sync_engine, "handle_error")

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events import ERASED_VERSION, aggregate_id
-from models import ModelUsage, User, UserProfile, Video
+from models import User, UserProfile, Video
 from models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
 
 from .batch import Batch
@@ -113,7 +114,7 @@ class BatchWriter:
                 {ROWS: statement.rows},
                 execution_options={"query_name": f"{statement.table}.merge"},
             )
-            written.count(statement.table, statement.count, result.rowcount)
+            written.count(statement.table, statement.row_count, result.rowcount)
 
     async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
         """Cumulative bisection: keep what succeeds, halve what fails; an event that fails alone is the culprit.
@@ -171,10 +172,10 @@ def _erased(fold: Fold) -> list[str]:
 
 async def _missing(
     connection: AsyncConnection,
-    statement: Any,
+    statement: Select[Any],
     query_name: str,
     known: KnownIds,
-    referenced: Iterable[str],  # noqa: ANN401
+    referenced: Iterable[str],
 ) -> Collection[str]:
     """Those of the referenced ids that are in neither the cache nor the table."""
     candidates = known.unknown(referenced)

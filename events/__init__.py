@@ -4,11 +4,11 @@
 record into a validated event.
 """
 
-from .codec import InvalidEventError, Problem, aggregate_id, is_binary, parse_event
+from .codec import InvalidEventError, Problem, aggregate_id, aggregate_of, is_binary, parse_event
 from .contract import ENVELOPES, EVENT, EVENT_DATA, CloudEvent, EventType
 from .data import Aggregate, EventData
 from .fields import canonical_id
-from .tombstones import ERASED_VERSION, Tombstone, tombstone
+from .tombstones import ERASED_VERSION, ErasureType, Tombstone, tombstone
 from .usage import ModelUsageRecorded
 from .user import (
     UserActivated,
@@ -40,6 +40,7 @@ __all__ = [
     "EVENT_DATA",
     "Aggregate",
     "CloudEvent",
+    "ErasureType",
     "EventData",
     "EventType",
     "InvalidEventError",
@@ -65,6 +66,7 @@ __all__ = [
     "VideoUpdated",
     "WireEvent",
     "aggregate_id",
+    "aggregate_of",
     "canonical_id",
     "is_binary",
     "parse_event",

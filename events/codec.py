@@ -5,11 +5,12 @@ Source: CloudEvents Kafka Protocol Binding 1.0, sections 3.1 to 3.3.
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic_core import ValidationError, from_json
 
 from .contract import EVENT_DATA, EventType, check_subject
+from .data import Aggregate
 from .upcasting import UnknownSchemaError, schema_version, upcast
 from .wire import WireEvent, validate_attributes, validate_data, validate_structured
 
@@ -73,6 +74,11 @@ def aggregate_id(event: WireEvent) -> str:
     data = event["data"]
     found: str = data.get("usage_id") or data.get("video_id") or data["user_id"]
     return found
+
+
+def aggregate_of(event: WireEvent) -> Aggregate:
+    """What the event is about: the first part of its type."""
+    return cast("Aggregate", event["type"].partition(".")[0])
 
 
 def _check_subject(event: WireEvent) -> None:

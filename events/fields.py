@@ -1,4 +1,4 @@
-"""The types that event fields are made of: each refuses what PostgreSQL would refuse, and nothing PostgreSQL could keep.
+"""The types that event fields are made of: each refuses what PostgreSQL would refuse.
 
 A type is a core schema of its own, so that the models and the fast form (`events.wire`) check the very same rules.
 Bounds that Pydantic does not have by default, and why they are here: NUL characters (SQLSTATE 22021), numeric strings

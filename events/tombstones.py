@@ -8,6 +8,9 @@ from .fields import EARLIEST_TIME, LATEST_TIME, canonical_id
 ERASED_VERSION = 2**62
 """No publisher's version reaches this; an erasure's is this plus the record's timestamp in milliseconds."""
 
+ErasureType = Literal["user.erased", "video.erased"]
+"""The types of the events that tombstones become. Not in the contract: no publisher can send them."""
+
 _EARLIEST_MS = 0
 _LATEST_MS = (LATEST_TIME - EARLIEST_TIME) // timedelta(milliseconds=1)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema
 
 from .contract import ENVELOPES, EVENT_DATA, CloudEvent, EventType
+from .tombstones import ErasureType
 
 _STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -21,7 +22,7 @@ class WireEvent(TypedDict):
     id: str
     source: str
     specversion: str
-    type: EventType
+    type: EventType | ErasureType
     time: Any
     subject: str | None
     dataschema: str | None

@@ -38,7 +38,7 @@ class Base(AsyncAttrs, TimestampMixin, DeclarativeBase):
 
     def _loaded_columns(self) -> list[tuple[str, Any]]:
         state = inspect(self)
-        return [(name, state.dict[name]) for name in state.mapper.column_attrs.keys() if name in state.dict]
+        return [(name, state.dict[name]) for name, _ in state.mapper.columns.items() if name in state.dict]
 
 
 def _shortened(value: object) -> str:

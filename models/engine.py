@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
-def create_engine(
+def create_engine(  # noqa: PLR0913 - each names one property of the pool or the session
     url: str,
     *,
     pool_size: int = 20,

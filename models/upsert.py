@@ -82,7 +82,7 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
 def compile_insert_once(model: type[Base]) -> Insert:
     """`INSERT … SELECT … FROM json_to_recordset(:rows) … ON CONFLICT DO NOTHING`: the first fact stands."""
     table = _table(model)
-    names = [name for name in table.c.keys() if not table.c[name].computed]
+    names = [name for name, target in table.c.items() if not target.computed]
     rows = _rows(table, names)
     return (
         insert(table)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .videos import Video
 
 
-def _unique_while_live(column: str) -> ExcludeConstraint[Any]:
+def _unique_while_live(column: str) -> ExcludeConstraint:
     """Unique among users that are not deleted, checked at the end of each statement, so that a swap works.
 
     A plain unique index would make every upsert of a user lock out the foreign-key checks on it, and deadlock.

@@ -55,7 +55,9 @@ def user(kind: str, number: int = 1, version: int = 1, **data: Any) -> bytes:
         "preferences_changed": {"preferences": {"theme": "dark"}},
         "profile_updated": {"full_name": "Somebody"},
     }
-    return structured(f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | defaults.get(kind, {}) | data)
+    return structured(
+        f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | defaults.get(kind, {}) | data
+    )
 
 
 def usage(number: int = 1, of_video: int = 1, owner: int = 1, **data: Any) -> bytes:

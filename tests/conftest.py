@@ -17,7 +17,8 @@ _TEMPLATE = "migrated"
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(durable=False) as server:
-        asyncio.run(upgrade(server.create_database(_TEMPLATE)))
+        server.create_database(_TEMPLATE)
+        asyncio.run(upgrade(server.url(_TEMPLATE)))
         yield server
 
 
@@ -31,7 +32,8 @@ def broker() -> Iterator[EmbeddedBroker]:
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a migrated database that nobody else uses."""
     name = f"test_{secrets.token_hex(6)}"
-    yield postgres.create_database(name, _TEMPLATE)
+    postgres.create_database(name, _TEMPLATE)
+    yield postgres.url(name)
     postgres.drop_database(name)
 
 

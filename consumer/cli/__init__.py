@@ -6,7 +6,7 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import check, demo, dead_letters, lag, migrate, offsets, publish, run
+from . import check, dead_letters, demo, lag, migrate, offsets, publish, run
 from .terminal import complain
 
 app = typer.Typer(

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import typer
+from rich.markup import escape
 
 from consumer.errors import ReelsyncError
 from consumer.kafka_log import KafkaLog
@@ -20,11 +21,11 @@ def check(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     settings = load(Settings)
     results = run_async(_results(settings))
     if json:
-        print_json([{"check": name, "ok": not problem, "message": problem or found} for name, found, problem in results])
+        print_json([{"check": name, "ok": not wrong, "message": wrong or found} for name, found, wrong in results])
     else:
         out.print("[green]✓[/] settings")
         for name, found, problem in results:
-            out.print("[red]✗[/]" if problem else "[green]✓[/]", name, "–", problem or found, soft_wrap=True, markup=True)
+            out.print("[red]✗[/]" if problem else "[green]✓[/]", escape(f"{name} – {problem or found}"), soft_wrap=True)
     if any(problem for _, _, problem in results):
         raise typer.Exit(1)
 

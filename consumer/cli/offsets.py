@@ -31,7 +31,7 @@ def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     if json:
         print_json([dict(row) for row in rows])
     else:
-        print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, rows)
+        print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, [dict(row) for row in rows])
 
 
 @app.command()

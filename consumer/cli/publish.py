@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from consumer.errors import ReelsyncError
 from consumer.kafka_clients import connection_options
 from consumer.settings import BrokerSettings, KafkaSettings
-from events import EVENT_DATA, InvalidEventError, aggregate_id, parse_event
+from events import InvalidEventError, aggregate_id, aggregate_of, parse_event
 
 from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
 
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 def publish(
-    file: Annotated[str, typer.Argument(help="A file of JSON Lines, one structured event each, or - for standard input.")],
+    file: Annotated[str, typer.Argument(help="JSON Lines, one structured event each; - for standard input.")],
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Publish events from a file. Lines that are not valid events are reported and left out; the rest is sent.
@@ -75,9 +75,9 @@ def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> It
         except InvalidEventError as error:
             problems.append(f"line {number}: {error}")
             continue
-        aggregate = EVENT_DATA[event["type"]].aggregate
+        aggregate = aggregate_of(event)
         if len(value) > settings.max_value_bytes:
-            problems.append(f"line {number}: longer than REELSYNC_KAFKA__MAX_VALUE_BYTES ({settings.max_value_bytes:,})")
+            problems.append(f"line {number}: over REELSYNC_KAFKA__MAX_VALUE_BYTES ({settings.max_value_bytes:,})")
         elif aggregate not in topics:
             problems.append(f"line {number}: no topic of REELSYNC_KAFKA__TOPICS is for {aggregate} events")
         else:
@@ -85,7 +85,7 @@ def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> It
 
 
 async def _send(settings: KafkaSettings, lines: Iterator[Line]) -> int:
-    """Send all, each acknowledged by all in-sync replicas. A resend after an error is harmless: the merge is idempotent.
+    """Send all, each acknowledged by all in-sync replicas. A resend is harmless: the merge is idempotent.
 
     Raises:
         ReelsyncError: the brokers did not take them.

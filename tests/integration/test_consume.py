@@ -1,17 +1,23 @@
 """Events in the log become rows, exactly once in effect."""
 
+from builders import an_id, usage, user, video
+from running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import text
 
 from consumer.app import engine_of
 from consumer.settings import Settings
 
-from builders import an_id, usage, user, video
-from running import consuming, publish, rows_of, tables_of, topic_of, until_applied
-
 
 async def test_every_kind_of_event_becomes_rows(settings: Settings) -> None:
-    await publish(settings, topic_of(settings, "user"), [(b"u", user("created")), (b"u", user("profile_updated", version=2))])
-    life = [video("created"), video("processing", version=2), video("progressed", version=3), video("completed", version=4)]
+    await publish(
+        settings, topic_of(settings, "user"), [(b"u", user("created")), (b"u", user("profile_updated", version=2))]
+    )
+    life = [
+        video("created"),
+        video("processing", version=2),
+        video("progressed", version=3),
+        video("completed", version=4),
+    ]
     await publish(settings, topic_of(settings, "video"), [(b"v", value) for value in life])
     await publish(settings, topic_of(settings, "model_usage"), [(b"m", usage())])
     async with consuming(settings):
@@ -19,7 +25,9 @@ async def test_every_kind_of_event_becomes_rows(settings: Settings) -> None:
     tables = await tables_of(settings)
     assert [(row["username"], row["version"]) for row in tables["users"]] == [("user_1", 2)]
     assert [row["full_name"] for row in tables["user_profiles"]] == ["Somebody"]
-    assert [(row["title"], row["status"], row["progress"]) for row in tables["videos"]] == [("Video 1", "completed", 100)]
+    assert [(row["title"], row["status"], row["progress"]) for row in tables["videos"]] == [
+        ("Video 1", "completed", 100)
+    ]
     assert [str(row["cost_usd"]) for row in tables["model_usage"]] == ["0.012500"]
 
 
@@ -32,9 +40,12 @@ async def test_a_second_consumer_of_the_whole_log_changes_no_row(settings: Setti
     again = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"group_id": "another"})})
     async with consuming(again) as consumer:
         await until_applied(again)
-        assert consumer.metrics.registry.get_sample_value(
-            "reelsync_rows_total", {"table": "videos", "outcome": "unchanged"}
-        ) == 200
+        assert (
+            consumer.metrics.registry.get_sample_value(
+                "reelsync_rows_total", {"table": "videos", "outcome": "unchanged"}
+            )
+            == 200
+        )
     assert await tables_of(settings) == before
     assert await _row_versions(settings) == versions
 

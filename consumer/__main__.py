@@ -1,0 +1,5 @@
+"""`python -m consumer` is `reelsync`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""Consumers as processes of their own: started, killed, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from consumer.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment that makes another process read the same settings."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
+    kafka = settings.kafka
+    return env | {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "REELSYNC_DATABASE__URL": settings.database.url.get_secret_value(),
+        "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "REELSYNC_KAFKA__GROUP_ID": kafka.group_id,
+        "REELSYNC_KAFKA__TOPICS": orjson.dumps(kafka.topics).decode(),
+        "REELSYNC_KAFKA__SESSION_TIMEOUT_MS": str(kafka.session_timeout_ms),
+        "REELSYNC_KAFKA__ANCHOR_TIMEOUT_MS": str(kafka.anchor_timeout_ms),
+        "REELSYNC_BATCH__MAX_RECORDS": str(settings.batch.max_records),
+    }
+
+
+@contextmanager
+def process(settings: Settings, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process with these settings; killed at the end if it still runs."""
+    child = subprocess.Popen(
+        [sys.executable, *command], env=environment(settings), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+        child.communicate()
+
+
+def run_command(settings: Settings | None, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `reelsync` with these settings and wait for it."""
+    env = environment(settings) if settings else {k: v for k, v in os.environ.items() if not k.startswith("REELSYNC_")}
+    command = [sys.executable, "-m", "consumer", *arguments]
+    return subprocess.run(
+        command, env=env | {"PYTHONPATH": str(ROOT)} | extra, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
