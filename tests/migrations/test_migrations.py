@@ -1,0 +1,104 @@
+"""The migrated schema is the models' schema, and every revision goes both ways."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from consumer.settings import Settings
+from demo.postgres import EmbeddedPostgres
+from migrations.runner import current_revision, downgrade, head_revision, upgrade
+from models import Base
+
+from processes import run_command
+
+CATALOGUE = """
+    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, a.attgenerated::text,
+           COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', ''
+      FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+    UNION ALL
+    SELECT 'index', tablename, indexname, indexdef, '', '', ''
+      FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    UNION ALL
+    SELECT 'options', relname, array_to_string(reloptions, ','), '', '', '', ''
+      FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+     ORDER BY 1, 2, 3
+"""
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
+    name = f"empty_{secrets.token_hex(4)}"
+    postgres.create_database(name)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+async def catalogue(url: str) -> list[tuple[str, ...]]:
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        rows = [tuple(row) for row in await connection.execute(text(CATALOGUE))]
+    await engine.dispose()
+    return rows
+
+
+async def test_migrations_make_the_schema_of_the_models(empty: str, database: str) -> None:
+    engine = create_async_engine(empty, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await engine.dispose()
+    assert await catalogue(database) == await catalogue(empty)
+
+
+async def test_autogenerate_finds_nothing_to_do(database: str) -> None:
+    engine = create_async_engine(database, poolclass=NullPool)
+    async with engine.connect() as connection:
+        changes = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), Base.metadata)
+        )
+    await engine.dispose()
+    assert changes == []
+
+
+async def test_upgrade_downgrade_upgrade_ends_where_it_began(empty: str) -> None:
+    await upgrade(empty)
+    upgraded = await catalogue(empty)
+    await downgrade(empty, "base")
+    assert await catalogue(empty) == []
+    await upgrade(empty)
+    assert await catalogue(empty) == upgraded
+    assert await current_revision(empty) == head_revision()
+
+
+async def test_runners_at_the_same_time_wait_for_each_other(empty: str) -> None:
+    settings = Settings.model_validate({"database": {"url": empty}})
+    done = await asyncio.gather(*(asyncio.to_thread(run_command, settings, "migrate", "--json") for _ in range(3)))
+    assert [(command.returncode, command.stderr) for command in done] == [(0, "")] * 3
+    assert await current_revision(empty) == head_revision()
+
+
+async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
+    engine = create_async_engine(empty, poolclass=NullPool)
+    async with engine.connect() as holder:
+        await holder.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.migrations'))"))
+        waiting = asyncio.create_task(upgrade(empty))
+        while not (
+            await holder.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        ):
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert await holder.scalar(text("SELECT to_regclass('public.videos')")) is None
+        await holder.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
+        await waiting
+    await engine.dispose()
+    assert await current_revision(empty) == head_revision()

@@ -1,0 +1,79 @@
+"""Names, the one rule that order can break: conflicts are parked, redriven together, and end in one final table."""
+
+import random
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumer.batch import Batch
+from consumer.ledger import Ledger
+from consumer.records import Partition
+from consumer.redrive import redrive_conflicts
+from consumer.settings import DEFAULT_TOPICS
+from consumer.writer import BatchWriter
+from models.engine import create_engine
+
+from builders import record, shuffled, user
+from writing import GROUP, batch_of, cuts, snapshot
+
+PARTITION = Partition("user-events", 0)
+
+
+def renames(seed: int, users: int = 5, rounds: int = 4) -> list[Any]:
+    """Users who swap, rotate and hand on their names again and again; at the end no two have one."""
+    rng = random.Random(seed)
+    names = {number: f"name_{number}" for number in range(users)}
+    versions = dict.fromkeys(names, 1)
+    log = [user("created", n, 1, username=name, email=f"{name}@example.com") for n, name in names.items()]
+    for _ in range(rounds):
+        some = rng.sample(sorted(names), k=rng.randint(2, users))
+        for number, name in zip(some, [names[n] for n in some[1:] + some[:1]], strict=True):
+            names[number] = name
+            versions[number] += 1
+            log.append(user("updated", number, versions[number], username=name, email=f"{name}@example.com"))
+    return [record(value, offset, topic="user-events") for offset, value in enumerate(log)]
+
+
+async def deliver(engine: AsyncEngine, log: list[Any], rng: random.Random) -> int:
+    """Write the log, carefully where names clash, redriving now and then; the letters parked on the way."""
+    writer, ledger = BatchWriter(engine, GROUP), Ledger(engine, GROUP)
+    await ledger.positions(None, {PARTITION: 0})
+    start = parked = 0
+    for part in cuts(log, rng):
+        batch: Batch = batch_of(part, PARTITION, start)
+        written = await writer.write(batch, carefully=True)
+        assert {rejection.reason for rejection in written.rejections} <= {"conflict"}
+        parked += len(written.rejections)
+        start += len(part)
+        if rng.random() < 0.3:
+            await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)
+    while (await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)).applied:
+        pass
+    return parked
+
+
+async def states(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as connection:
+        return set(await connection.scalars(text("SELECT state FROM dead_letters")))
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_swaps_and_rotations_of_names_end_in_one_table(postgres: Any, seed: int) -> None:
+    log = renames(seed)
+    snapshots, parked = [], 0
+    for order in range(4):
+        name = f"names_{seed}_{order}"
+        postgres.create_database(name, "migrated")
+        engine = create_engine(postgres.url(name))
+        try:
+            parked += await deliver(engine, log if not order else shuffled(log, seed * 10 + order), random.Random(order))
+            snapshots.append(await snapshot(engine))
+            assert await states(engine) <= {"redriven"}
+        finally:
+            await engine.dispose()
+            postgres.drop_database(name)
+    assert parked, "no order made a conflict: this proves nothing"
+    assert all(other == snapshots[0] for other in snapshots[1:])
+    assert all(row["username"] for row in snapshots[0]["users"].values())
