@@ -13,6 +13,8 @@ from .kafka_clients import connection_options
 from .records import Anchor, Partition, anchor_of
 from .settings import KafkaSettings
 
+_FETCH_SECONDS = 15.0
+
 
 class KafkaLog:
     """Answers from the brokers that the settings name. Each question uses a client of its own."""
@@ -36,11 +38,23 @@ class KafkaLog:
         return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
     async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
-        """Begin and end of each partition; the end leaves out transactions that are still open."""
+        """Begin and end of each partition. The end is the high watermark of a fetch.
+
+        Not the answer to ListOffsets: the embedded broker answers with the *first* offset of the last batch plus one,
+        which would pass for a truncated log.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
         wanted = [TopicPartition(*partition) for partition in partitions]
-        async with self._reader(wanted) as reader:
+        async with self._reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
             begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
-        return {Partition(*tp): (begins[tp], ends[tp]) for tp in wanted}
+            for tp, end in ends.items():
+                reader.seek(tp, end)
+            async with asyncio.timeout(_FETCH_SECONDS):
+                while waiting := [tp for tp in wanted if reader.highwater(tp) is None]:
+                    await reader.getmany(*waiting, timeout_ms=20)
+            return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
 
     async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
         """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
@@ -67,7 +81,6 @@ class KafkaLog:
             **connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
-            isolation_level="read_committed",
             request_timeout_ms=10_000,
             **options,
         )

@@ -1,0 +1,111 @@
+"""A stored position that no longer fits its log halts the partition, says why, and goes on once it was reset."""
+
+import pytest
+import structlog.testing
+from aiokafka.admin import AIOKafkaAdminClient
+from sqlalchemy import text
+
+from consumer.app import engine_of
+from consumer.settings import Settings
+from demo.broker import EmbeddedBroker
+
+from builders import an_id, video
+from processes import run_command
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+
+KEY = an_id(1).encode()
+
+
+async def change_positions(settings: Settings, change: str) -> None:
+    engine = engine_of(settings.database)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE consumer_offsets SET {change} WHERE topic = :topic"), {"topic": topic_of(settings, "video")})
+    await engine.dispose()
+
+
+async def consumed(settings: Settings, count: int) -> None:
+    await publish(settings, topic_of(settings, "video"), [(KEY, video("created", n)) for n in range(count)])
+    async with consuming(settings):
+        await until_applied(settings)
+
+
+async def assert_halts(settings: Settings, reason: str, partitions: int) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with consuming(settings) as consumer:
+
+            async def halted() -> bool:
+                return len(consumer.source.halted) == partitions
+
+            await eventually(halted, f"{partitions} halted")
+            assert {halt.reason for halt in consumer.source.halted.values()} == {reason}
+            assert consumer.metrics.registry.get_sample_value("reelsync_halted_partitions") == partitions
+    errors = [entry for entry in logs if entry["event"] == "partition.halted"]
+    assert all("reelsync offsets reset" in error["fix"] for error in errors)
+    assert len(errors) == partitions
+
+
+async def test_a_position_beyond_the_end_halts(settings: Settings) -> None:
+    await consumed(settings, 5)
+    await change_positions(settings, "next_offset = next_offset + 1000")
+    await assert_halts(settings, "truncated", 3)
+
+
+async def test_another_record_at_the_anchor_halts(settings: Settings) -> None:
+    await consumed(settings, 5)
+    await change_positions(settings, "anchor_crc = anchor_crc + 1")
+    await assert_halts(settings, "recreated", 1)
+
+
+async def test_a_position_of_another_cluster_halts(settings: Settings) -> None:
+    await consumed(settings, 5)
+    await change_positions(settings, "cluster_id = 'elsewhere'")
+    await assert_halts(settings, "other_cluster", 3)
+
+
+async def test_a_recreated_topic_halts_and_goes_on_after_a_reset(settings: Settings, broker: EmbeddedBroker) -> None:
+    await consumed(settings, 5)
+    topic = topic_of(settings, "video")
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([topic])
+    await admin.close()
+    await broker.create_topics({topic: 3})
+    await publish(settings, topic, [(KEY, video("created", n, title="new")) for n in range(100, 120)])
+    await assert_halts(settings, "recreated", 1)
+    halted = next(row for row in await rows_of(settings, "consumer_offsets") if row["next_offset"] and row["topic"] == topic)
+    done = run_command(settings, "offsets", "reset", topic, str(halted["partition"]), "--to", "earliest")
+    assert done.returncode == 0, done.stderr
+    async with consuming(settings):
+        await until_applied(settings)
+    assert len(await rows_of(settings, "videos")) == 25
+
+
+async def test_the_other_partitions_go_on_while_one_is_halted(settings: Settings) -> None:
+    await consumed(settings, 5)
+    await change_positions(settings, "anchor_crc = anchor_crc + 1")
+    async with consuming(settings) as consumer:
+
+        async def halted() -> bool:
+            return len(consumer.source.halted) == 1
+
+        await eventually(halted, "one halted")
+        await publish(settings, topic_of(settings, "user"), [(b"poison", b"poison")])
+
+        async def applied() -> bool:
+            return bool(await rows_of(settings, "dead_letters"))
+
+        await eventually(applied, "the record of another partition")
+
+
+@pytest.mark.parametrize(("start_from", "rows"), [("earliest", 5), ("latest", 0)])
+async def test_a_partition_never_seen_starts_where_the_setting_says(settings: Settings, start_from: str, rows: int) -> None:
+    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"start_from": start_from})})
+    await publish(settings, topic_of(settings, "video"), [(KEY, video("created", n)) for n in range(5)])
+    async with consuming(settings) as consumer:
+
+        async def settled() -> bool:
+            return len(consumer.source.positions) == 9
+
+        await eventually(settled, "all partitions are being read")
+        await until_applied(settings)
+    assert len(await rows_of(settings, "videos")) == rows
