@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,7 @@ from .backoff import Backoff
 from .batch import Batch
 from .breaker import DeadLetterLimit
 from .deliver import Deliverer
-from .errors import ReelsyncError
+from .errors import ReelsyncError, UnavailableError
 from .kafka_log import KafkaLog
 from .kafka_source import KafkaSource
 from .ledger import Ledger
@@ -128,12 +129,26 @@ async def run_until_signal(consumer: Consumer) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await consumer.check()
+    await _check_until_available(consumer, stop)
     tune_garbage_collector()
     kafka = consumer.settings.kafka
     _log.info("consumer.started", group=kafka.group_id, topics=sorted(kafka.topics))
     await consumer.run(stop)
     _log.info("consumer.stopped")
+
+
+async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> None:
+    """Servers may start after us; what is wrong for good is an error at once."""
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            return await consumer.check()
+        except UnavailableError as error:
+            delay = backoff.next_delay()
+            _log.warning("start.waiting", why=str(error), again_in_seconds=round(delay, 1))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay)
+    return None
 
 
 def engine_of(settings: DatabaseSettings) -> AsyncEngine:

@@ -19,6 +19,10 @@ class FencedError(ReelsyncError):
     """Another owner has the partition, or the batch is of an assignment that is over: forget it."""
 
 
+class UnavailableError(ReelsyncError):
+    """A server does not answer now, and may later."""
+
+
 class HaltedError(ReelsyncError):
     """The consumer must not go on until somebody has looked."""
 

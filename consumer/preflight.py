@@ -6,7 +6,7 @@ from aiokafka.errors import KafkaError
 
 from migrations.runner import current_revision, head_revision
 
-from .errors import ReelsyncError, describe, sqlstate
+from .errors import ReelsyncError, UnavailableError, Verdict, classify, describe, sqlstate
 from .kafka_log import KafkaLog
 from .settings import DatabaseSettings, KafkaSettings
 
@@ -21,14 +21,17 @@ async def check_schema(settings: DatabaseSettings) -> str:
     """The revision of the database, which is the one that this version needs.
 
     Raises:
-        ReelsyncError: the database cannot be reached, or is at another revision.
+        UnavailableError: the database cannot be reached.
+        ReelsyncError: it cannot be used as it is, or is at another revision.
     """
     try:
         current = await current_revision(settings.url.get_secret_value())
     except Exception as error:
-        fix = _DATABASE_FIXES.get((sqlstate(error) or "")[:2], "is PostgreSQL up, and REELSYNC_DATABASE__URL right?")
-        message = f"the database does not answer ({describe(error)}): {fix}"
-        raise ReelsyncError(message) from error
+        fix = _DATABASE_FIXES.get((sqlstate(error) or "")[:2])
+        if fix is None and classify(error) is Verdict.OUTAGE:
+            fix = "is PostgreSQL up, and REELSYNC_DATABASE__URL right?"
+            raise UnavailableError(f"the database does not answer ({describe(error)}): {fix}") from error
+        raise ReelsyncError(f"the database cannot be used ({describe(error)}): {fix or 'see its log'}") from error
     head = head_revision()
     if current != head:
         message = f"the database is at revision {current or 'none'}, this version needs {head}: run `reelsync migrate`"
@@ -40,7 +43,7 @@ async def check_brokers(log: KafkaLog, settings: KafkaSettings) -> Mapping[str, 
     """The cluster's topics and their numbers of partitions.
 
     Raises:
-        ReelsyncError: no broker answers.
+        UnavailableError: no broker answers.
     """
     try:
         _, topics = await log.cluster()
@@ -49,7 +52,7 @@ async def check_brokers(log: KafkaLog, settings: KafkaSettings) -> Mapping[str, 
             f"no broker answers at {settings.bootstrap_servers} ({type(error).__name__}): is Kafka up, and "
             "REELSYNC_KAFKA__BOOTSTRAP_SERVERS, …SECURITY_PROTOCOL, …SASL_* and …SSL_* right?"
         )
-        raise ReelsyncError(message) from error
+        raise UnavailableError(message) from error
     return topics
 
 

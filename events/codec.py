@@ -34,7 +34,7 @@ class InvalidEventError(ValueError):
     def __init__(self, reason: InvalidReason, problems: Iterable[Problem]) -> None:
         self.reason: InvalidReason = reason
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in self.problems))
+        super().__init__("; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in self.problems))
 
 
 def parse_event(value: bytes, headers: Headers = ()) -> WireEvent:

@@ -1,5 +1,6 @@
 """`reelsync dlq`."""
 
+from base64 import b64encode
 from typing import Annotated, Any
 
 import typer
@@ -82,12 +83,30 @@ def show(
         row["advice"] = _ADVICE.get(row["reason"], "")
         row["erased"] = row["key"] is None and row["value"] is None and row["headers"] is None
     if json:
-        print_json(rows)
+        print_json([_with_bytes_as_base64(row) for row in rows])
         return
     for row in rows:
         for name, value in row.items():
             out.print(f"[bold]{name.replace('_', ' ')}[/]:", end=" ")
             out.print(_shown(value), markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_bytes_as_base64(row: dict[str, Any]) -> dict[str, Any]:
+    """The letter for machines: text for reading, and base64 that gives every byte back."""
+    headers = [
+        {"name": name.decode(errors="replace"), "value": _text(content), "value_base64": _base64(content)}
+        for name, content in row["headers"] or ()
+    ]
+    encoded = {f"{field}_base64": _base64(row[field]) for field in ("key", "value")}
+    return row | {"key": _text(row["key"]), "value": _text(row["value"]), "headers": headers} | encoded
+
+
+def _base64(content: bytes | None) -> str | None:
+    return None if content is None else b64encode(content).decode()
+
+
+def _text(content: bytes | None) -> str | None:
+    return None if content is None else content.decode(errors="backslashreplace")
 
 
 def _place(letter: str) -> tuple[str, int, int]:

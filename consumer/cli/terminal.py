@@ -44,7 +44,7 @@ def load(settings: type[S]) -> S:
             for problem in error.errors(include_input=False, include_url=False)
         ]
     except SettingsError as error:
-        problems = [f'{error}: it must be JSON, such as {{"video-events": "video"}}']
+        problems = [f'{error}. REELSYNC_KAFKA__TOPICS must be JSON, such as {{"video-events": "video"}}']
     raise UsageError("the settings are not right.\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
