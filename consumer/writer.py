@@ -89,7 +89,9 @@ class BatchWriter:
         except BaseException:
             self.forget()
             raise
-        self._remember(batch.fold)
+        if not carefully:
+            # Not otherwise: the row of an event that was refused may not exist.
+            self._remember(batch.fold)
         return written
 
     def forget(self) -> None:

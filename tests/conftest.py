@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from consumer.settings import Settings
@@ -12,6 +13,12 @@ from demo.postgres import EmbeddedPostgres
 from migrations.runner import upgrade
 
 _TEMPLATE = "migrated"
+
+# Shared machines stall: no example may fail for the time it took.
+hypothesis.settings.register_profile(
+    "reelsync", deadline=None, max_examples=200, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("reelsync")
 
 
 @pytest.fixture(scope="session")
