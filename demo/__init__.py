@@ -1,1 +1,1 @@
-"""A day of a video product on one machine: embedded services, made-up events, and a check that needs none of our code."""
+"""A day of a video product on one machine: embedded services, made-up events, a check that shares no code with ours."""

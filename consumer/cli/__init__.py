@@ -6,7 +6,8 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import check, dead_letters, demo, lag, migrate, offsets, publish, run
+from . import check, dead_letters, lag, migrate, offsets, publish, run
+from .demo import demo
 from .terminal import complain
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("demo")(demo.demo)
+app.command("demo")(demo)
 app.command("run")(run.run)
 app.command("migrate")(migrate.migrate)
 app.command("check")(check.check)

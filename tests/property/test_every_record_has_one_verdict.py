@@ -62,6 +62,6 @@ def test_decode_always_gives_exactly_one_verdict(
         assert MARK not in json.dumps(verdict.detail, ensure_ascii=False)
         for text in (verdict.event_id, verdict.event_type):
             assert text is None or "\x00" not in text
-            assert text is None or text.encode()
+            assert text is None or text.encode().decode() == text
     else:
         assert verdict["data"]["user_id" if "user_id" in verdict["data"] else "video_id"]
