@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from consumer.errors import ReelsyncError
 
@@ -61,7 +61,7 @@ class ChildServer:
     ) -> None:
         self._log = log
         with log.open("ab") as output:
-            self._server = subprocess.Popen(  # noqa: S603 - a fixed command
+            self._server: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - a fixed command
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -114,7 +114,7 @@ class ChildServer:
         self._guard.communicate()
 
 
-def as_account(account: Account | None) -> dict[str, int | list[int]]:
+def as_account(account: Account | None) -> dict[str, Any]:
     """Arguments of `subprocess` that give up our privileges for that account's."""
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 

@@ -50,5 +50,11 @@ def run_command(settings: Settings | None, *arguments: str, **extra: str) -> sub
     env = environment(settings) if settings else {k: v for k, v in os.environ.items() if not k.startswith("REELSYNC_")}
     command = [sys.executable, "-m", "consumer", *arguments]
     return subprocess.run(
-        command, env=env | {"PYTHONPATH": str(ROOT)} | extra, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        command,
+        env=env | {"PYTHONPATH": str(ROOT)} | extra,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )

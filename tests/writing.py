@@ -55,7 +55,5 @@ async def snapshot(engine: AsyncEngine) -> dict[str, dict[str, dict[str, Any]]]:
         for table in ("users", "user_profiles", "videos", "model_usage"):
             rows = (await connection.execute(text(f"SELECT * FROM {table}"))).mappings()
             key = "user_id" if table == "user_profiles" else "id"
-            tables[table] = {
-                str(row[key]): {"version": 0} if row.get("version") == 0 else dict(row) for row in rows
-            }
+            tables[table] = {str(row[key]): {"version": 0} if row.get("version") == 0 else dict(row) for row in rows}
     return tables

@@ -8,12 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
-
-from consumer.settings import Settings
-
 from builders import an_id, usage, user, video
 from processes import process
 from running import consuming, publish, rows_of, topic_of, until_applied
+
+from consumer.settings import Settings
 
 CRASHER = str(Path(__file__).with_name("crashing_consumer.py"))
 STEPS = (
@@ -67,7 +66,7 @@ async def test_a_kill_at_any_step_loses_and_doubles_nothing(small_batches: Setti
     async with consuming(small_batches):
         await until_applied(small_batches)
     assert await attempts(small_batches) == [1] * (RECORDS // POISON_EVERY)
-    assert len([row for row in await rows_of(small_batches, "model_usage")]) == RECORDS // POISON_EVERY
+    assert len(await rows_of(small_batches, "model_usage")) == RECORDS // POISON_EVERY
     assert len([row for row in await rows_of(small_batches, "videos") if row["version"]]) == RECORDS // POISON_EVERY
 
 

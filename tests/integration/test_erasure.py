@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from builders import an_id, record, user, video
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from writing import snapshot, write_all
 
 from consumer.records import Partition
 from events import ERASED_VERSION
 from models.engine import create_engine
-
-from builders import an_id, record, user, video
-from writing import snapshot, write_all
 
 USER, VIDEO = an_id(1001), an_id(1)
 AT = 1_767_607_200_000

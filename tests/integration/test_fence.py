@@ -1,11 +1,14 @@
-"""The fence: of two owners of one position, one commits and the other is refused; positions move with rows or not at all."""
+"""The fence: of two owners of one position one commits; positions move with rows or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from builders import record, video
+from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from writing import GROUP, batch_of
 
 from consumer.errors import FencedError
 from consumer.ledger import Ledger
@@ -13,9 +16,6 @@ from consumer.offsets import fence
 from consumer.records import Anchor, Partition, Span
 from consumer.writer import BatchWriter
 from models.engine import create_engine
-
-from builders import record, video
-from writing import GROUP, batch_of
 
 PARTITION = Partition("video-events", 0)
 
@@ -50,8 +50,12 @@ async def test_a_second_owner_waits_and_wins_if_the_first_rolls_back(engine: Asy
         await fence(first, GROUP, {PARTITION: Span(0, 3)}, {})
         second = asyncio.create_task(BatchWriter(engine, GROUP).write(batch_of(poison(), PARTITION, 0)))
         async with engine.connect() as watcher:
-            while not await watcher.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")):
-                await asyncio.sleep(0.01)
+
+            async def waits() -> bool:
+                query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                return bool(await watcher.scalar(text(query)))
+
+            await eventually(waits, "the second owner waits")
         assert not second.done()
         await first.rollback()
         await second
@@ -93,5 +97,7 @@ async def test_owners_of_overlapping_partitions_do_not_deadlock(engine: AsyncEng
                 pass
         return moved
 
-    moved = await asyncio.gather(advance(partitions), advance(partitions[::-1]), advance(partitions[5:] + partitions[:5]))
+    moved = await asyncio.gather(
+        advance(partitions), advance(partitions[::-1]), advance(partitions[5:] + partitions[:5])
+    )
     assert sum(moved) >= 25

@@ -4,18 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from builders import an_id, user, video
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
+from test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
 
 from consumer.app import Consumer
 from consumer.errors import HaltedError
 from consumer.settings import Settings
 from demo.postgres import EmbeddedPostgres
-
-from builders import an_id, user, video
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
-from test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
 
 
 def changed(settings: Settings, section: str, **values: object) -> Settings:
@@ -82,7 +81,9 @@ async def test_a_lock_that_somebody_holds_is_waited_for(settings: Settings, oper
         await until_applied(settings)
     await operator.execute(text("BEGIN"))
     await operator.execute(text("SELECT * FROM videos FOR UPDATE"))
-    await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), video("updated", version=2, title="new"))])
+    await publish(
+        settings, topic_of(settings, "video"), [(an_id(1).encode(), video("updated", version=2, title="new"))]
+    )
     async with consuming(impatient) as consumer:
 
         async def refused() -> bool:
@@ -96,7 +97,12 @@ async def test_a_lock_that_somebody_holds_is_waited_for(settings: Settings, oper
 
 async def test_a_batch_that_takes_too_long_is_halved(settings: Settings, operator: AsyncConnection) -> None:
     """A trigger makes each row cost time, so that a whole batch cannot finish within the timeout, and halves can."""
-    await operator.execute(text("CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END'"))
+    await operator.execute(
+        text(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END'"
+        )
+    )
     await operator.execute(text("CREATE TRIGGER dawdle BEFORE INSERT ON videos FOR EACH ROW EXECUTE FUNCTION dawdle()"))
     hurried = changed(settings, "database", statement_timeout=0.5)
     await publish(settings, topic_of(settings, "video"), [(b"one key", video("created", n)) for n in range(200)])
@@ -124,7 +130,9 @@ async def test_what_the_database_refuses_is_parked_alone(settings: Settings, ope
     assert accepted == len(await rows_of(settings, "videos")) == 196
 
 
-async def test_a_wrong_schema_stops_the_consumer_and_loses_nothing(settings: Settings, operator: AsyncConnection) -> None:
+async def test_a_wrong_schema_stops_the_consumer_and_loses_nothing(
+    settings: Settings, operator: AsyncConnection
+) -> None:
     await operator.execute(text("ALTER TABLE videos RENAME COLUMN title TO heading"))
     await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), video("created"))])
     with pytest.raises(HaltedError, match="42703"):
@@ -146,7 +154,11 @@ async def test_too_many_dead_letters_stop_the_consumer_before_they_are_written(s
 async def test_a_name_conflict_is_redriven_by_itself(settings: Settings) -> None:
     topic = topic_of(settings, "user")
     hasty = changed(settings, "dead_letters", redrive_min_seconds=0.05)
-    await publish(settings, topic, [(b"u", user("created", 1, username="bob")), (b"u", user("created", 2, username="bob", email="b@x"))])
+    await publish(
+        settings,
+        topic,
+        [(b"u", user("created", 1, username="bob")), (b"u", user("created", 2, username="bob", email="b@x"))],
+    )
     async with consuming(hasty):
         await until_applied(settings)
 

@@ -3,15 +3,14 @@
 import pytest
 import structlog.testing
 from aiokafka.admin import AIOKafkaAdminClient
+from builders import an_id, video
+from processes import run_command
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
 from consumer.app import engine_of
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
-
-from builders import an_id, video
-from processes import run_command
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 KEY = an_id(1).encode()
 
@@ -19,7 +18,9 @@ KEY = an_id(1).encode()
 async def change_positions(settings: Settings, change: str) -> None:
     engine = engine_of(settings.database)
     async with engine.begin() as connection:
-        await connection.execute(text(f"UPDATE consumer_offsets SET {change} WHERE topic = :topic"), {"topic": topic_of(settings, "video")})
+        await connection.execute(
+            text(f"UPDATE consumer_offsets SET {change} WHERE topic = :topic"), {"topic": topic_of(settings, "video")}
+        )
     await engine.dispose()
 
 
@@ -72,7 +73,9 @@ async def test_a_recreated_topic_halts_and_goes_on_after_a_reset(settings: Setti
     await broker.create_topics({topic: 3})
     await publish(settings, topic, [(KEY, video("created", n, title="new")) for n in range(100, 120)])
     await assert_halts(settings, "recreated", 1)
-    halted = next(row for row in await rows_of(settings, "consumer_offsets") if row["next_offset"] and row["topic"] == topic)
+    halted = next(
+        row for row in await rows_of(settings, "consumer_offsets") if row["next_offset"] and row["topic"] == topic
+    )
     done = run_command(settings, "offsets", "reset", topic, str(halted["partition"]), "--to", "earliest")
     assert done.returncode == 0, done.stderr
     async with consuming(settings):
@@ -98,7 +101,9 @@ async def test_the_other_partitions_go_on_while_one_is_halted(settings: Settings
 
 
 @pytest.mark.parametrize(("start_from", "rows"), [("earliest", 5), ("latest", 0)])
-async def test_a_partition_never_seen_starts_where_the_setting_says(settings: Settings, start_from: str, rows: int) -> None:
+async def test_a_partition_never_seen_starts_where_the_setting_says(
+    settings: Settings, start_from: str, rows: int
+) -> None:
     settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"start_from": start_from})})
     await publish(settings, topic_of(settings, "video"), [(KEY, video("created", n)) for n in range(5)])
     async with consuming(settings) as consumer:

@@ -1,14 +1,13 @@
 """A user whose only event was refused has no row: who refers to that user later must not be misled by a cache."""
 
+from builders import an_id, record, user, video
 from sqlalchemy import text
+from writing import GROUP, batch_of
 
 from consumer.ledger import Ledger
 from consumer.records import Partition
 from consumer.writer import BatchWriter
 from models.engine import create_engine
-
-from builders import an_id, record, user, video
-from writing import GROUP, batch_of
 
 PARTITION = Partition("user-events", 0)
 
@@ -20,7 +19,9 @@ async def test_a_video_of_a_user_whose_sign_up_is_parked_becomes_a_row(database:
     clash = [record(user("created", n, username="bob", email=f"{n}@x"), n, topic="user-events") for n in (1, 2)]
     written = await writer.write(batch_of(clash, PARTITION, 0), carefully=True)
     assert [rejection.reason for rejection in written.rejections] == ["conflict"]
-    await writer.write(batch_of([record(video("created", 1, owner=2)), record(video("created", 2, owner=1))], PARTITION, 2))
+    await writer.write(
+        batch_of([record(video("created", 1, owner=2)), record(video("created", 2, owner=1))], PARTITION, 2)
+    )
     async with engine.connect() as connection:
         owners = set(await connection.scalars(text("SELECT user_id::text FROM videos")))
     await engine.dispose()

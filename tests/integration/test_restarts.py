@@ -4,14 +4,13 @@ import signal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from builders import an_id, video
+from processes import process
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
 from consumer.app import engine_of
 from consumer.settings import Settings
-
-from builders import an_id, video
-from processes import process
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 RECORDS = 3_000
 
@@ -48,7 +47,11 @@ async def test_kafka_is_told_of_every_position(settings: Settings) -> None:
     partitions = [TopicPartition(topic, number) for number in range(3)]
     reader.assign(partitions)
     await reader.start()
-    stored = {row["partition"]: row["next_offset"] for row in await rows_of(settings, "consumer_offsets") if row["topic"] == topic}
+    stored = {
+        row["partition"]: row["next_offset"]
+        for row in await rows_of(settings, "consumer_offsets")
+        if row["topic"] == topic
+    }
     assert {tp.partition: await reader.committed(tp) for tp in partitions} == stored
     await reader.stop()
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from processes import run_command
+from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -16,13 +18,14 @@ from demo.postgres import EmbeddedPostgres
 from migrations.runner import current_revision, downgrade, head_revision, upgrade
 from models import Base
 
-from processes import run_command
-
 CATALOGUE = """
-    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, a.attgenerated::text,
-           COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
-      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
-     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+           a.attgenerated::text, COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
+      FROM pg_class c
+      JOIN pg_attribute a ON a.attrelid = c.oid
+      LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+       AND a.attnum > 0 AND c.relname <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', ''
       FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
@@ -92,10 +95,12 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
     async with engine.connect() as holder:
         await holder.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.migrations'))"))
         waiting = asyncio.create_task(upgrade(empty))
-        while not (
-            await holder.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
-        ):
-            await asyncio.sleep(0.01)
+
+        async def waits() -> bool:
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return bool(await holder.scalar(text(query)))
+
+        await eventually(waits, "the runner waits")
         assert not waiting.done()
         assert await holder.scalar(text("SELECT to_regclass('public.videos')")) is None
         await holder.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from builders import record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,14 +11,18 @@ from consumer.decode import Rejection, decode
 from consumer.settings import DEFAULT_TOPICS
 from events import EVENT_DATA
 
-from builders import record
-
 MARK = "§canary§"
 
 headers = st.lists(
     st.tuples(
-        st.sampled_from(["ce_id", "ce_type", "ce_time", "ce_source", "ce_specversion", "ce_subject", "content-type", "x"]),
-        st.one_of(st.none(), st.binary(max_size=20), st.sampled_from([b"application/json", b"1.0", *map(str.encode, EVENT_DATA)])),
+        st.sampled_from(
+            ["ce_id", "ce_type", "ce_time", "ce_source", "ce_specversion", "ce_subject", "content-type", "x"]
+        ),
+        st.one_of(
+            st.none(),
+            st.binary(max_size=20),
+            st.sampled_from([b"application/json", b"1.0", *map(str.encode, EVENT_DATA)]),
+        ),
     ),
     max_size=8,
 )
@@ -37,7 +42,9 @@ almost_events = st.fixed_dictionaries(
         "subject": json_values,
         "dataschema": json_values | st.just("urn:reelsync:video.created:99"),
         "data": st.dictionaries(
-            st.sampled_from(["video_id", "user_id", "usage_id", "version", "title", "username", "preferences", "progress"]),
+            st.sampled_from(
+                ["video_id", "user_id", "usage_id", "version", "title", "username", "preferences", "progress"]
+            ),
             json_values,
             max_size=6,
         )

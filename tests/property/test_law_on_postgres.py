@@ -1,4 +1,4 @@
-"""The law, against PostgreSQL: any order, any duplication, any cuts, any number of concurrent writers; the same rows."""
+"""The law, against PostgreSQL: any order, duplication and cuts, any number of concurrent writers; the same rows."""
 
 import asyncio
 import random
@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from builders import shuffled
+from random_logs import random_log
 from sqlalchemy.exc import DBAPIError
+from writing import cuts, snapshot, write_all
 
 from consumer.errors import Verdict, classify
 from consumer.records import Partition
 from demo.postgres import EmbeddedPostgres
 from models.engine import create_engine
-
-from builders import shuffled
-from random_logs import random_log
-from writing import cuts, snapshot, write_all
 
 ORDERS = 4
 WRITERS = 4

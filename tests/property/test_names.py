@@ -4,8 +4,10 @@ import random
 from typing import Any
 
 import pytest
+from builders import record, shuffled, user
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from writing import GROUP, batch_of, cuts, snapshot
 
 from consumer.batch import Batch
 from consumer.ledger import Ledger
@@ -14,9 +16,6 @@ from consumer.redrive import redrive_conflicts
 from consumer.settings import DEFAULT_TOPICS
 from consumer.writer import BatchWriter
 from models.engine import create_engine
-
-from builders import record, shuffled, user
-from writing import GROUP, batch_of, cuts, snapshot
 
 PARTITION = Partition("user-events", 0)
 
@@ -68,7 +67,9 @@ async def test_swaps_and_rotations_of_names_end_in_one_table(postgres: Any, seed
         postgres.create_database(name, "migrated")
         engine = create_engine(postgres.url(name))
         try:
-            parked += await deliver(engine, log if not order else shuffled(log, seed * 10 + order), random.Random(order))
+            parked += await deliver(
+                engine, log if not order else shuffled(log, seed * 10 + order), random.Random(order)
+            )
             snapshots.append(await snapshot(engine))
             assert await states(engine) <= {"redriven"}
         finally:
