@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo test lint format bench lock clean
+.PHONY: setup demo test lint format docs lock clean
 
 setup: $(STAMP)
 
@@ -42,3 +42,9 @@ lock:
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Put the settings of the code into the README.
+docs: setup
+	$(BIN)/python -c "import pathlib, re; from consumer.settings_table import settings_table as t; \
+	p = pathlib.Path('README.md'); s = p.read_text(); \
+	p.write_text(re.sub(r'(?s)<!-- settings -->.*<!-- /settings -->', lambda _: '<!-- settings -->\n' + t() + '\n<!-- /settings -->', s))"

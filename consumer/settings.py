@@ -112,13 +112,6 @@ class DeadLetterSettings(_Section):
     redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait; it doubles each time.")
 
 
-class HttpSettings(_Section):
-    """Where metrics and health are served."""
-
-    host: str = Field("127.0.0.1", description="Address to bind.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to bind.")
-
-
 class LogSettings(_Section):
     """What is written to standard error."""
 
@@ -149,4 +142,3 @@ class Settings(BrokerSettings):
     database: DatabaseSettings
     batch: BatchSettings = Field(default_factory=BatchSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
-    http: HttpSettings = Field(default_factory=HttpSettings)
