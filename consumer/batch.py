@@ -59,28 +59,29 @@ class Batch:
         self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
 
     def halves(self) -> tuple[Self, Self]:
-        """Two batches that, written one after the other, do what this one does.
+        """Two batches that, written one after the other, do what this one does; each has half of the records.
 
-        The first takes the earlier half of each partition's records; the second goes on where the first ends, and
-        ends where this one ends.
+        The first takes the records of the first partitions, in order; where a partition is cut in two, the second goes
+        on where the first ends. A partition without records goes with the second.
         """
         verdicts: list[Located | Rejection] = [*self.events, *self.rejections]
-        verdicts.sort(key=lambda verdict: verdict.record.offset)
-        by_partition: dict[Partition, list[Located | Rejection]] = {}
-        for verdict in verdicts:
-            place = Partition(verdict.record.topic, verdict.record.partition)
-            by_partition.setdefault(place, []).append(verdict)
+        verdicts.sort(key=lambda verdict: (_partition_of(verdict), verdict.record.offset))
+        cut = (len(verdicts) + 1) // 2
         first, second = type(self)(self.epoch), type(self)(self.epoch)
         for partition, span in self.spans.items():
-            inside = by_partition.get(partition, [])
-            earlier, later = inside[: (len(inside) + 1) // 2], inside[(len(inside) + 1) // 2 :]
-            cut = earlier[-1].record.offset + 1 if later else span.next
+            earlier = [verdict for verdict in verdicts[:cut] if _partition_of(verdict) == partition]
+            later = [verdict for verdict in verdicts[cut:] if _partition_of(verdict) == partition]
+            middle = earlier[-1].record.offset + 1 if earlier else span.start
             if earlier:
-                first.add(earlier)
-                first.extend({partition: Span(span.start, cut)}, {partition: earlier[-1].record})
-            if later:
-                second.add(later)
-                second.extend({partition: Span(cut, span.next)}, {partition: later[-1].record})
-            if not inside:
-                second.extend({partition: span}, {})
+                first._take(partition, Span(span.start, middle if later else span.next), earlier)  # noqa: SLF001
+            if later or not earlier:
+                second._take(partition, Span(middle, span.next), later)  # noqa: SLF001
         return first, second
+
+    def _take(self, partition: Partition, span: Span, verdicts: list[Located | Rejection]) -> None:
+        self.add(verdicts)
+        self.extend({partition: span}, {partition: verdicts[-1].record} if verdicts else {})
+
+
+def _partition_of(verdict: Located | Rejection) -> Partition:
+    return Partition(verdict.record.topic, verdict.record.partition)
