@@ -125,13 +125,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def leave(self) -> None:
         """Leave the group and drop the consumer, within a time limit, whatever state it is in."""
         self.epoch += 1
+        if self._committing is not None:
+            await asyncio.wait({self._committing}, timeout=_COMMIT_SECONDS)
         consumer, self._consumer = self._consumer, None
         self._positions.clear()
         self._unsettled.clear()
         if consumer is None:
             return
-        if self._committing is not None:
-            await asyncio.wait({self._committing}, timeout=_COMMIT_SECONDS)
         # A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait({stopping}, timeout=_STOP_SECONDS)

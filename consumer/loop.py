@@ -142,8 +142,12 @@ class BatchLoop:
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
         kafka = type(error).__module__.startswith("aiokafka.")
-        if isinstance(error, HaltedError) or (not kafka and classify(error) is Verdict.BUG):
-            raise error
+        if not kafka and classify(error) is Verdict.BUG:
+            message = (
+                f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
+                "see `reelsync check`. Nothing is lost: the positions stay where they are"
+            )
+            raise HaltedError(message) from error
         self.metrics.retries.labels("kafka" if kafka else "outage").inc()
         delay = self._poll_backoff.next_delay()
         _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))

@@ -1,6 +1,7 @@
 """Real services for all tests: one PostgreSQL and one broker a session, a database of its own for each test."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
 
@@ -29,8 +30,23 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+class ExternalBroker(EmbeddedBroker):
+    """A broker that runs already, Apache Kafka for one; only its topics are ours."""
+
+    bootstrap_servers = ""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        super().__init__()
+        self.bootstrap_servers = bootstrap_servers
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
+    """The embedded broker, or the one at TEST_BOOTSTRAP_SERVERS."""
+    external = os.environ.get("TEST_BOOTSTRAP_SERVERS")
+    if external:
+        yield ExternalBroker(external)
+        return
     with EmbeddedBroker() as server:
         yield server
 

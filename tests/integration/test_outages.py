@@ -13,6 +13,7 @@ from test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
 
 from consumer.app import Consumer
 from consumer.errors import HaltedError
+from consumer.query_timing import timed_commit
 from consumer.settings import Settings
 from demo.postgres import EmbeddedPostgres
 
@@ -72,6 +73,28 @@ async def test_terminated_connections_lose_and_double_nothing(settings: Settings
         await until_applied(settings)
         assert killed >= 5
     await assert_each_applied_once(settings, RECORDS)
+
+
+async def test_a_commit_whose_reply_is_lost_counts_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third COMMIT is done and then looks like a broken connection, as when the reply is lost on the way."""
+    busy = changed(settings, "batch", max_records=40)
+    commits = 0
+
+    async def commit_and_lose_the_reply(connection: AsyncConnection) -> float:
+        nonlocal commits
+        seconds = await timed_commit(connection)
+        commits += 1
+        if commits % 3 == 0:
+            raise ConnectionResetError
+        return seconds
+
+    monkeypatch.setattr("consumer.writer.timed_commit", commit_and_lose_the_reply)
+    await publish(settings, topic_of(settings, "video"), poison_and_videos(0, 1_000))
+    async with consuming(busy) as consumer:
+        await until_applied(settings)
+        assert await retries(consumer, "outage") >= 5
+        assert not consumer.metrics.registry.get_sample_value("reelsync_fenced_total")
+    await assert_each_applied_once(settings, 1_000)
 
 
 async def test_a_lock_that_somebody_holds_is_waited_for(settings: Settings, operator: AsyncConnection) -> None:
