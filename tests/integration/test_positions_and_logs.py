@@ -92,6 +92,9 @@ async def test_the_other_partitions_go_on_while_one_is_halted(settings: Settings
             return len(consumer.source.halted) == 1
 
         await eventually(halted, "one halted")
+        reader = consumer.source._consumer
+        assert reader is not None
+        assert {(tp.topic, tp.partition) for tp in reader.paused()} == set(consumer.source.halted)
         await publish(settings, topic_of(settings, "user"), [(b"poison", b"poison")])
 
         async def applied() -> bool:
