@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ from .settings import DatabaseSettings, LogSettings, Settings
 from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
+_SUMMARY_SECONDS = 10.0
 
 _log = structlog.get_logger("reelsync")
 
@@ -65,6 +68,7 @@ class Consumer:
             self.source, self.deliverer, self.metrics, settings.kafka, settings.batch, self._committed
         )
         self._wake_redrive = asyncio.Event()
+        self._since: Counter[str] = Counter()
 
     async def check(self) -> None:
         """See that the consumer can start.
@@ -106,13 +110,20 @@ class Consumer:
             await self.engine.dispose()
 
     async def _publish_lag(self) -> None:
+        said_at = time.monotonic()
         while True:
-            self.metrics.lags(self.source.lags())
+            lags = self.source.lags()
+            self.metrics.lags(lags)
+            if self._since.total() and time.monotonic() - said_at >= _SUMMARY_SECONDS:
+                _log.info("batches.committed", **self._since, lag=sum(lags.values()))
+                self._since.clear()
+                said_at = time.monotonic()
             await asyncio.sleep(_LAG_SECONDS)
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
-        metrics = self.metrics
-        metrics.batch(batch, written, datetime.now(UTC))
+        self.metrics.batch(batch, written, datetime.now(UTC))
+        rejected = sum(len(part.rejections) for part in written)
+        self._since.update(batches=1, records=batch.count, dead_letters=rejected)
         if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
             self._wake_redrive.set()
         if self.observe:

@@ -1,10 +1,12 @@
 """Events in the log become rows, exactly once in effect."""
 
+from collections import Counter
+
 from builders import an_id, usage, user, video
 from running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import engine_of
+from consumer.app import Consumer, engine_of
 from consumer.settings import Settings
 
 
@@ -53,14 +55,25 @@ async def test_a_second_consumer_of_the_whole_log_changes_no_row(settings: Setti
 async def test_poison_becomes_a_dead_letter_and_its_neighbours_become_rows(settings: Settings) -> None:
     values = [video("created", 1), b"\xff\xfe not json", video("progressed", 2, progress=101), video("created", 3)]
     await publish(settings, topic_of(settings, "video"), [(b"same", value) for value in values])
-    async with consuming(settings):
+    async with consuming(settings) as consumer:
         await until_applied(settings)
+        assert counted(consumer) == {"accepted": 2, "rejected": 2}
     assert [row["title"] for row in await rows_of(settings, "videos")] == ["Video 1", "Video 3"]
     letters = await rows_of(settings, "dead_letters", order='"offset"')
     assert [(row["offset"], row["stage"], row["reason"], row["value"]) for row in letters] == [
         (1, "decode", "not_json", values[1]),
         (2, "validate", "invalid", values[2]),
     ]
+
+
+def counted(consumer: Consumer) -> dict[str, int]:
+    """Records by verdict, as the metrics have them."""
+    (family,) = [metric for metric in consumer.metrics.registry.collect() if metric.name == "reelsync_events"]
+    sums: Counter[str] = Counter()
+    for sample in family.samples:
+        if sample.name.endswith("_total"):
+            sums[sample.labels["outcome"]] += int(sample.value)
+    return dict(sums)
 
 
 async def _row_versions(settings: Settings) -> list[tuple[object, ...]]:
