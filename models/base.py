@@ -54,4 +54,6 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, dict):
+        return dict(value)
     return value

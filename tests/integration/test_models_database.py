@@ -1,149 +1,271 @@
-"""The models on PostgreSQL: what the ORM writes, and what the database enforces."""
+"""The models on PostgreSQL: what the ORM writes, and what the database sees to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from consumer.errors import constraint, sqlstate
-from models import ModelUsage, User, UserProfile, Video, VideoStatus
+from models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video, VideoStatus
 from models.engine import create_engine
-from models.videos import LARGE_FILE_BYTES
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MIB = 1024 * 1024
+ERASED = 2**62
 
 
 @pytest.fixture
-async def session(database: str) -> AsyncIterator[AsyncSession]:
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(database)
-    async with async_sessionmaker(engine, expire_on_commit=False)() as session:
-        yield session
+    yield engine
     await engine.dispose()
 
 
-def a_user(name: str = "someone") -> User:
-    return User(id=uuid4(), username=name, email=f"{name}@example.com")
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    async with AsyncSession(engine, expire_on_commit=False) as session:
+        yield session
 
 
-async def test_rows_written_by_the_orm_get_their_timestamps(session: AsyncSession) -> None:
-    user = a_user()
+@pytest.fixture
+def statements(engine: AsyncEngine) -> list[str]:
+    """What is sent to the database from here on."""
+    sent: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda _c, _cur, statement, *_: sent.append(statement))
+    return sent
+
+
+def a_user(name: str = "someone", **columns: Any) -> User:
+    return User(**{"id": uuid4(), "username": name, "email": f"{name}@example.com"} | columns)
+
+
+def usage_of(video: Video, **columns: Any) -> ModelUsage:
+    return ModelUsage(
+        **{"id": uuid4(), "video": video, "user_id": uuid4(), "model_name": "m", "used_at": LONG_AGO} | columns
+    )
+
+
+async def stored(session: AsyncSession, row: Base) -> Base:
+    """The row, as the database has it."""
+    await session.commit()
+    session.expunge_all()
+    return await session.get_one(type(row), inspect(row).identity)
+
+
+async def count(session: AsyncSession, model: type[Base]) -> int | None:
+    return await session.scalar(select(func.count()).select_from(model))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        a_user,
+        lambda: UserProfile(user=a_user()),
+        lambda: Video(id=uuid4(), user=a_user()),
+        lambda: usage_of(Video(id=uuid4(), user=a_user())),
+    ],
+    ids=["users", "user_profiles", "videos", "model_usage"],
+)
+async def test_a_new_row_gets_both_timestamps(session: AsyncSession, make: Callable[[], Any]) -> None:
+    before = datetime.now(UTC)
+    row = make()
+    session.add(row)
+    found: Any = await stored(session, row)
+    assert before <= found.created_at <= found.updated_at <= datetime.now(UTC)
+
+
+async def test_rows_without_one_timestamp_or_both_can_be_written(session: AsyncSession) -> None:
+    keys = {"consumer_group": "g", "topic": "t", "partition": 0}
+    letter = DeadLetter(**keys, offset=1, record_timestamp=0, crc=0, stage="decode", reason="not_json")
+    session.add_all([ConsumerOffset(**keys, next_offset=0), letter])
+    await session.commit()
+    await session.refresh(letter)
+    assert (letter.state, letter.attempts, letter.detail) == ("parked", 1, {})
+    letter.state = "discarded"
+    await session.commit()
+
+
+async def test_a_change_moves_updated_at_and_leaves_created_at(session: AsyncSession) -> None:
+    user = a_user(created_at=LONG_AGO, updated_at=LONG_AGO)
     session.add(user)
     await session.commit()
-    created = user.created_at
-    assert created == user.updated_at or created < user.updated_at
-    user.avatar_url = "https://cdn.example.com/a.png"
-    await session.commit()
-    assert user.created_at == created
-    assert user.updated_at > created
+    before = datetime.now(UTC)
+    user.avatar_url = "https://example.com/a.png"
+    found: Any = await stored(session, user)
+    assert found.created_at == LONG_AGO
+    assert before <= found.updated_at <= datetime.now(UTC)
 
 
 async def test_timestamps_set_by_hand_stay(session: AsyncSession) -> None:
-    user = a_user()
-    user.created_at = user.updated_at = LONG_AGO
+    user = a_user(created_at=LONG_AGO, updated_at=LONG_AGO)
     session.add(user)
     await session.commit()
     user.username, user.updated_at = "other", LONG_AGO.replace(year=2021)
-    await session.commit()
-    assert (user.created_at.year, user.updated_at.year) == (2020, 2021)
+    found: Any = await stored(session, user)
+    assert (found.username, found.created_at.year, found.updated_at.year) == ("other", 2020, 2021)
 
 
-async def test_an_object_that_did_not_change_is_not_updated(session: AsyncSession) -> None:
-    user = a_user()
+async def test_a_row_that_did_not_change_is_not_written(session: AsyncSession, statements: list[str]) -> None:
+    user = a_user(updated_at=LONG_AGO)
     session.add(user)
     await session.commit()
-    updated = user.updated_at
+    statements.clear()
     user.username = user.username
     await session.commit()
-    assert user.updated_at == updated
+    assert [statement for statement in statements if statement.startswith("UPDATE")] == []
+    assert user.updated_at == LONG_AGO
 
 
-async def test_repr_of_an_expired_object_sends_no_query(session: AsyncSession) -> None:
-    user = a_user()
+async def test_a_new_video_is_no_change_of_its_user(session: AsyncSession) -> None:
+    user = a_user(updated_at=LONG_AGO)
     session.add(user)
     await session.commit()
-    session.expire(user)
-    assert repr(user) == "User()"
-    assert user.to_dict() == {}
+    await session.refresh(user, ["videos"])
+    user.videos.append(Video(id=uuid4()))
+    found: Any = await stored(session, user)
+    assert found.updated_at == LONG_AGO
 
 
-async def test_a_change_inside_preferences_is_stored(session: AsyncSession) -> None:
+async def test_is_deleted_is_made_by_the_database_and_follows_deleted_at(session: AsyncSession) -> None:
     user = a_user()
     session.add(user)
-    await session.commit()
-    user.preferences["theme"] = "dark"
-    await session.commit()
-    assert await session.scalar(text("SELECT preferences->>'theme' FROM users")) == "dark"
+    for change, expected in ((lambda: None, False), (user.soft_delete, True), (user.restore, False)):
+        change()
+        await session.commit()
+        await session.refresh(user)
+        assert user.is_deleted is expected
+    with pytest.raises(DBAPIError) as caught:
+        await session.execute(text("UPDATE users SET is_deleted = true"))
+    assert sqlstate(caught.value) == "428C9"
 
 
-async def test_is_deleted_follows_deleted_at(session: AsyncSession) -> None:
-    user = a_user()
-    session.add(user)
-    user.soft_delete()
+@pytest.mark.parametrize(("size", "large"), [(None, False), (0, False), (100 * MIB, False), (100 * MIB + 1, True)])
+async def test_is_large_file_means_the_same_in_sql(session: AsyncSession, size: int | None, large: bool) -> None:
+    video = Video(id=uuid4(), user=a_user(), file_size=size)
+    session.add(video)
     await session.commit()
-    assert await session.scalar(select(User.is_deleted)) is True
-
-
-@pytest.mark.parametrize(("size", "large"), [(None, False), (LARGE_FILE_BYTES, False), (LARGE_FILE_BYTES + 1, True)])
-async def test_is_large_file_in_sql(session: AsyncSession, size: int | None, large: bool) -> None:
-    user = a_user()
-    session.add_all([user, Video(id=uuid4(), user_id=user.id, file_size=size, status=VideoStatus.COMPLETED)])
-    await session.commit()
-    assert await session.scalar(select(Video.is_large_file)) is large
+    assert await session.scalar(select(Video.is_large_file)) is large is video.is_large_file
     assert await session.scalar(select(func.count()).where(Video.is_large_file)) == int(large)
+    assert await session.scalar(select(func.count()).where(~Video.is_large_file)) == int(not large)
 
 
-async def test_a_deleted_user_takes_along_what_belongs_to_it(session: AsyncSession) -> None:
+async def test_columns_come_back_as_they_were_given(session: AsyncSession) -> None:
+    video = Video(id=uuid4(), user=a_user(preferences={"n": 2**80, "é": [None, 1.5]}), status=VideoStatus.FAILED)
+    session.add(video)
+    found: Any = await stored(session, video)
+    assert found.status is VideoStatus.FAILED
+    assert (await session.get_one(User, found.user_id)).preferences == {"n": 2**80, "é": [None, 1.5]}
+    assert await session.scalar(select(Video.status).where(Video.video_id == found.id)) is VideoStatus.FAILED
+
+
+async def test_a_change_made_in_place_in_preferences_is_written(session: AsyncSession) -> None:
+    user = a_user(updated_at=LONG_AGO)
+    session.add(user)
+    found: Any = await stored(session, user)
+    assert found.preferences == {}
+    found.preferences["theme"] = "dark"
+    again: Any = await stored(session, found)
+    assert again.preferences == {"theme": "dark"}
+    assert again.updated_at > LONG_AGO
+
+
+async def test_repr_of_an_expired_row_sends_no_query(session: AsyncSession, statements: list[str]) -> None:
     user = a_user()
-    video = Video(id=uuid4(), user=user)
-    session.add_all([user, UserProfile(user=user), video])
-    usage = ModelUsage(id=uuid4(), video=video, user_id=user.id, model_name="voice-2", used_at=LONG_AGO)
-    session.add(usage)
+    session.add(user)
+    await session.commit()
+    statements.clear()
+    session.expire(user)
+    assert (repr(user), user.to_dict(), statements) == ("User()", {}, [])
+
+
+async def test_a_deleted_user_takes_all_along_in_few_statements(session: AsyncSession, statements: list[str]) -> None:
+    user = a_user()
+    session.add_all([user, UserProfile(user=user)])
+    for _ in range(20):
+        video = Video(id=uuid4(), user=user)
+        session.add_all([video, *(usage_of(video) for _ in range(3))])
     await session.commit()
     session.expunge_all()
+    statements.clear()
     await session.delete(await session.get_one(User, user.id))
     await session.commit()
-    for model in (User, UserProfile, Video, ModelUsage):
-        assert await session.scalar(select(func.count()).select_from(model)) == 0
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "DELETE"]
+    assert [await count(session, model) for model in (User, UserProfile, Video, ModelUsage)] == [0, 0, 0, 0]
 
 
-async def test_a_name_is_unique_among_live_users_only(session: AsyncSession) -> None:
-    gone = a_user("bob")
-    gone.soft_delete()
-    session.add_all([gone, a_user("bob")])
+async def test_a_video_or_profile_taken_from_its_user_is_deleted(session: AsyncSession) -> None:
+    user = a_user()
+    session.add_all([user, UserProfile(user=user), Video(id=uuid4(), user=user), Video(id=uuid4(), user=user)])
     await session.commit()
-    session.add(User(id=uuid4(), username="bob", email="another@example.com"))
+    await session.refresh(user, ["videos", "profile"])
+    user.profile = None
+    del user.videos[0]
+    await session.commit()
+    assert [await count(session, model) for model in (User, UserProfile, Video)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("same", "name"), [({"username": "bob"}, "uq_users_username"), ({"email": "bob@example.com"}, "uq_users_email")]
+)
+async def test_a_name_is_unique_while_its_user_is_not_deleted(session: AsyncSession, same: Any, name: str) -> None:
+    gone, bob = a_user("bob", deleted_at=LONG_AGO), a_user("bob")
+    session.add_all([gone, bob])
+    await session.commit()
     with pytest.raises(DBAPIError) as caught:
-        await session.commit()
-    assert (sqlstate(caught.value), constraint(caught.value)) == ("23P01", "uq_users_username")
+        async with session.begin_nested():
+            session.add(a_user("rob", **same))
+    assert (sqlstate(caught.value), constraint(caught.value)) == ("23P01", name)
+    with pytest.raises(DBAPIError) as caught:
+        async with session.begin_nested():
+            await session.execute(text("UPDATE users SET deleted_at = NULL"))
+    assert sqlstate(caught.value) == "23P01"
+    await session.execute(text("UPDATE users SET deleted_at = now()"))
+    session.add(a_user("rob", **same))
+    await session.commit()
 
 
 async def test_names_can_be_swapped_in_one_statement(session: AsyncSession) -> None:
-    session.add_all([a_user("bob"), a_user("rob")])
+    bob, rob = a_user("bob"), a_user("rob")
+    session.add_all([bob, rob])
     await session.commit()
     await session.execute(text("UPDATE users SET username = CASE username WHEN 'bob' THEN 'rob' ELSE 'bob' END"))
     await session.commit()
+    await session.refresh(bob)
+    assert bob.username == "rob"
+
+
+async def test_users_without_names_do_not_collide(session: AsyncSession) -> None:
+    session.add_all([User(id=uuid4()), User(id=uuid4())])
+    await session.commit()
+    assert await count(session, User) == 2
+
+
+VIDEO = "INSERT INTO videos (id, version, {}) VALUES (gen_random_uuid(), 4611686018427387904, {})"
+LETTER = (
+    "INSERT INTO dead_letters VALUES ('g', 't', 0, 0, 0, 0, NULL, NULL, NULL, {}, 'r', '{{}}', NULL, NULL, NULL, 1, {})"
+)
 
 
 @pytest.mark.parametrize(
     ("change", "name"),
     [
         ("INSERT INTO users (id, username) VALUES (gen_random_uuid(), 'no spaces')", "ck_users_username_format"),
+        ("INSERT INTO users (id, username) VALUES (gen_random_uuid(), 'ab')", "ck_users_username_format"),
         ("INSERT INTO videos (id) VALUES (gen_random_uuid())", "ck_videos_owner_until_erased"),
-        (
-            "INSERT INTO videos (id, version, status) VALUES (gen_random_uuid(), 4611686018427387904, 'x')",
-            "ck_videos_status",
-        ),
-        (
-            "INSERT INTO videos (id, version, progress) VALUES (gen_random_uuid(), 4611686018427387904, 101)",
-            "ck_videos_progress",
-        ),
+        (VIDEO.format("status", "'done'"), "ck_videos_status"),
+        (VIDEO.format("progress", "101"), "ck_videos_progress"),
+        (VIDEO.format("progress", "-1"), "ck_videos_progress"),
+        ("INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset) VALUES ('g', 't', 0, -1)", None),
+        (LETTER.format("'sent'", "'parked'"), "ck_dead_letters_stage"),
+        (LETTER.format("'write'", "'lost'"), "ck_dead_letters_state"),
     ],
 )
-async def test_the_database_enforces_what_the_models_say(session: AsyncSession, change: str, name: str) -> None:
+async def test_the_database_refuses_what_no_row_may_hold(session: AsyncSession, change: str, name: str | None) -> None:
     with pytest.raises(DBAPIError) as caught:
         await session.execute(text(change))
-    assert constraint(caught.value) == name
+    assert (sqlstate(caught.value), constraint(caught.value)) == ("23514", name or "ck_consumer_offsets_next_offset")

@@ -1,0 +1,184 @@
+"""Each record has one verdict: an event, or a rejection that says why and quotes nothing."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from builders import an_id, record, usage, user, video
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.decode import Rejection, decode
+from consumer.settings import DEFAULT_TOPICS
+from events import ERASED_VERSION
+
+LIMIT = 10_000
+CE_HEADERS = (("ce_id", b"id-7"), ("ce_type", b"video.created"), ("content-type", b"application/json"))
+KEY = an_id(7).encode()
+
+
+def verdict(value: bytes | None, **fields: Any) -> Any:
+    return decode(record(value, **fields), DEFAULT_TOPICS, LIMIT)
+
+
+def rejected(value: bytes | None, **fields: Any) -> Rejection:
+    found = verdict(value, **fields)
+    assert isinstance(found, Rejection)
+    return found
+
+
+@pytest.mark.parametrize("topic", [*DEFAULT_TOPICS, "another"])
+@pytest.mark.parametrize("value", [video("created"), user("created"), usage()], ids=["video", "user", "fact"])
+def test_any_topic_may_carry_any_event(topic: str, value: bytes) -> None:
+    assert verdict(value, topic=topic)["type"] == json.loads(value)["type"]
+
+
+@pytest.mark.parametrize(
+    ("value", "stage", "reason"),
+    [
+        (b"", "decode", "not_json"),
+        (b"\xff\xfe", "decode", "not_json"),
+        (b"[" * 5_000, "decode", "not_json"),
+        (b"[]", "decode", "not_an_event"),
+        (b"{}", "decode", "not_an_event"),
+        (b"null", "decode", "not_an_event"),
+        (video("exploded"), "validate", "unknown_type"),
+        (video("created", title=None), "validate", "invalid"),
+        (json.dumps(json.loads(video("created")) | {"dataschema": "x"}).encode(), "validate", "unknown_schema"),
+        (b"x" * (LIMIT + 1), "decode", "too_large"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_record_without_a_valid_event_is_rejected_with_stage_and_reason(
+    value: bytes, stage: str, reason: str
+) -> None:
+    rejection = rejected(value)
+    assert (rejection.stage, rejection.reason) == (stage, reason)
+    assert rejection.record.value == value
+
+
+def test_a_value_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    value = video("created")
+    longest = value + b" " * (LIMIT - len(value))
+    assert verdict(longest)["type"] == "video.created"
+    assert rejected(longest + b" ", key=KEY).detail == {"bytes": LIMIT + 1, "limit": LIMIT}
+    assert rejected(longest + b" ", key=KEY).aggregate_id == UUID(an_id(7))
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind", "field"),
+    [("video-events", "video.erased", "video_id"), ("user-events", "user.erased", "user_id")],
+)
+@pytest.mark.parametrize(
+    "key", [KEY, KEY.upper(), KEY.replace(b"-", b"")], ids=["canonical", "upper case", "no dashes"]
+)
+def test_a_null_value_erases_what_its_key_names(topic: str, kind: str, field: str, key: bytes) -> None:
+    event = verdict(None, topic=topic, key=key, timestamp=1_500)
+    assert event["type"] == kind
+    assert event["data"] == {field: an_id(7), "version": ERASED_VERSION + 1_500}
+    assert event["time"].timestamp() == 1.5
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "clamped"),
+    [(-1, 0), (0, 0), (-(2**63), 0), (7_258_118_400_000, 7_258_118_400_000), (2**63 - 1, 7_258_118_400_000)],
+)
+def test_the_timestamp_of_an_erasure_is_clamped_to_1970_to_2200(timestamp: int, clamped: int) -> None:
+    event = verdict(None, key=KEY, timestamp=timestamp)
+    assert event["data"]["version"] == ERASED_VERSION + clamped < 2**63
+    assert event["time"].timestamp() * 1000 == clamped
+
+
+def test_an_erasure_is_told_from_another_by_its_place_in_the_log() -> None:
+    ids = {verdict(None, key=KEY, offset=offset)["id"] for offset in range(3)}
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"topic": "model-usage-events", "key": KEY}, "topic"),
+        ({"topic": "another", "key": KEY}, "topic"),
+        ({"key": None}, "key"),
+        ({"key": b""}, "key"),
+        ({"key": b"bob"}, "key"),
+        ({"key": b"\xff" * 16}, "key"),
+        ({"key": UUID(an_id(7)).bytes}, "key"),
+        ({"key": KEY + b"\n"}, "key"),
+        ({"key": KEY, "headers": CE_HEADERS}, "ce_headers"),
+        ({"key": KEY, "headers": (("CE_id", None),)}, "ce_headers"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_null_value_that_names_nothing_to_erase_is_a_bad_tombstone(fields: dict[str, Any], path: str) -> None:
+    rejection = rejected(None, **fields)
+    assert (rejection.stage, rejection.reason) == ("decode", "bad_tombstone")
+    assert [problem["path"] for problem in rejection.detail["problems"]] == [path]
+
+
+def test_headers_that_are_no_attributes_do_not_keep_a_tombstone_from_erasing() -> None:
+    assert verdict(None, key=KEY, headers=(("traceparent", b"\xff"), ("x", None)))["type"] == "video.erased"
+
+
+def test_a_rejection_tells_what_can_be_told_of_the_event() -> None:
+    rejection = rejected(video("created", 3, title=None))
+    assert (rejection.event_id, rejection.event_type) == ("video.created-1", "video.created")
+    assert rejection.aggregate_id == UUID(an_id(3))
+    assert rejection.detail == {
+        "problems": [{"path": "data.title", "code": "string_type", "message": "Input should be a valid string"}]
+    }
+
+
+def test_a_rejection_of_binary_mode_tells_what_the_headers_say() -> None:
+    rejection = rejected(json.dumps({"video_id": an_id(3)}).encode(), headers=CE_HEADERS)
+    assert (rejection.event_id, rejection.event_type) == ("id-7", "video.created")
+    assert rejection.aggregate_id == UUID(an_id(3))
+
+
+def test_the_key_names_the_aggregate_before_the_data_does() -> None:
+    assert rejected(video("created", 3, title=None), key=KEY).aggregate_id == UUID(an_id(7))
+
+
+@pytest.mark.parametrize(
+    "attribute", ["a\x00b", "\ud800", "x" * 5_000, "", "🎬" * 600], ids=lambda text: ascii(text)[:12]
+)
+def test_attributes_of_a_rejection_are_text_that_postgresql_keeps(attribute: str) -> None:
+    document = json.dumps(json.loads(video("created", title=None)) | {"id": attribute})
+    found = rejected(document.encode()).event_id
+    assert found is None or ("\x00" not in found and len(found) <= 500 and found.encode())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(an_id(1)),
+    lambda part: st.lists(part) | st.dictionaries(st.sampled_from(["id", "type", "data", "video_id"]), part),
+)
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["ce_id", "ce_type", "ce_time", "content-type", "", "x"]), st.none() | st.binary(max_size=9)
+    ),
+    max_size=4,
+)
+
+
+@given(
+    value=st.none() | st.binary() | JSON.map(lambda part: json.dumps(part).encode()),
+    key=st.none() | st.binary() | st.just(KEY),
+    headers=HEADERS,
+    timestamp=st.integers(-(2**63), 2**63 - 1),
+)
+def test_no_record_is_without_a_verdict_and_no_verdict_holds_what_json_cannot(
+    value: bytes | None, key: bytes | None, headers: Any, timestamp: int
+) -> None:
+    found = verdict(value, key=key, headers=headers, timestamp=timestamp)
+    if isinstance(found, Rejection):
+        json.dumps(found.detail).encode()
+        assert found.stage in {"decode", "validate"}
+    else:
+        assert found["type"] == "video.erased"
+
+
+@pytest.mark.parametrize("field", ["title", "user_id", "version", "description"])
+def test_no_value_shows_in_the_detail_of_a_rejection(field: str) -> None:
+    rejection = rejected(video("created", **{field: ["canary-7c1e"]}))
+    assert "canary-7c1e" not in json.dumps(rejection.detail)

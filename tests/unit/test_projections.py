@@ -1,0 +1,162 @@
+"""What each type of event writes: rows, facets, values."""
+
+from typing import Any, get_args
+
+import pytest
+from builders import START, an_id, record, usage, user, video
+
+from consumer.decode import Rejection, decode
+from consumer.projections import MERGES, PROJECTIONS
+from consumer.settings import DEFAULT_TOPICS
+from events import ErasureType, EventType
+
+DETAILS = {"title": "t", "description": "d", "avatar_id": "a", "voice_id": "v", "language": "pt", "resolution": "4k"}
+NO_DETAILS = dict.fromkeys(DETAILS)
+OUTPUT = {
+    "output_url": "o",
+    "thumbnail_url": "n",
+    "duration_seconds": 1.5,
+    "processing_time": 2.5,
+    "file_size": 3,
+}
+ACCOUNT = {"username": "bob", "email": "bob@example.com", "avatar_url": "u"}
+PROFILE = {"full_name": "f", "company": "c", "locale": "pt", "timezone": "Europe/Lisbon", "bio": "b"}
+
+
+def event_of(value: bytes | None, **fields: Any) -> Any:
+    event = decode(record(value, **fields), DEFAULT_TOPICS, 10**6)
+    assert not isinstance(event, Rejection)
+    return event
+
+
+def written(event: Any) -> dict[str, dict[str, dict[str, Any]]]:
+    """The values by table and facet; JSON fragments as their text."""
+    return {
+        target.table: {
+            facet: {name: getattr(value, "contents", value) for name, value in values(event)}
+            for facet, values in target.facets
+        }
+        for target in PROJECTIONS[event["type"]].targets
+    }
+
+
+VIDEOS = [
+    ("created", DETAILS, {"details": DETAILS, "state": {"status": "pending", "progress": 0}}),
+    (
+        "created",
+        {"title": "t"},
+        {"details": NO_DETAILS | {"title": "t"}, "state": {"status": "pending", "progress": 0}},
+    ),
+    ("updated", DETAILS, {"details": DETAILS}),
+    ("updated", {"title": "t"}, {"details": NO_DETAILS | {"title": "t"}}),
+    ("processing", {}, {"state": {"status": "processing", "progress": 0}, "start": {"started_at": START}}),
+    ("progressed", {"progress": 70}, {"state": {"status": "processing", "progress": 70}}),
+    (
+        "completed",
+        OUTPUT,
+        {"state": {"status": "completed", "progress": 100}, "output": OUTPUT | {"completed_at": START}},
+    ),
+    (
+        "failed",
+        {"error_code": "e", "error_message": "m", "progress": 7},
+        {"state": {"status": "failed", "progress": 7, "error_code": "e", "error_message": "m"}},
+    ),
+    (
+        "failed",
+        {"error_code": "e"},
+        {"state": {"status": "failed", "progress": 0, "error_code": "e", "error_message": None}},
+    ),
+    ("deleted", {}, {"deletion": {"deleted_at": START}}),
+    ("restored", {}, {"deletion": {}}),
+]
+USERS = [
+    (
+        "created",
+        ACCOUNT,
+        {"account": ACCOUNT, "activation": {"is_active": True}, "preferences": {"preferences": b"{}"}},
+    ),
+    (
+        "created",
+        {"username": "bob", "email": "e", "is_active": False, "preferences": {"é": 2**80}},
+        {
+            "account": {"username": "bob", "email": "e", "avatar_url": None},
+            "activation": {"is_active": False},
+            "preferences": {"preferences": b'{"\\u00e9": 1208925819614629174706176}'},
+        },
+    ),
+    ("updated", ACCOUNT, {"account": ACCOUNT}),
+    ("preferences_changed", {"preferences": {"a": [1]}}, {"preferences": {"preferences": b'{"a": [1]}'}}),
+    ("activated", {}, {"activation": {"is_active": True}}),
+    ("deactivated", {}, {"activation": {"is_active": False}}),
+    ("logged_in", {}, {"login": {"last_login_at": START}}),
+    ("deleted", {}, {"deletion": {"deleted_at": START}}),
+    ("restored", {}, {"deletion": {}}),
+]
+
+
+def as_bytes(facets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        facet: {
+            name: value.encode() if name == "preferences" and isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        for facet, values in facets.items()
+    }
+
+
+@pytest.mark.parametrize(("kind", "data", "facets"), VIDEOS)
+def test_an_event_of_a_video_sets_its_facets_whole(kind: str, data: dict[str, Any], facets: dict[str, Any]) -> None:
+    assert written(event_of(video(kind, at=START, **data))) == {"videos": facets}
+
+
+@pytest.mark.parametrize(("kind", "data", "facets"), USERS)
+def test_an_event_of_a_user_sets_its_facets_whole(kind: str, data: dict[str, Any], facets: dict[str, Any]) -> None:
+    found = written(event_of(user(kind, at=START, **data)))
+    assert {table: as_bytes(values) for table, values in found.items()} == {"users": facets}
+
+
+def test_a_profile_is_a_row_of_its_own_and_touches_its_user() -> None:
+    assert written(event_of(user("profile_updated", **PROFILE))) == {"users": {}, "user_profiles": {"profile": PROFILE}}
+
+
+def test_a_fact_merges_into_no_row() -> None:
+    assert written(event_of(usage())) == {}
+
+
+def test_an_erased_video_has_every_facet_at_its_erased_value() -> None:
+    event = event_of(None, key=an_id(1).encode(), timestamp=0)
+    facets: dict[str, Any] = dict.fromkeys(MERGES["videos"].facets, {})
+    assert written(event) == {"videos": facets | {"deletion": {"deleted_at": event["time"]}}}
+
+
+def test_an_erased_user_has_every_facet_of_both_rows_at_its_erased_value() -> None:
+    event = event_of(None, key=an_id(1001).encode(), timestamp=0, topic="user-events")
+    erased: dict[str, Any] = {
+        "account": {},
+        "activation": {"is_active": True},
+        "preferences": {"preferences": {}},
+        "login": {},
+        "deletion": {"deleted_at": event["time"]},
+    }
+    assert written(event) == {"users": erased, "user_profiles": {"profile": {}}}
+
+
+def test_every_type_has_a_projection_and_the_tables_above_have_every_type() -> None:
+    types = {*get_args(EventType), *get_args(ErasureType)}
+    assert set(PROJECTIONS) == types
+    named = {f"video.{kind}" for kind, *_ in VIDEOS} | {f"user.{kind}" for kind, *_ in USERS}
+    assert types - named == {"user.profile_updated", "model_usage.recorded", "user.erased", "video.erased"}
+
+
+@pytest.mark.parametrize("event_type", sorted(PROJECTIONS))
+def test_projections_name_facets_and_keys_that_exist(event_type: str) -> None:
+    for target in PROJECTIONS[event_type].targets:
+        assert {facet for facet, _ in target.facets} <= set(MERGES[target.table].facets)
+        assert target.key == ("video_id" if target.table == "videos" else "user_id")
+
+
+@pytest.mark.parametrize(("kind", "data", "facets"), VIDEOS)
+def test_values_are_for_columns_of_their_facet(kind: str, data: dict[str, Any], facets: dict[str, Any]) -> None:
+    for facet, values in written(event_of(video(kind, **data)))["videos"].items():
+        assert set(values) <= set(MERGES["videos"].facets[facet])
+    assert set(facets) <= set(MERGES["videos"].facets)
