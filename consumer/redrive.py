@@ -76,7 +76,7 @@ async def redrive_conflicts(
         await _release_names(connection, events)
         applied = 0
         for letter in sorted(letters, key=_newest_first):
-            done = letter.located is None or await _apply(connection, writer, letter.located)
+            done = _is_erased(letter) or await _apply(connection, writer, letter.located)
             applied += done
             await _close(connection, group, letter.row, "redriven" if done else "parked")
         await timed_commit(connection)
@@ -121,6 +121,11 @@ def _letter(row: RowMapping, topics: Mapping[str, Aggregate], max_value_bytes: i
     return Letter(row, None if isinstance(event, Rejection) else Located(record, event))
 
 
+def _is_erased(letter: Letter) -> bool:
+    """Whether the user was erased meanwhile, and the letter blanked: there is nothing left to apply."""
+    return letter.row["value"] is None
+
+
 def _newest_first(letter: Letter) -> Any:  # noqa: ANN401 - a sort key
     if letter.located is None:
         return (0.0, "")
@@ -147,7 +152,9 @@ def _sets_account(event_type: str) -> bool:
     return any(facet == "account" for target in PROJECTIONS[event_type].targets for facet, _ in target.facets)
 
 
-async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located) -> bool:
+async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located | None) -> bool:
+    if located is None:
+        return False
     try:
         async with connection.begin_nested():
             await writer.merge(connection, [located])

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from builders import record, shuffled, user
+from builders import an_id, record, shuffled, user
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from writing import GROUP, batch_of, cuts, snapshot
@@ -78,3 +78,30 @@ async def test_swaps_and_rotations_of_names_end_in_one_table(postgres: Any, seed
     assert parked, "no order made a conflict: this proves nothing"
     assert all(other == snapshots[0] for other in snapshots[1:])
     assert all(row["username"] for row in snapshots[0]["users"].values())
+
+
+async def test_the_letter_of_an_erased_user_is_closed_and_one_that_cannot_be_read_stays(postgres: Any) -> None:
+    postgres.create_database("names_erased", "migrated")
+    engine = create_engine(postgres.url("names_erased"))
+    writer = BatchWriter(engine, GROUP)
+    await Ledger(engine, GROUP).positions(None, {PARTITION: 0})
+    log = [
+        record(
+            user("created", number, 1, username="bob", email=f"{number}@x"),
+            number,
+            topic="user-events",
+            key=an_id(1000 + number).encode(),
+        )
+        for number in range(3)
+    ]
+    await writer.write(batch_of(log, PARTITION, 0), carefully=True)
+    erased = record(None, 3, topic="user-events", key=an_id(1001).encode())
+    await writer.write(batch_of([erased], PARTITION, 3))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE dead_letters SET value = 'unreadable' WHERE value IS NOT NULL"))
+    await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)
+    async with engine.connect() as connection:
+        rows = await connection.execute(text('SELECT "offset", state, attempts FROM dead_letters ORDER BY 1'))
+        assert [tuple(row) for row in rows] == [(1, "redriven", 2), (2, "parked", 2)]
+    await engine.dispose()
+    postgres.drop_database("names_erased")
