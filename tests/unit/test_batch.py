@@ -1,6 +1,7 @@
-"""Batches: positions and records travel together, and halves do what the whole does."""
+"""Batches: records and positions travel together, and two halves do what the whole does."""
 
 from itertools import pairwise
+from typing import Any
 
 from builders import record, video
 from hypothesis import given
@@ -8,50 +9,112 @@ from hypothesis import strategies as st
 
 from consumer.batch import Batch
 from consumer.decode import Located, Rejection, decode
-from consumer.records import Anchor, Partition, Span, anchor_of, record_crc
+from consumer.records import Partition, Span, anchor_of, record_size
 from consumer.settings import DEFAULT_TOPICS
 
-A, B = Partition("video-events", 0), Partition("video-events", 1)
+A, B, C = Partition("user-events", 3), Partition("video-events", 0), Partition("video-events", 1)
+OFFSETS = st.fixed_dictionaries({part: st.sets(st.integers(10, 40), max_size=12) for part in (A, B, C)})
 
 
-def filled(offsets: dict[Partition, list[int]], spans: dict[Partition, Span]) -> Batch:
-    batch = Batch(0)
+def verdict_on(item: Any) -> Located | Rejection:
+    found = decode(item, DEFAULT_TOPICS, 10**6)
+    return found if isinstance(found, Rejection) else Located(item, found)
+
+
+def batch_of(offsets: dict[Partition, set[int]], gap: int = 0) -> Batch:
+    """A batch of these offsets, every third of them poison; all partitions were read from 10 to 41 and the gap."""
+    batch = Batch(7)
     last = {}
     for partition, numbers in offsets.items():
-        for number in numbers:
+        for number in sorted(numbers):
             value = video("created", number) if number % 3 else b"poison"
-            item = record(value, number, partition=partition.number)
-            verdict = decode(item, DEFAULT_TOPICS, 1_000_000)
-            batch.add([verdict if isinstance(verdict, Rejection) else Located(item, verdict)])
-            last[partition] = item
-    batch.extend(spans, last)
+            last[partition] = record(value, number, topic=partition.topic, partition=partition.number)
+            batch.add([verdict_on(last[partition])])
+    batch.extend({partition: Span(10, 41 + gap) for partition in offsets}, last)
     return batch
 
 
-def offsets_of(batch: Batch, partition: Partition) -> list[int]:
-    return sorted(v.record.offset for v in (*batch.events, *batch.rejections) if v.record.partition == partition.number)
+def places(batch: Batch) -> list[tuple[Partition, int]]:
+    """Where the records of the batch stood, in the order in which it holds them."""
+    return [
+        (Partition(v.record.topic, v.record.partition), v.record.offset) for v in (*batch.events, *batch.rejections)
+    ]
 
 
-@given(
-    offsets=st.fixed_dictionaries({A: st.sets(st.integers(10, 40)), B: st.sets(st.integers(0, 5))}),
-    gap=st.integers(0, 3),
-)
-def test_halves_one_after_the_other_are_the_whole(offsets: dict[Partition, set[int]], gap: int) -> None:
-    spans = {A: Span(10, 41 + gap), B: Span(0, 6 + gap)}
-    whole = filled({partition: sorted(numbers) for partition, numbers in offsets.items()}, spans)
+@given(offsets=OFFSETS, gap=st.integers(0, 3))
+def test_the_spans_of_the_halves_follow_each_other_and_cover_the_whole(
+    offsets: dict[Partition, set[int]], gap: int
+) -> None:
+    whole = batch_of(offsets, gap)
+    halves = whole.halves()
+    for partition, span in whole.spans.items():
+        parts = [half.spans[partition] for half in halves if partition in half.spans]
+        assert (parts[0].start, parts[-1].next) == span
+        assert all(earlier.next == later.start for earlier, later in pairwise(parts))
+    assert set(halves[0].spans) | set(halves[1].spans) == set(whole.spans)
+
+
+@given(offsets=OFFSETS, gap=st.integers(0, 3))
+def test_every_record_is_in_one_half_inside_its_span(offsets: dict[Partition, set[int]], gap: int) -> None:
+    whole = batch_of(offsets, gap)
     first, second = whole.halves()
-    assert first.count + second.count == whole.count
-    for partition, span in spans.items():
-        parts = [half.spans[partition] for half in (first, second) if partition in half.spans]
-        assert parts[0].start == span.start
-        assert parts[-1].next == span.next
-        assert all(before.next == after.start for before, after in pairwise(parts))
-        for half in (first, second):
-            inside = offsets_of(half, partition)
-            assert all(half.spans[partition].start <= offset < half.spans[partition].next for offset in inside)
-        assert offsets_of(first, partition) + offsets_of(second, partition) == sorted(offsets[partition])
-    if whole.count > 1:
-        assert max(first.count, second.count) < whole.count
+    assert sorted(places(first) + places(second)) == sorted(places(whole))
+    for half in (first, second):
+        for partition, offset in places(half):
+            span = half.spans[partition]
+            assert span.start <= offset < span.next
+
+
+@given(offsets=OFFSETS)
+def test_the_first_half_has_half_of_the_records_and_comes_first(offsets: dict[Partition, set[int]]) -> None:
+    whole = batch_of(offsets)
+    first, second = whole.halves()
+    assert (first.count, second.count) == ((whole.count + 1) // 2, whole.count // 2)
+    assert sorted(places(first)) + sorted(places(second)) == sorted(places(whole))
+
+
+@given(offsets=OFFSETS)
+def test_each_half_is_anchored_at_its_last_records(offsets: dict[Partition, set[int]]) -> None:
+    whole = batch_of(offsets)
+    first, second = whole.halves()
+    for half in (first, second):
+        last = {partition: max(o for p, o in places(half) if p == partition) for partition, _ in places(half)}
+        assert {partition: anchor.offset for partition, anchor in half.anchors.items()} == last
+    assert first.anchors | second.anchors == whole.anchors
+
+
+@given(offsets=OFFSETS)
+def test_the_halves_keep_epoch_size_fold_and_order(offsets: dict[Partition, set[int]]) -> None:
+    whole = batch_of(offsets)
+    first, second = whole.halves()
+    assert first.epoch == second.epoch == whole.epoch
+    assert first.size + second.size == whole.size
+    assert set(first.fold.rows["videos"]) | set(second.fold.rows["videos"]) == set(whole.fold.rows["videos"])
+    for half in (first, second):
+        assert len(half.fold.rows["videos"]) == len({located.event["data"]["video_id"] for located in half.events})
+        for partition in half.spans:
+            offsets_held = [offset for held, offset in places(half)[: len(half.events)] if held == partition]
+            assert offsets_held == sorted(offsets_held)
+
+
+@given(offsets=OFFSETS)
+def test_halving_ends_at_single_records(offsets: dict[Partition, set[int]]) -> None:
+    waiting, single = [batch_of(offsets)], []
+    while waiting:
+        batch = waiting.pop()
+        if batch.count > 1:
+            waiting += batch.halves()
+        else:
+            single += places(batch)
+    assert sorted(single) == sorted((partition, n) for partition, numbers in offsets.items() for n in numbers)
+
+
+def test_a_partition_without_records_still_moves_on() -> None:
+    batch = Batch(0)
+    batch.extend({A: Span(3, 9)}, {})
+    first, second = batch.halves()
+    assert (first.spans, second.spans) == ({}, {A: Span(3, 9)})
+    assert second.anchors == {}
 
 
 def test_a_span_grows_from_poll_to_poll_and_the_last_record_is_the_anchor() -> None:
@@ -59,19 +122,19 @@ def test_a_span_grows_from_poll_to_poll_and_the_last_record_is_the_anchor() -> N
     first, last = record(b"x", 4), record(b"y", 6)
     batch.extend({A: Span(3, 5)}, {A: first})
     batch.extend({A: Span(5, 9)}, {A: last})
-    batch.extend({B: Span(0, 2)}, {})
-    assert batch.positions == {A: 9, B: 2}
+    batch.extend({A: Span(9, 11), B: Span(0, 2)}, {})
+    assert batch.spans == {A: Span(3, 11), B: Span(0, 2)}
+    assert batch.positions == {A: 11, B: 2}
     assert batch.anchors == {A: anchor_of(last)}
 
 
-def test_the_crc_tells_null_from_empty_and_one_part_from_the_next() -> None:
-    records = [
-        record(b"ab", key=b"c"),
-        record(b"a", key=b"bc"),
-        record(b"", key=None),
-        record(None, key=b""),
-        record(b"ab", key=b"c", headers=(("h", None),)),
-        record(b"ab", key=b"c", headers=(("h", b""),)),
-    ]
-    assert len({record_crc(item) for item in records}) == len(records)
-    assert anchor_of(record(b"v", 7, timestamp=9)) == Anchor(7, 9, record_crc(record(b"v")))
+def test_a_batch_counts_events_rejections_bytes_and_seconds() -> None:
+    batch = Batch(0)
+    records = [record(video("created"), 0, key=b"key"), record(b"poison", 1), record(video("created"), 2)]
+    batch.add(map(verdict_on, records))
+    assert (len(batch.events), len(batch.rejections), batch.count) == (2, 1, 3)
+    assert batch.size == sum(map(record_size, records))
+    assert len(batch.fold.rows["videos"]) == 1
+    batch.spend("decode", 0.25)
+    batch.spend("decode", 0.5)
+    assert batch.seconds == {"decode": 0.75}

@@ -140,13 +140,14 @@ def test_the_key_names_the_aggregate_before_the_data_does() -> None:
     assert rejected(video("created", 3, title=None), key=KEY).aggregate_id == UUID(an_id(7))
 
 
-@pytest.mark.parametrize(
-    "attribute", ["a\x00b", "\ud800", "x" * 5_000, "", "🎬" * 600], ids=lambda text: ascii(text)[:12]
-)
+@pytest.mark.parametrize("attribute", ["a\x00b", "x" * 5_000, "", "🎬" * 600], ids=lambda text: ascii(text)[:12])
 def test_attributes_of_a_rejection_are_text_that_postgresql_keeps(attribute: str) -> None:
     document = json.dumps(json.loads(video("created", title=None)) | {"id": attribute})
     found = rejected(document.encode()).event_id
-    assert found is None or ("\x00" not in found and len(found) <= 500 and found.encode())
+    assert found is not None
+    assert "\x00" not in found
+    assert len(found) <= 500
+    assert found.encode().decode() == found
 
 
 JSON = st.recursive(
@@ -178,7 +179,8 @@ def test_no_record_is_without_a_verdict_and_no_verdict_holds_what_json_cannot(
         assert found["type"] == "video.erased"
 
 
-@pytest.mark.parametrize("field", ["title", "user_id", "version", "description"])
+@pytest.mark.parametrize("field", ["video_id", "user_id", "version", "title", "description"])
 def test_no_value_shows_in_the_detail_of_a_rejection(field: str) -> None:
-    rejection = rejected(video("created", **{field: ["canary-7c1e"]}))
-    assert "canary-7c1e" not in json.dumps(rejection.detail)
+    document = json.loads(video("created"))
+    document["data"][field] = ["canary-7c1e"]
+    assert "canary-7c1e" not in json.dumps(rejected(json.dumps(document).encode()).detail)

@@ -1,31 +1,56 @@
-"""The error table: what is done about each error of the database."""
+"""The error table: what is done about each error of the database, and what is said of it."""
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from consumer.errors import Verdict, classify, describe, is_name_conflict
+from consumer.errors import (
+    FencedError,
+    HaltedError,
+    ReelsyncError,
+    UnavailableError,
+    Verdict,
+    classify,
+    constraint,
+    describe,
+    is_name_conflict,
+    server_message,
+    sqlstate,
+)
+
+SECRET = "secret@example.com"
 
 
-class DriverError(Exception):
-    def __init__(self, sqlstate: str | None) -> None:
-        super().__init__("duplicate key value: Key (email)=(secret@example.com)")
-        self.sqlstate = sqlstate
+class Refusal(Exception):  # noqa: N818 - as the driver's own
+    """What asyncpg raises."""
+
+    def __init__(self, constraint_name: str | None) -> None:
+        super().__init__(f"duplicate key\nDETAIL: Key (email)=({SECRET})")
+        self.constraint_name = constraint_name
 
 
-def database_error(sqlstate: str | None) -> DBAPIError:
-    return DBAPIError("INSERT …", {"email": "secret@example.com"}, DriverError(sqlstate))
+class Wrapped(Exception):  # noqa: N818 - as SQLAlchemy's own
+    """What SQLAlchemy makes of it."""
+
+    def __init__(self, state: str | None) -> None:
+        super().__init__(f"duplicate key: {SECRET}")
+        self.sqlstate = state
+
+
+def database_error(state: str | None, name: str | None = None, kind: type[DBAPIError] = DBAPIError) -> DBAPIError:
+    wrapped = Wrapped(state)
+    wrapped.__cause__ = Refusal(name)
+    return kind("INSERT …", {"email": SECRET}, wrapped, hide_parameters=True)
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "verdict"),
+    ("states", "verdict"),
     [
-        ("22001", Verdict.DATA),
-        ("22P05", Verdict.DATA),
+        ("22000 22001 22003 22007 22008 22021 22023 22P02 22P03 22P05", Verdict.DATA),
         ("23514", Verdict.DATA),
         ("23P01", Verdict.DATA),
-        ("54000", Verdict.DATA),
+        ("54000 54001", Verdict.DATA),
         ("40001", Verdict.AGAIN),
         ("40P01", Verdict.AGAIN),
         ("55P03", Verdict.AGAIN),
@@ -34,40 +59,102 @@ def database_error(sqlstate: str | None) -> DBAPIError:
         ("53200", Verdict.HALVE),
         ("23502", Verdict.BUG),
         ("23503", Verdict.BUG),
-        ("42P01", Verdict.BUG),
-        ("42501", Verdict.BUG),
+        ("42601 42703 42804 42883 42P01 42P10 42501", Verdict.BUG),
         ("21000", Verdict.BUG),
         ("0A000", Verdict.BUG),
-        ("XX000", Verdict.BUG),
-        ("08006", Verdict.OUTAGE),
-        ("53300", Verdict.OUTAGE),
-        ("53100", Verdict.OUTAGE),
-        ("57P01", Verdict.OUTAGE),
+        ("XX000 XX001 XX002", Verdict.BUG),
+        ("25P02 26000 2F000 P0001 99999", Verdict.BUG),
+        ("08000 08001 08003 08006 08P01", Verdict.OUTAGE),
+        ("53000 53100 53300 53400", Verdict.OUTAGE),
+        ("57P01 57P02 57P03 57P05", Verdict.OUTAGE),
         ("25006", Verdict.OUTAGE),
-        ("28P01", Verdict.OUTAGE),
+        ("28000 28P01", Verdict.OUTAGE),
         ("3D000", Verdict.OUTAGE),
-        (None, Verdict.OUTAGE),
     ],
+    ids=lambda value: value.partition(" ")[0] if isinstance(value, str) else value.value,
 )
-def test_every_row_of_the_error_table(sqlstate: str | None, verdict: Verdict) -> None:
-    assert classify(database_error(sqlstate)) is verdict
+def test_a_state_has_the_verdict_of_its_row_whatever_class_it_comes_in(states: str, verdict: Verdict) -> None:
+    for state in states.split():
+        for kind in (DBAPIError, OperationalError, InterfaceError):
+            assert classify(database_error(state, kind=kind)) is verdict, state
+        assert classify(Wrapped(state)) is verdict, state
 
 
 @pytest.mark.parametrize(
     "error",
-    [ConnectionRefusedError(), TimeoutError(), OSError(), PoolTimeoutError(), asyncpg.InterfaceError("closed")],
+    [
+        database_error(None),
+        database_error(None, kind=InterfaceError),
+        ConnectionRefusedError(),
+        ConnectionResetError(),
+        BrokenPipeError(),
+        OSError("no route"),
+        TimeoutError(),
+        PoolTimeoutError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("unexpected"),
+        asyncpg.ConnectionDoesNotExistError("closed"),
+        asyncpg.CannotConnectNowError("starting up"),
+    ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_without_a_sqlstate_are_outages(error: Exception) -> None:
+def test_a_lost_refused_or_silent_connection_is_an_outage(error: Exception) -> None:
     assert classify(error) is Verdict.OUTAGE
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), AssertionError()])
-def test_errors_of_our_own_are_bugs(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("x"), TypeError("x"), AssertionError(), RuntimeError(), InvalidRequestError("x"), ValueError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_our_own_is_a_bug(error: Exception) -> None:
     assert classify(error) is Verdict.BUG
 
 
-def test_a_description_names_the_state_and_no_value() -> None:
-    assert describe(database_error("23505")) == "DriverError, SQLSTATE 23505"
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (database_error("23P01"), "23P01"),
+        (asyncpg.exceptions.DeadlockDetectedError("x"), "40P01"),
+        (database_error(None), None),
+        (KeyError("x"), None),
+    ],
+    ids=["wrapped", "bare", "none given", "not of a database"],
+)
+def test_the_state_is_the_server_s_or_none(error: Exception, state: str | None) -> None:
+    assert sqlstate(error) == state
+
+
+@pytest.mark.parametrize("name", ["uq_users_email", None])
+def test_the_constraint_is_the_one_that_the_server_named(name: str | None) -> None:
+    assert constraint(database_error("23P01", name)) == name
+
+
+def test_only_an_exclusion_is_a_name_conflict() -> None:
     assert is_name_conflict(database_error("23P01"))
     assert not is_name_conflict(database_error("23505"))
+    assert not is_name_conflict(database_error(None))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (database_error("23P01", "uq_users_email"), "Wrapped, SQLSTATE 23P01, constraint uq_users_email"),
+        (database_error("23P01"), "Wrapped, SQLSTATE 23P01"),
+        (database_error(None), "Wrapped"),
+        (ConnectionRefusedError(SECRET), "ConnectionRefusedError"),
+    ],
+    ids=["with a constraint", "with a state", "plain", "not of a database"],
+)
+def test_a_description_names_class_state_and_constraint_and_no_value(error: Exception, text: str) -> None:
+    assert describe(error) == text
+    assert SECRET not in describe(error)
+
+
+def test_the_server_s_message_is_its_first_line() -> None:
+    assert server_message(database_error("42P01")) == "duplicate key"
+    assert server_message(OSError("no route\nto host")) == "no route"
+
+
+def test_errors_for_people_are_one_family() -> None:
+    assert all(issubclass(kind, ReelsyncError) for kind in (FencedError, HaltedError, UnavailableError))

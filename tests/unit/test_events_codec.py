@@ -137,14 +137,9 @@ def test_dataschema_names_the_current_version_or_is_absent() -> None:
 @pytest.mark.parametrize(
     "dataschema",
     [
-        "urn:reelsync:video.created:2",
-        "urn:reelsync:video.created:0",
-        "urn:reelsync:video.created:01",
-        "urn:reelsync:video.created",
-        "urn:reelsync:video.updated:1",
-        "urn:reelsync:video.created:1\n",
-        "https://example.com/video.created/1",
-        "",
+        *("urn:reelsync:video.created:2", "urn:reelsync:video.created:0", "urn:reelsync:video.created:01"),
+        *("urn:reelsync:video.created", "urn:reelsync:video.updated:1", "urn:reelsync:video.created:1\n"),
+        *("https://example.com/video.created/1", ""),
     ],
     ids=repr,
 )

@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+from builders import record
+
+from consumer.decode import Rejection, decode
+from consumer.settings import DEFAULT_TOPICS
 from consumer.settings_table import settings_table
-from events import EVENT_DATA, parse_event
+from events import EVENT_DATA, aggregate_id, canonical_id, is_binary, parse_event
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -18,6 +22,28 @@ def test_the_table_of_settings_is_the_code() -> None:
 def test_the_event_shown_is_valid() -> None:
     (event,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     assert parse_event(event.encode())["type"] == "video.completed"
+
+
+def _record_shown(name: str) -> dict[str, str]:
+    block = README.split(f"<!-- {name} -->\n```text\n")[1].split("```")[0]
+    return dict(line.split(maxsplit=1) for line in block.splitlines())
+
+
+def test_the_binary_event_shown_is_valid() -> None:
+    shown = _record_shown("binary")
+    key, value = shown.pop("key"), shown.pop("value").encode()
+    headers = [(name, content.encode()) for name, content in shown.items()]
+    assert is_binary(value, headers)
+    event = parse_event(value, headers)
+    assert (event["type"], aggregate_id(event)) == ("video.progressed", key)
+
+
+def test_the_tombstone_shown_erases() -> None:
+    shown = _record_shown("tombstone")
+    assert shown == {"key": canonical_id(shown["key"]), "value": "null"}
+    decoded = decode(record(None, key=shown["key"].encode()), DEFAULT_TOPICS, 1)
+    assert not isinstance(decoded, Rejection)
+    assert decoded["type"] == "video.erased"
 
 
 def test_every_type_is_in_the_table() -> None:

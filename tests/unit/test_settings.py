@@ -1,0 +1,171 @@
+"""Settings: their names in the environment, their defaults, and secrets that never show."""
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from consumer.settings import DEFAULT_TOPICS, BrokerSettings, Settings
+from consumer.settings_table import settings_table
+
+URL = "postgresql+asyncpg://writer:canary-7c1e@db.example.com:5432/reelsync"
+SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings but the one that is required, and no `.env` in reach."""
+    for name in [name for name in os.environ if name.upper().startswith("REELSYNC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REELSYNC_DATABASE__URL", URL)
+
+
+def read(settings: Any, path: str) -> Any:
+    for name in path.split("."):
+        settings = getattr(settings, name)
+    return settings.get_secret_value() if isinstance(settings, SecretStr) else settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "path", "value"),
+    [
+        ("KAFKA__BOOTSTRAP_SERVERS", "a:1,b:2", "kafka.bootstrap_servers", "a:1,b:2"),
+        ("KAFKA__GROUP_ID", "another", "kafka.group_id", "another"),
+        ("KAFKA__TOPICS", '{"t": "user"}', "kafka.topics", {"t": "user"}),
+        ("KAFKA__SECURITY_PROTOCOL", "SASL_SSL", "kafka.security_protocol", "SASL_SSL"),
+        ("KAFKA__SASL_MECHANISM", "PLAIN", "kafka.sasl_mechanism", "PLAIN"),
+        ("KAFKA__SASL_USERNAME", "u", "kafka.sasl_username", "u"),
+        ("KAFKA__SASL_PASSWORD", "p", "kafka.sasl_password", "p"),
+        ("KAFKA__SSL_CAFILE", "/ca.pem", "kafka.ssl_cafile", "/ca.pem"),
+        ("KAFKA__SSL_CERTFILE", "/c.pem", "kafka.ssl_certfile", "/c.pem"),
+        ("KAFKA__SSL_KEYFILE", "/k.pem", "kafka.ssl_keyfile", "/k.pem"),
+        ("DATABASE__URL", URL + "2", "database.url", URL + "2"),
+        ("DATABASE__POOL_SIZE", "7", "database.pool_size", 7),
+        ("DATABASE__MAX_OVERFLOW", "0", "database.max_overflow", 0),
+        ("DATABASE__POOL_TIMEOUT", "1.5", "database.pool_timeout", 1.5),
+        ("DATABASE__POOL_RECYCLE", "60", "database.pool_recycle", 60),
+        ("DATABASE__STATEMENT_TIMEOUT", "2", "database.statement_timeout", 2.0),
+        ("BATCH__MAX_RECORDS", "7", "batch.max_records", 7),
+        ("BATCH__MAX_BYTES", "8", "batch.max_bytes", 8),
+        ("BATCH__LINGER_MS", "0", "batch.linger_ms", 0),
+        ("DEAD_LETTERS__MAX_COUNT", "3", "dead_letters.max_count", 3),
+        ("LOG__FORMAT", "json", "log.format", "json"),
+        ("LOG__LEVEL", "DEBUG", "log.level", "DEBUG"),
+    ],
+)
+def test_a_setting_is_read_from_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, path: str, value: Any
+) -> None:
+    monkeypatch.setenv(f"REELSYNC_{variable}", text)
+    assert read(Settings(), path) == value  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("kafka.group_id", "reelsync"),
+        ("kafka.topics", {"video-events": "video", "user-events": "user", "model-usage-events": "model_usage"}),
+        ("kafka.start_from", "earliest"),
+        ("kafka.sasl_password", None),
+        ("kafka.ssl_keyfile_password", None),
+        ("database.pool_size", 20),
+        ("database.max_overflow", 30),
+        ("database.pool_timeout", 30.0),
+        ("database.pool_recycle", 3600),
+        ("batch.max_records", 5_000),
+        ("log.format", "console"),
+    ],
+)
+def test_a_setting_left_out_has_the_default_that_is_promised(path: str, value: Any) -> None:
+    assert read(Settings(), path) == value  # type: ignore[call-arg]
+
+
+def test_a_file_named_env_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("REELSYNC_KAFKA__GROUP_ID=of-file\nREELSYNC_LOG__LEVEL=ERROR\nOTHER=1\n")
+    monkeypatch.setenv("REELSYNC_LOG__LEVEL", "WARNING")
+    settings = Settings()  # type: ignore[call-arg]
+    assert (settings.kafka.group_id, settings.log.level) == ("of-file", "WARNING")
+
+
+def test_the_database_has_no_default_and_the_broker_s_commands_do_not_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("REELSYNC_DATABASE__URL")
+    with pytest.raises(ValidationError) as caught:
+        Settings()  # type: ignore[call-arg]
+    assert [problem["loc"] for problem in caught.value.errors()] == [("database",)]
+    assert BrokerSettings().kafka.topics == DEFAULT_TOPICS
+
+
+def test_a_database_section_without_url_is_told_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REELSYNC_DATABASE__URL")
+    monkeypatch.setenv("REELSYNC_DATABASE__POOL_SIZE", "3")
+    with pytest.raises(ValidationError) as caught:
+        Settings()  # type: ignore[call-arg]
+    assert [problem["loc"] for problem in caught.value.errors()] == [("database", "url")]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:canary-7c1e@h/d", "sqlite+aiosqlite://", "canary-7c1e", "", "postgresql+asyncpg"]
+)
+def test_a_url_for_another_driver_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REELSYNC_DATABASE__URL", url)
+    with pytest.raises(ValidationError, match=r"postgresql\+asyncpg://") as caught:
+        Settings()  # type: ignore[call-arg]
+    assert "canary-7c1e" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("KAFKA__TOPICS", '{"t": "film"}'),
+        ("KAFKA__TOPICS", "{}"),
+        ("KAFKA__GROUP_ID", ""),
+        ("KAFKA__SECURITY_PROTOCOL", "TLS"),
+        ("KAFKA__GROUPID", "typo"),
+        ("DATABASE__POOL_SIZE", "0"),
+        ("BATCH__MAX_RECORDS", "0"),
+        ("DEAD_LETTERS__MAX_SHARE", "1.5"),
+        ("LOG__FORMAT", "xml"),
+    ],
+)
+def test_a_value_out_of_bounds_or_a_name_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(f"REELSYNC_{variable}", text)
+    with pytest.raises(ValidationError):
+        Settings()  # type: ignore[call-arg]
+
+
+def test_no_secret_shows_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SASL_PASSWORD", "SSL_KEYFILE_PASSWORD"):
+        monkeypatch.setenv(f"REELSYNC_KAFKA__{name}", "canary-7c1e")
+    settings = Settings()  # type: ignore[call-arg]
+    shown = [
+        repr(settings),
+        str(settings),
+        settings.model_dump_json(),
+        repr(settings.model_dump()),
+        repr(settings.kafka),
+    ]
+    assert "canary-7c1e" not in "".join(shown)
+    assert settings.database.url.get_secret_value() == URL
+
+
+def test_everything_that_holds_a_password_is_secret_and_has_no_default() -> None:
+    for section in SECTIONS.values():
+        if issubclass(section, BaseModel):
+            for name, field in section.model_fields.items():
+                if "password" in name or name == "url":
+                    assert SecretStr in (field.annotation, *get_args(field.annotation)), name
+                    assert field.is_required() or field.default is None, name
+
+
+def test_the_table_of_settings_has_a_row_for_each_and_no_secret() -> None:
+    rows = settings_table().splitlines()[2:]
+    assert len(rows) == sum(len(section.model_fields) for section in SECTIONS.values())
+    assert "| `REELSYNC_DATABASE__URL` | required |" in settings_table()
+    assert all(row.count("|") == 4 and "None" not in row for row in rows)
