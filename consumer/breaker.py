@@ -29,6 +29,16 @@ class DeadLetterLimit:
             oldest_records, oldest_rejected = self._batches.popleft()
             self._records -= oldest_records
             self._rejected -= oldest_rejected
+        self._check()
+
+    def add_refused(self, refused: int) -> None:
+        """Count events of the batch admitted last that the database refused: known only once it was written."""
+        if refused and self._batches:
+            records, rejected = self._batches[-1]
+            self._batches[-1] = (records, rejected + refused)
+            self._rejected += refused
+
+    def _check(self) -> None:
         if self._rejected >= self._max_count and self._rejected >= self._max_share * self._records:
             message = (
                 f"{self._rejected} of the last {self._records} records were dead letters: a bad deploy, it seems, not "

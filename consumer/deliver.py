@@ -54,7 +54,9 @@ class Deliverer:
             HaltedError: it must not be written before somebody has looked.
         """
         self._limit.admit(batch.count, len(batch.rejections))
-        return await self._attempt(batch)
+        written = await self._attempt(batch)
+        self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
+        return written
 
     async def _attempt(self, batch: Batch) -> list[Written]:
         carefully = False
@@ -76,11 +78,12 @@ class Deliverer:
                     message = "the stored positions moved on without it"
                     raise FencedError(message)
                 case Outcome.NOT_COMMITTED:
-                    carefully = carefully or verdict is Verdict.DATA
+                    first_refusal = verdict is Verdict.DATA and not carefully
+                    carefully = carefully or first_refusal
             if verdict is Verdict.HALVE and batch.count > 1:
                 first, second = batch.halves()
                 return [*await self._attempt(first), *await self._attempt(second)]
-            if verdict is not Verdict.DATA:
+            if not first_refusal:
                 await backoff.wait()
 
     def _judge(self, error: Exception) -> Verdict:

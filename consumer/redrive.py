@@ -106,8 +106,10 @@ async def redrive_until(
                 raise
             _log.warning("redrive.failed", error=describe(error))
         if not parked:
+            # Another consumer of the group may park one and leave, or hold the lock now: look again, but rarely.
             backoff.reset()
-            await _wait_for_any(stop, wake, None)
+            await _wait_for_any(stop, wake, backoff.longest)
+            wake.set()
 
 
 def _letter(row: RowMapping, topics: Mapping[str, Aggregate], max_value_bytes: int) -> Letter:

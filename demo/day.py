@@ -2,22 +2,24 @@
 
 import random
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import orjson
 
 from .poison import FROM_EVENT, Headers, Poison, poison_of
-from .stories import Happening, an_id, user_story, video_story
+from .stories import MIDNIGHT, Happening, an_id, name_swap_story, user_story, video_story
 
 TOPICS = {"video": "video-events", "user": "user-events", "model_usage": "model-usage-events"}
-_EVENTS_PER_USER = 3.1
-_EVENTS_PER_VIDEO = 7.2
-_VIDEOS_PER_USER = 1.6
+_EVENTS_PER_USER = 15
+"""The user's own and those of its videos."""
+_LEAST = 10
+"""Users, and videos, that even the shortest day has."""
 _DUPLICATED = 0.02
 _DELAYED = 0.05
 _LONGEST_DELAY = 300
 _BINARY = 0.15
+_ELSEWHERE = timezone(timedelta(hours=2))
 _POISON_ROUNDS = 3
 
 
@@ -38,10 +40,15 @@ class Day(NamedTuple):
     records: list[DayRecord]
 
 
-def generate_day(seed: int = 1, events: int = 60_000) -> Day:
-    """About `events` records. The same seed gives the same day, byte for byte."""
+def generate_day(seed: int = 1, events: int = 60_000, *, users: int | None = None, name_swaps: int = 0) -> Day:
+    """About `events` records, duplicates included, and the poison. The same seed gives the same day, byte for byte.
+
+    `users` defaults to one for 15 events; videos are made until the events are enough. No two users ever claim one
+    name, except in `name_swaps` pairs of users that pass names on: their events may clash in transit, and each pair
+    ends without a clash.
+    """
     rng = random.Random(seed)
-    happenings = sorted(_happenings(rng, events), key=lambda happening: happening.at)
+    happenings = sorted(_happenings(rng, events, users, name_swaps), key=lambda happening: happening.at)
     records = [_published(rng, happening) for happening in happenings]
     records += [record for record in records if rng.random() < _DUPLICATED]
     places = [_place(rng, position, len(happenings)) for position in range(len(records))]
@@ -51,34 +58,45 @@ def generate_day(seed: int = 1, events: int = 60_000) -> Day:
     return Day(ordered)
 
 
-def _happenings(rng: random.Random, events: int) -> Iterator[Happening]:
-    users = max(10, round(events / (_EVENTS_PER_USER + _VIDEOS_PER_USER * _EVENTS_PER_VIDEO)))
-    user_ids = [an_id(rng) for _ in range(users)]
+def _happenings(rng: random.Random, events: int, users: int | None, name_swaps: int) -> list[Happening]:
+    made: list[Happening] = []
+    user_ids = [_new_id(rng) for _ in range(max(_LEAST, round(events / _EVENTS_PER_USER) if users is None else users))]
     for number, user_id in enumerate(user_ids):
-        yield from user_story(rng, number, user_id)
-    for number in range(round(users * _VIDEOS_PER_USER)):
+        made += user_story(rng, number, user_id)
+    for number in range(name_swaps):
+        made += name_swap_story(rng, number, _new_id(rng), _new_id(rng))
+    number = 0
+    while number < _LEAST or len(made) * (1 + _DUPLICATED) < events:
         # A few users make most of the videos.
-        owner = (
-            user_ids[min(users - 1, int(rng.paretovariate(0.7)) - 1)] if rng.random() < 0.3 else rng.choice(user_ids)
-        )
-        yield from video_story(rng, number, an_id(rng), owner, rng.choice(user_ids))
+        favoured = min(len(user_ids) - 1, int(rng.paretovariate(0.7)) - 1)
+        owner = user_ids[favoured] if rng.random() < 0.3 else rng.choice(user_ids)
+        made += video_story(rng, number, _new_id(rng), owner, rng.choice(user_ids))
+        number += 1
+    return made
+
+
+def _new_id(rng: random.Random) -> str:
+    """An id from a service that makes version 4, or from one that makes version 7."""
+    return an_id(rng, MIDNIGHT + timedelta(seconds=rng.uniform(0, 86_400)) if rng.random() < 0.5 else None)
 
 
 def _published(rng: random.Random, happening: Happening) -> DayRecord:
     topic = TOPICS[happening.aggregate]
     timestamp_ms = int(happening.at.timestamp() * 1000)
     if happening.type is None:
-        (key,) = happening.data.values()
-        return DayRecord(topic, key.encode(), None, (), timestamp_ms, "tombstone")
+        (row_id,) = happening.data.values()
+        return DayRecord(topic, _spelled(rng, row_id).encode(), None, (), timestamp_ms, "tombstone")
     key = _key_of(happening.data)
     attributes = _attributes(rng, happening.type, happening.at)
     data = _respelled(rng, happening.data)
     if rng.random() < _BINARY:
-        headers = tuple((f"ce_{name}", text.encode()) for name, text in attributes.items())
-        content_type: Headers = (("content-type", b"application/json"),)
-        return DayRecord(topic, key.encode(), orjson.dumps(data), headers + content_type, timestamp_ms, "event")
+        in_headers = tuple((f"ce_{name}", text.encode()) for name, text in attributes.items())
+        headers: Headers = (*in_headers, ("content-type", b"application/json"))
+        return DayRecord(topic, key.encode(), orjson.dumps(data), headers, timestamp_ms, "event")
     document = attributes | ({"subject": key} if rng.random() < 0.5 else {}) | {"data": data}
-    return DayRecord(topic, key.encode(), orjson.dumps(document), (), timestamp_ms, "event")
+    named: Headers = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+    headers = named if rng.random() < 0.2 else ()
+    return DayRecord(topic, key.encode(), orjson.dumps(document), headers, timestamp_ms, "event")
 
 
 def _attributes(rng: random.Random, event_type: str, at: datetime) -> dict[str, str]:
@@ -87,8 +105,17 @@ def _attributes(rng: random.Random, event_type: str, at: datetime) -> dict[str, 
         "id": an_id(rng, at),
         "source": f"/{event_type.partition('.')[0]}/eu-{rng.randrange(1, 4)}",
         "type": event_type,
-        "time": at.isoformat().replace("+00:00", "Z"),
+        "time": _time(rng, at),
     }
+
+
+def _time(rng: random.Random, at: datetime) -> str:
+    """The time, now and then with an offset, or finer than anyone keeps it."""
+    chance = rng.random()
+    if chance < 0.02:
+        return at.astimezone(_ELSEWHERE).isoformat()
+    utc = at.isoformat(timespec="microseconds").removesuffix("+00:00")
+    return f"{utc}{'789Z' if chance < 0.04 else 'Z'}"
 
 
 def _key_of(data: dict[str, Any]) -> str:
@@ -97,12 +124,15 @@ def _key_of(data: dict[str, Any]) -> str:
 
 
 def _respelled(rng: random.Random, data: dict[str, Any]) -> dict[str, Any]:
-    """Now and then an id without dashes or in upper case, and a field that only a newer consumer would know."""
-    if rng.random() < 0.03:
-        data = data | {"user_id": data["user_id"].replace("-", "")}
-    elif rng.random() < 0.03:
-        data = data | {"user_id": data["user_id"].upper()}
+    """Now and then an id in another spelling, and a field that only a newer consumer would know."""
+    if rng.random() < 0.06:
+        name = rng.choice([name for name in ("usage_id", "video_id", "user_id") if name in data])
+        data = data | {name: _spelled(rng, data[name])}
     return data | {"from_the_future": {"x": 1}} if rng.random() < 0.02 else data
+
+
+def _spelled(rng: random.Random, canonical: str) -> str:
+    return rng.choice((canonical, canonical.replace("-", ""), canonical.upper()))
 
 
 def _place(rng: random.Random, position: int, originals: int) -> float:

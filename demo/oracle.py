@@ -88,11 +88,12 @@ def differences(expected: Tables, actual: Tables, limit: int = 50) -> list[str]:
     """Each difference in a line; at most `limit` of them."""
     found: list[str] = []
     for table, rows in expected.items():
-        found += [f"{table} {row_id}: missing" for row_id in rows.keys() - actual[table].keys()]
-        found += [f"{table} {row_id}: should not be there" for row_id in actual[table].keys() - rows.keys()]
-        for row_id in rows.keys() & actual[table].keys():
+        held_rows = actual.get(table, {})
+        found += [f"{table} {row_id}: missing" for row_id in sorted(rows.keys() - held_rows.keys())]
+        found += [f"{table} {row_id}: should not be there" for row_id in sorted(held_rows.keys() - rows.keys())]
+        for row_id in sorted(rows.keys() & held_rows.keys()):
             for column, value in rows[row_id].items():
-                held = actual[table][row_id].get(column)
+                held = held_rows[row_id].get(column)
                 if held != value:
                     found.append(f"{table} {row_id} {column}: expected {value!r}, found {held!r}")
         if len(found) >= limit:

@@ -50,6 +50,7 @@ _OF_VIDEO: dict[str, Callable[[Document], Document]] = {
     "wrong specversion": _with(specversion="0.3"),
     "naive time": _with(time="2026-01-05T10:00:00"),
     "numeric time": _with(time="1767225600"),
+    "time before 1970": _with(time="1969-12-31T23:59:59Z"),
     "time out of range": _with(time="9999-12-31T23:59:59-14:00"),
     "subject of another": _with(subject="00000000-0000-4000-8000-000000000000"),
     "future schema": _with(dataschema="urn:reelsync:video.created:99"),
@@ -59,6 +60,7 @@ _OF_VIDEO: dict[str, Callable[[Document], Document]] = {
     "version as string": _with_data(version="7"),
     "version as float": _with_data(version=1.0),
     "version as boolean": _with_data(version=True),
+    "progress beyond 100": lambda event: _with_data(progress=101)(event | {"type": "video.progressed"}),
     "title too long": _with_data(title="x" * 201),
     "title with NUL": _with_data(title="a\x00b"),
 }
@@ -80,26 +82,46 @@ _RAW: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+_PREFERENCES: dict[str, bytes] = {
+    "preferences too deep": b'{"a":' + b"[" * 100 + b"]" * 100 + b"}",
+    "JSON too deep": b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}",
+    "preferences beyond double": b'{"a":[1e999]}',
+    "preferences with a lone surrogate": b'{"a":["\\udfff"]}',
+}
+_JSON = ("content-type", b"application/json")
+_SOME_ATTRIBUTES: Headers = (("ce_id", b"1"), ("ce_type", b"video.created"), _JSON)
+
+
 def poison_of(video: Document, user: Document, usage: Document, completed: Document) -> list[Poison]:
-    """One record of each kind, made from valid events: of video.created, user.created, and so on."""
-    valid = orjson.dumps(video)
+    """One record of each kind, made from valid events: of video.created, user.created, and so on.
+
+    A tombstone without a key is not among them: aiokafka does not send a record that has neither key nor value.
+    """
+    valid, valid_user = orjson.dumps(video), orjson.dumps(_with_data(preferences={})(user))
     made = [Poison(kind, "video", orjson.dumps(spoil(video))) for kind, spoil in _OF_VIDEO.items()]
     made += [Poison(kind, "user", orjson.dumps(spoil(user))) for kind, spoil in _OF_USER.items()]
     made += [Poison(kind, "video", spoil(valid)) for kind, spoil in _RAW.items()]
     for kind, cost in (("cost with 7 places", "0.1234567"), ("cost as number", 0.5)):
         made.append(Poison(kind, "model_usage", orjson.dumps(_with_data(cost_usd=cost)(usage))))
-    for kind, literal in (("amount infinite", b"1e999"), ("amount as string", b'"12"')):
+    for kind, literal in (
+        ("amount beyond double", b"1e999"),
+        ("amount infinite", b"Infinity"),
+        ("amount as string", b'"12"'),
+    ):
         value = orjson.dumps(completed).replace(b'"processing_time":', b'"processing_time":' + literal + b',"x":')
         made.append(Poison(kind, "video", value))
-    deep = orjson.dumps(user).replace(b'"preferences":', b'"preferences":{"a":' + b"[" * 1000 + b"]" * 1000 + b'},"x":')
-    huge = orjson.dumps(user).replace(b'"preferences":', b'"preferences":{"a":[1e999]},"x":')
-    attributes: Headers = (("ce_id", b"1"), ("ce_type", b"video.created"), ("content-type", b"application/json"))
+    for kind, preferences in _PREFERENCES.items():
+        made.append(
+            Poison(kind, "user", valid_user.replace(b'"preferences":', b'"preferences":' + preferences + b',"x":'))
+        )
+    without_time: Headers = tuple(
+        (f"ce_{name}", str(video[name]).encode()) for name in ("specversion", "id", "source", "type")
+    )
     return [
         *made,
-        Poison("preferences too deep", "user", deep),
-        Poison("preferences beyond double", "user", huge),
-        Poison("binary without attributes", "video", orjson.dumps(video["data"]), attributes),
-        Poison("null with ce_ headers", "video", None, attributes),
+        Poison("binary without attributes", "video", orjson.dumps(video["data"]), _SOME_ATTRIBUTES),
+        Poison("binary without a time", "video", orjson.dumps(video["data"]), (*without_time, _JSON)),
+        Poison("null with ce_ headers", "video", None, _SOME_ATTRIBUTES),
         Poison("tombstone of a fact", "model_usage", None),
         Poison("tombstone with an empty key", "video", None, key=b""),
         Poison("tombstone with a bad key", "user", None, key=b"somebody"),

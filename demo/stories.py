@@ -8,6 +8,9 @@ from uuid import UUID
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 _DAY_SECONDS = 86_400.0
+_USERS_TO_ONE_FORGOTTEN = 250
+_VIDEOS_TO_ONE_FORGOTTEN = 330
+_FIRST_FORGOTTEN = 7
 _ADJECTIVES = ("amber", "brisk", "calm", "deft", "eager", "fuzzy", "green", "happy", "ivory", "jolly", "keen", "lunar")
 _NOUNS = ("badger", "comet", "delta", "ember", "falcon", "garnet", "harbor", "island", "juniper", "kestrel", "lantern")
 _TOPICS = ("onboarding", "product tour", "quarterly review", "recipe", "safety briefing", "travel diary", "lesson")
@@ -67,8 +70,34 @@ def user_story(rng: random.Random, number: int, user_id: str) -> Iterator[Happen
         yield happens("deleted")
         if rng.random() < 0.5:
             yield happens("restored")
-    if rng.random() < 0.004:
+    if number % _USERS_TO_ONE_FORGOTTEN == _FIRST_FORGOTTEN:
         yield Happening(next(clock), None, {"user_id": user_id}, "user")
+
+
+def name_swap_story(rng: random.Random, number: int, first: str, second: str) -> Iterator[Happening]:
+    """Two users, of whom one takes the other's name: by turns in a swap, after a rename, or after a deletion.
+
+    At the source no two hold one name at any time. The users' events may overtake each other on the way; then they do.
+    """
+    clock, versions = _times(rng, 0.8), {first: 0, second: 0}
+    noun = rng.choice(_NOUNS)
+    one, other, free = (f"{noun}_swap{number}_{part}" for part in ("one", "other", "free"))
+
+    def happens(kind: str, user_id: str, name: str | None = None) -> Happening:
+        versions[user_id] += 1
+        account = {"username": name, "email": f"{name}@example.com"} if name else {}
+        data = {"user_id": user_id, "version": versions[user_id]} | account
+        return Happening(next(clock), f"user.{kind}", data, "user")
+
+    yield happens("created", first, one)
+    yield happens("created", second, other)
+    if number % 3 == 2:
+        yield happens("deleted", first)
+    else:
+        yield happens("updated", first, free)
+    yield happens("updated", second, one)
+    if number % 3 == 0:
+        yield happens("updated", first, other)
 
 
 def video_story(rng: random.Random, number: int, video_id: str, owner: str, heir: str) -> Iterator[Happening]:
@@ -103,7 +132,7 @@ def video_story(rng: random.Random, number: int, video_id: str, owner: str, heir
         yield happens("deleted")
         if rng.random() < 0.3:
             yield happens("restored")
-    if rng.random() < 0.003:
+    if number % _VIDEOS_TO_ONE_FORGOTTEN == _FIRST_FORGOTTEN:
         yield Happening(next(clock), None, {"video_id": video_id}, "video")
 
 

@@ -174,6 +174,18 @@ async def test_too_many_dead_letters_stop_the_consumer_before_they_are_written(s
     assert len(await rows_of(settings, "dead_letters")) < 50
 
 
+async def test_too_many_refusals_of_the_database_stop_the_consumer(
+    settings: Settings, operator: AsyncConnection
+) -> None:
+    await operator.execute(text("ALTER TABLE videos ADD CONSTRAINT ck_videos_taste CHECK (title NOT LIKE 'bad%')"))
+    strict = changed(changed(settings, "dead_letters", max_count=20, window_records=1_000), "batch", max_records=40)
+    events = [(b"one key", video("created", n, title="bad taste")) for n in range(200)]
+    await publish(settings, topic_of(settings, "video"), events)
+    with pytest.raises(HaltedError, match="bad deploy"):
+        await asyncio.wait_for(Consumer(strict).run(asyncio.Event()), 60)
+    assert len(await rows_of(settings, "dead_letters")) < 200
+
+
 async def test_a_name_conflict_is_redriven_by_itself(settings: Settings) -> None:
     topic = topic_of(settings, "user")
     hasty = changed(settings, "dead_letters", redrive_min_seconds=0.05)

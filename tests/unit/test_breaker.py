@@ -54,15 +54,13 @@ def test_the_error_says_how_many_of_how_many_and_what_to_do() -> None:
 
 
 def test_a_batch_leaves_the_window_once_the_later_ones_fill_it() -> None:
-    dead_letters = limit(window=20)
-    dead_letters.admit(9, 9)
-    dead_letters.admit(19, 0)
-    with pytest.raises(HaltedError):
-        dead_letters.admit(1, 1 + 9)  # 19 later records are not 20: the nine still count
-    dead_letters = limit(window=20)
-    dead_letters.admit(9, 9)
-    dead_letters.admit(20, 0)
-    dead_letters.admit(9, 9)
+    full = limit(window=20)
+    full.admit(9, 9)
+    full.admit(20, 9)
+    almost = limit(window=20)
+    almost.admit(9, 9)
+    with pytest.raises(HaltedError, match="18 of the last 28"):
+        almost.admit(19, 9)
 
 
 @given(

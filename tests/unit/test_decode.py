@@ -184,3 +184,11 @@ def test_no_value_shows_in_the_detail_of_a_rejection(field: str) -> None:
     document = json.loads(video("created"))
     document["data"][field] = ["canary-7c1e"]
     assert "canary-7c1e" not in json.dumps(rejected(json.dumps(document).encode()).detail)
+
+
+@pytest.mark.parametrize("content_type", [b"application/cloudevents+json", b"application/json", None])
+def test_a_null_value_with_ce_headers_never_erases(content_type: bytes | None) -> None:
+    headers = (("ce_id", b"1"), ("content-type", content_type))
+    verdict = decode(record(None, key=an_id(1).encode(), headers=headers), DEFAULT_TOPICS, 1_000)
+    assert isinstance(verdict, Rejection)
+    assert verdict.reason == "bad_tombstone"
