@@ -71,7 +71,7 @@ def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent |
     if any(name.lower().startswith("ce_") for name, _ in record.headers):
         return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
     if aggregate is None or aggregate == "model_usage":
-        return _bad_tombstone(record, "topic", "facts are not erased by themselves: send a tombstone for the video")
+        return _bad_tombstone(record, "topic", "a tombstone erases a user or a video: send it to a topic of theirs")
     if record.key is None:
         return _bad_tombstone(record, "key", "a tombstone's key is the id of what it erases, and there is none")
     try:

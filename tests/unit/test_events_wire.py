@@ -1,6 +1,7 @@
 """The fast form and the models are one contract: both accept the same bytes, and read the same from them."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def mutated(draw: st.DrawFn, event_type: str) -> dict[str, Any]:
         place = document["data"] if isinstance(document.get("data"), dict) and draw(st.booleans()) else document
         name = draw(st.sampled_from([*place, "subject", "dataschema", "version"]))
         if draw(st.booleans()):
-            place[name] = draw(WRONG | TIMES)
+            place[name] = deepcopy(draw(WRONG | TIMES))
         else:
             place.pop(name, None)
     return document
