@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from events import Aggregate, InvalidEventError, WireEvent, canonical_id, parse_event, tombstone
+from events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
 
 from .records import Record
 
@@ -102,16 +102,18 @@ def _reject(record: Record, error: InvalidEventError) -> Rejection:
         document = from_json(record.value or b"")
     except ValueError:
         document = None
-    headers = dict(record.headers)
+    headers = {name.lower(): content for name, content in record.headers}
     found = document if isinstance(document, dict) else {}
-    data = found.get("data")
+    binary = is_binary(record.value, record.headers)
+    attributes = {} if binary else found
+    data = found if binary else found.get("data")
     return Rejection(
         record,
         _STAGES.get(error.reason, "validate"),
         error.reason,
         {"problems": [problem._asdict() for problem in error.problems]},
-        event_id=_identifier(found.get("id"), headers.get("ce_id")),
-        event_type=_identifier(found.get("type"), headers.get("ce_type")),
+        event_id=_identifier(attributes.get("id"), headers.get("ce_id")),
+        event_type=_identifier(attributes.get("type"), headers.get("ce_type")),
         aggregate_id=_id_in_key(record) or _id_in_data(data if isinstance(data, dict) else found),
     )
 

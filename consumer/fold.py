@@ -67,7 +67,7 @@ class Fold:
                     row.latest = event
                     row.updated_at = time
                 elif version == row.version:
-                    conflict = conflict or event["id"] != row.latest["id"]
+                    conflict = conflict or not _is_resend(event, row.latest)
                     row.updated_at = max(row.updated_at, time)
                 row.created_at = min(row.created_at, time)
             won = row.facets
@@ -76,7 +76,7 @@ class Fold:
                 if held is None or version > held[0]:
                     won[facet] = (version, event, values)
                 elif version == held[0]:
-                    conflict = conflict or event["id"] != held[1]["id"]
+                    conflict = conflict or not _is_resend(event, held[1])
         self.conflicts += conflict
         if table == "videos" and "user_id" in data:
             self.user_references.setdefault(data["user_id"], time)
@@ -85,3 +85,8 @@ class Fold:
         self.facts.setdefault(data["usage_id"], event)
         self.video_references.setdefault(data["video_id"], (data["user_id"], event["time"]))
         self.user_references.setdefault(data["user_id"], event["time"])
+
+
+def _is_resend(event: WireEvent, other: WireEvent) -> bool:
+    """Whether both are one event. Source: CloudEvents 1.0, "id": source and id together are unique."""
+    return event["id"] == other["id"] and event["source"] == other["source"]

@@ -51,7 +51,8 @@ def _typed_dict(schemas: Mapping[str, CoreSchema]) -> CoreSchema:
         name: core_schema.typed_dict_field(schema, required=schema["type"] != "default")
         for name, schema in schemas.items()
     }
-    return core_schema.typed_dict_schema(fields, extra_behavior="ignore")
+    # Strictness does not reach nested schemas from outside: each says it for itself.
+    return core_schema.typed_dict_schema(fields, extra_behavior="ignore", config=_STRICT)
 
 
 def _schemas_of(model: type[BaseModel]) -> dict[str, CoreSchema]:

@@ -192,3 +192,10 @@ def test_a_null_value_with_ce_headers_never_erases(content_type: bytes | None) -
     verdict = decode(record(None, key=an_id(1).encode(), headers=headers), DEFAULT_TOPICS, 1_000)
     assert isinstance(verdict, Rejection)
     assert verdict.reason == "bad_tombstone"
+
+
+def test_a_rejected_binary_event_is_known_by_its_headers_not_by_its_data() -> None:
+    value = json.dumps({"id": "from-data", "type": "data-type", "video_id": an_id(3)}).encode()
+    headers = (("CE_ID", b"real"), ("CE_TYPE", b"video.created"), ("content-type", b"application/json"))
+    rejection = rejected(value, headers=headers)
+    assert (rejection.event_id, rejection.event_type) == ("real", "video.created")

@@ -16,6 +16,7 @@ from consumer.fold import Fold
 from consumer.plan import Missing, plan, referenced_users, referenced_videos
 from consumer.projections import MERGES
 from consumer.settings import DEFAULT_TOPICS
+from events import parse_event
 from models.facets import version_column
 
 Tables = dict[str, dict[str, dict[str, Any]]]
@@ -206,3 +207,9 @@ def test_events_may_be_added_one_by_one() -> None:
         fold.add(event)
     assert rows_of(fold) == rows_of(Fold(log))
     assert fold.conflicts == Fold(log).conflicts
+
+
+def test_one_id_from_two_sources_is_two_events() -> None:
+    here, there = (json.loads(video("created")) | {"source": source} for source in ("/a", "/b"))
+    fold = Fold(parse_event(json.dumps(document).encode()) for document in (here, there))
+    assert fold.conflicts == 1
