@@ -16,14 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
-
 from .process import ChildServer, ServiceError, free_port, require_posix
+from .topics import create_topics
 
 _START_SECONDS = 30.0
 _PORT_ATTEMPTS = 3
-_NO_ERROR = 0
 _METADATA_V0 = struct.pack(">hhih8si", 3, 0, 1, 8, b"reelsync", 0)
 """Request key, version, correlation id, client id, and no topics: all of them. Source: Kafka protocol guide."""
 
@@ -95,16 +92,7 @@ class EmbeddedBroker:
         Raises:
             ServiceError: one was refused, perhaps because it exists.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        try:
-            await admin.start()
-            wanted = [NewTopic(name, number, 1) for name, number in partitions.items()]
-            response = await admin.create_topics(wanted)
-        finally:
-            await admin.close()
-        for topic, code, *_ in response.topic_errors:
-            if code != _NO_ERROR:
-                raise ServiceError(f"the embedded broker did not create topic {topic}: {for_code(code).__name__}")
+        await create_topics(self.bootstrap_servers, partitions)
 
     def _launch(self, binary: Path) -> ChildServer:
         """Start it; on a new port if somebody else took the one we chose before the broker could."""

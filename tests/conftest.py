@@ -1,12 +1,15 @@
-"""Real services for all tests: one PostgreSQL and one broker a session, a database of its own for each test."""
+"""Real services for all tests: one PostgreSQL and one broker a session and tier, a database of its own for each test."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from services.containers import ContainerBroker, ContainerPostgres
+from services.contract import Broker, DatabaseServer
+from services.docker import REQUIRED, docker_is_required, why_no_docker
+from services.external import BOOTSTRAP_SERVERS, ExternalBroker
 
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
@@ -14,6 +17,8 @@ from demo.postgres import EmbeddedPostgres
 from migrations.runner import upgrade
 
 _TEMPLATE = "migrated"
+_TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
+_LEFT_OUT = pytest.StashKey[str]()
 
 # Shared machines stall: no example may fail for the time it took.
 hypothesis.settings.register_profile(
@@ -22,37 +27,56 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("reelsync")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without Docker, leave out what needs containers; with REELSYNC_REQUIRE_DOCKER=1, refuse to."""
+    contained = [item for item in items if _needs_docker(item)]
+    if not contained or (why := why_no_docker()) is None:
+        return
+    if docker_is_required():
+        raise pytest.UsageError(f"{REQUIRED} is set, but {why}")
+    config.hook.pytest_deselected(items=contained)
+    items[:] = [item for item in items if not _needs_docker(item)]
+    config.stash[_LEFT_OUT] = f"{len(contained)} tests in containers were left out: {why}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, in one line."""
+    if left_out := config.stash.get(_LEFT_OUT, None):
+        terminalreporter.write_line(left_out, yellow=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip on the embedded broker what it cannot do, with the reason that the test gives."""
+    marker = item.get_closest_marker("apache_kafka")
+    if marker and _tier_of(item) == "embedded":
+        pytest.skip(f"the embedded broker {marker.kwargs['because']}")
+
+
+@pytest.fixture(scope="session", params=_TIERS)
+def tier(request: pytest.FixtureRequest) -> str:
+    """Where the servers come from: embedded binaries, containers, or a broker that runs already."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres(durable=False) as server:
+def postgres(tier: str) -> Iterator[DatabaseServer]:
+    with ContainerPostgres() if tier == "containers" else EmbeddedPostgres(durable=False) as server:
         server.create_database(_TEMPLATE)
         asyncio.run(upgrade(server.url(_TEMPLATE)))
         yield server
 
 
-class ExternalBroker(EmbeddedBroker):
-    """A broker that runs already, Apache Kafka for one; only its topics are ours."""
-
-    bootstrap_servers = ""
-
-    def __init__(self, bootstrap_servers: str) -> None:
-        super().__init__()
-        self.bootstrap_servers = bootstrap_servers
-
-
 @pytest.fixture(scope="session")
-def broker() -> Iterator[EmbeddedBroker]:
-    """The embedded broker, or the one at TEST_BOOTSTRAP_SERVERS."""
-    external = os.environ.get("TEST_BOOTSTRAP_SERVERS")
-    if external:
-        yield ExternalBroker(external)
+def broker(tier: str) -> Iterator[Broker]:
+    if tier == "external":
+        yield ExternalBroker()
         return
-    with EmbeddedBroker() as server:
+    with ContainerBroker() if tier == "containers" else EmbeddedBroker() as server:
         yield server
 
 
 @pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+def database(postgres: DatabaseServer) -> Iterator[str]:
     """The URL of a migrated database that nobody else uses."""
     name = f"test_{secrets.token_hex(6)}"
     postgres.create_database(name, _TEMPLATE)
@@ -61,7 +85,7 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-async def topics(broker: EmbeddedBroker) -> dict[str, str]:
+async def topics(broker: Broker) -> dict[str, str]:
     """Topics of the test's own, three partitions each, and what they are about."""
     suffix = secrets.token_hex(4)
     topics = {f"video-{suffix}": "video", f"user-{suffix}": "user", f"model-usage-{suffix}": "model_usage"}
@@ -70,7 +94,7 @@ async def topics(broker: EmbeddedBroker) -> dict[str, str]:
 
 
 @pytest.fixture
-def settings(database: str, broker: EmbeddedBroker, topics: dict[str, str]) -> Settings:
+def settings(database: str, broker: Broker, topics: dict[str, str]) -> Settings:
     """Settings for a consumer of the test's own topics and database, as a group of its own."""
     return Settings.model_validate(
         {
@@ -84,3 +108,12 @@ def settings(database: str, broker: EmbeddedBroker, topics: dict[str, str]) -> S
             "database": {"url": database, "lock_timeout": 2.0},
         }
     )
+
+
+def _tier_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("tier") if callspec else None
+
+
+def _needs_docker(item: pytest.Item) -> bool:
+    return _tier_of(item) == "containers" or item.get_closest_marker("containers") is not None

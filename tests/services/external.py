@@ -1,0 +1,18 @@
+"""A broker that runs already, at TEST_BOOTSTRAP_SERVERS; only its topics are ours."""
+
+import os
+from collections.abc import Mapping
+
+from demo.topics import create_topics
+
+BOOTSTRAP_SERVERS = os.environ.get("TEST_BOOTSTRAP_SERVERS", "")
+
+
+class ExternalBroker:
+    """Neither started nor stopped by the tests."""
+
+    bootstrap_servers = BOOTSTRAP_SERVERS
+
+    async def create_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create topics there."""
+        await create_topics(self.bootstrap_servers, partitions)
