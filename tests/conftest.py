@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from roles import create_roles, roles_of
 from services.containers import ContainerBroker, ContainerPostgres
 from services.contract import Broker, DatabaseServer
 from services.docker import REQUIRED, docker_is_required, why_no_docker
 from services.external import BOOTSTRAP_SERVERS, ExternalBroker
+from sqlalchemy import make_url
 
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
@@ -62,7 +64,8 @@ def tier(request: pytest.FixtureRequest) -> str:
 def postgres(tier: str) -> Iterator[DatabaseServer]:
     with ContainerPostgres() if tier == "containers" else EmbeddedPostgres(durable=False) as server:
         server.create_database(_TEMPLATE)
-        asyncio.run(upgrade(server.url(_TEMPLATE)))
+        asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url))
+        create_roles(server.url(), database=_TEMPLATE)
         yield server
 
 
@@ -76,12 +79,18 @@ def broker(tier: str) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def database(postgres: DatabaseServer) -> Iterator[str]:
-    """The URL of a migrated database that nobody else uses."""
+def operator_url(postgres: DatabaseServer) -> Iterator[str]:
+    """A migrated database that nobody else uses, as its server's superuser."""
     name = f"test_{secrets.token_hex(6)}"
     postgres.create_database(name, _TEMPLATE)
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def database(operator_url: str) -> str:
+    """The same database, in the role that the consumer runs in: it may do what deploy/postgres/roles.sql says."""
+    return roles_of(operator_url, database=str(make_url(operator_url).database)).run_url
 
 
 @pytest.fixture

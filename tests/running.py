@@ -31,9 +31,12 @@ async def consuming(settings: Settings) -> AsyncIterator[Consumer]:
         await running
 
 
-async def publish(settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-    """Send (key, value) pairs to a topic, by key."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, acks="all", linger_ms=2)
+async def publish(
+    settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], **options: object
+) -> None:
+    """Send (key, value) pairs to a topic, by key; `options` are the producer's."""
+    bootstrap_servers = settings.kafka.bootstrap_servers
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=2, **options)
     await producer.start()
     try:
         await asyncio.gather(*[await producer.send(topic, value, key=key) for key, value in records])

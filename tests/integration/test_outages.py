@@ -23,9 +23,9 @@ def changed(settings: Settings, section: str, **values: object) -> Settings:
 
 
 @pytest.fixture
-async def operator(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
     """A connection of the person at the console."""
-    engine = create_async_engine(settings.database.url.get_secret_value(), poolclass=NullPool)
+    engine = create_async_engine(operator_url, poolclass=NullPool)
     async with engine.connect() as connection:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
     await engine.dispose()

@@ -1,0 +1,141 @@
+"""Features of Kafka that change what a log holds: transactions, control records, retention, compaction, codecs."""
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from builders import an_id, video
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+
+from consumer.settings import Settings
+
+NO_TRANSACTIONS = pytest.mark.apache_kafka(because="has no transactional producers")
+
+
+@NO_TRANSACTIONS
+async def test_aborted_events_are_not_applied_and_control_records_are_passed(settings: Settings) -> None:
+    topic = topic_of(settings, "video")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=settings.kafka.group_id
+    )
+    await producer.start()
+    for number in range(30):
+        await producer.begin_transaction()
+        await producer.send(topic, video("created", number), key=an_id(number).encode())
+        await (producer.commit_transaction() if number % 3 else producer.abort_transaction())
+    await producer.stop()
+    async with consuming(settings):
+        await until_applied(settings)
+    titles = {row["title"] for row in await rows_of(settings, "videos")}
+    assert titles == {f"Video {number}" for number in range(30) if number % 3}
+
+
+@NO_TRANSACTIONS
+async def test_positions_pass_a_log_of_aborted_records_alone(settings: Settings) -> None:
+    topic = topic_of(settings, "video")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=settings.kafka.group_id
+    )
+    await producer.start()
+    async with consuming(settings):
+        for number in range(5):
+            await producer.begin_transaction()
+            await producer.send(topic, video("created", number), key=an_id(number).encode())
+            await producer.abort_transaction()
+        await until_applied(settings)
+    await producer.stop()
+    assert await rows_of(settings, "videos") == []
+
+
+@pytest.mark.apache_kafka(because="deletes no records")
+async def test_records_deleted_before_they_were_consumed_halt_the_partition(settings: Settings) -> None:
+    topic = topic_of(settings, "video")
+    await publish(settings, topic, [(b"one key", video("created", n)) for n in range(10)])
+    async with consuming(settings):
+        await until_applied(settings)
+    await publish(settings, topic, [(b"one key", video("created", n)) for n in range(10, 30)])
+    held = next(row for row in await rows_of(settings, "consumer_offsets") if row["next_offset"])
+    partition = TopicPartition(topic, held["partition"])
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    await admin.delete_records({partition: RecordsToDelete(before_offset=20)})
+    await admin.close()
+    async with consuming(settings) as consumer:
+
+        async def halted() -> bool:
+            return [halt.reason for halt in consumer.source.halted.values()] == ["retention"]
+
+        await eventually(halted, "the partition is halted")
+    assert len(await rows_of(settings, "videos")) == 10
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_batches_of_every_codec_are_read(settings: Settings, codec: str) -> None:
+    await publish(settings, topic_of(settings, "video"), videos(20), compression_type=codec)
+    async with consuming(settings):
+        await until_applied(settings)
+    assert len(await rows_of(settings, "videos")) == 20
+
+
+@pytest.mark.apache_kafka(because="has no idempotent producers")
+async def test_an_idempotent_producer_is_read(settings: Settings) -> None:
+    await publish(settings, topic_of(settings, "video"), videos(20), enable_idempotence=True)
+    async with consuming(settings):
+        await until_applied(settings)
+    assert len(await rows_of(settings, "videos")) == 20
+
+
+@pytest.mark.apache_kafka(because="does not compact")
+@pytest.mark.parametrize("already", [0, 3, 10], ids=["before the gap", "inside the gap", "at the end of the gap"])
+async def test_a_compacted_log_is_read_from_any_position(settings: Settings, already: int) -> None:
+    """Nothing of what was compacted away is missed, and a position inside a gap is no reason to halt."""
+    topic = topic_of(settings, "video")
+    await compact(settings, topic)
+    versions = [(an_id(1).encode(), video("updated", version=n, title=f"Title {n}")) for n in range(1, 11)]
+    await publish(settings, topic, versions[:already])
+    async with consuming(settings):
+        await until_applied(settings)
+    await publish(settings, topic, versions[already:])
+    await until_compacted(settings, topic)
+    async with consuming(settings) as consumer:
+        await until_applied(settings)
+        assert not consumer.source.halted
+    assert [(row["title"], row["version"]) for row in await rows_of(settings, "videos")] == [("Title 10", 10)]
+
+
+def videos(count: int) -> list[tuple[bytes, bytes]]:
+    return [(an_id(n).encode(), video("created", n)) for n in range(count)]
+
+
+async def compact(settings: Settings, topic: str) -> None:
+    """Make the broker compact the topic as soon as it can."""
+    eager = {
+        "cleanup.policy": "compact",
+        "segment.ms": "100",
+        "min.cleanable.dirty.ratio": "0.001",
+        "min.compaction.lag.ms": "0",
+        "max.compaction.lag.ms": "100",
+    }
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=eager)])
+    await admin.close()
+
+
+async def until_compacted(settings: Settings, topic: str) -> None:
+    """Wait until only the last record of the key is left. A later record rolls the segment: the last is not compacted."""
+    reader = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
+    await reader.start()
+
+    async def one_is_left() -> bool:
+        await publish(settings, topic, [(an_id(1).encode(), video("updated", version=10, title="Title 10"))])
+        await reader.seek_to_beginning()
+        kept: list[int] = []
+        ends = await reader.end_offsets(list(reader.assignment()))
+        while any([await reader.position(tp) < end for tp, end in ends.items()]):
+            for records in (await reader.getmany(timeout_ms=100)).values():
+                kept += [record.offset for record in records]
+        return bool(kept) and min(kept) >= 9
+
+    await eventually(one_is_left, "the log is compacted")
+    await reader.stop()
