@@ -4,7 +4,7 @@ This is the error table of the design. After any failure the outcome is unknown,
 positions decide before anything else is done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 import structlog
@@ -15,6 +15,7 @@ from .breaker import DeadLetterLimit
 from .errors import FencedError, HaltedError, Verdict, classify, describe, server_message
 from .ledger import Ledger
 from .metrics import Metrics
+from .records import Partition
 from .writer import BatchWriter, Written
 
 _log = structlog.get_logger("reelsync.deliver")
@@ -57,6 +58,14 @@ class Deliverer:
         written = await self._attempt(batch)
         self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
         return written
+
+    async def moved(self, positions: Mapping[Partition, int]) -> list[Partition]:
+        """Those of the partitions whose stored position is another: the database is not as far as it was."""
+        stored = await self._ledger.next_offsets(positions) if positions else {}
+        moved = [partition for partition, position in positions.items() if stored.get(partition) != position]
+        if moved:
+            self._writer.forget()
+        return moved
 
     async def _attempt(self, batch: Batch) -> list[Written]:
         carefully = False

@@ -49,6 +49,7 @@ _EXACT = {
     "40P01": Verdict.AGAIN,
     "55P03": Verdict.AGAIN,
     "23505": Verdict.AGAIN,
+    "23503": Verdict.AGAIN,  # a row known to be there is gone: the database went back. The next attempt looks again
     "57014": Verdict.HALVE,
     "53200": Verdict.HALVE,
     "25006": Verdict.OUTAGE,

@@ -5,29 +5,27 @@ partitions are halted (a rebalance forgets pauses), and never trust a consumer w
 moved past records that it dropped).
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaTimeoutError
 
-from .kafka_clients import connection_options
+from .kafka_commits import OffsetCommits
 from .kafka_log import KafkaLog
+from .kafka_membership import end_membership, new_member
 from .metrics import Metrics
 from .offsets import Stored
 from .positions import Halt, LogState, check_position
 from .records import Partition, Record, Span
 from .settings import KafkaSettings
+from .silence import Silence
 
 _POLL_MS = 200
-_COMMIT_SECONDS = 5.0
-_STOP_SECONDS = 10.0
 _RECHECK_SECONDS = 15.0
+_LEAST_SILENCE_SECONDS = 5.0
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -71,8 +69,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._positions: dict[Partition, int] = {}
         self._unsettled: set[Partition] = set()
         self._next_recheck = 0.0
-        self._commits: dict[Partition, int] = {}
-        self._committing: asyncio.Task[None] | None = None
+        self._commits = OffsetCommits(metrics)
+        self._silence = Silence(max(_LEAST_SILENCE_SECONDS, settings.session_timeout_ms / 1000))
 
     @property
     def positions(self) -> Mapping[Partition, int]:
@@ -103,8 +101,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._recheck_halted()
         if self._unsettled:
             await self._settle(consumer)
+        started = time.monotonic()
         try:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
+            self._listen(consumer, fetched, time.monotonic() - started)
         except BaseException:
             await self.leave()
             raise
@@ -118,31 +118,24 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def commit_later(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka, for the tools that look there. Advisory: it may fail, lag, or vanish."""
-        self._commits.update(positions)
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit())
+        if self._consumer is not None:
+            self._commits.add(self._consumer, positions)
 
     async def leave(self) -> None:
         """Leave the group and drop the consumer, within a time limit, whatever state it is in."""
         self.epoch += 1
-        if self._committing is not None:
-            await asyncio.wait({self._committing}, timeout=_COMMIT_SECONDS)
+        await self._commits.finish()
         consumer, self._consumer = self._consumer, None
         self._positions.clear()
         self._unsettled.clear()
-        if consumer is None:
-            return
-        # A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
-        stopping = asyncio.create_task(consumer.stop())
-        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
-        if not stopping.done() or stopping.cancelled() or stopping.exception():
-            stopping.cancel()
-            with suppress(Exception, asyncio.CancelledError):
-                await asyncio.wait_for(consumer._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails
+        self._silence.broken()
+        if consumer is not None:
+            await end_membership(consumer)
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
         self._metrics.rebalanced()
+        _log.info("partitions.assigned", count=len(assigned))
         self._unsettled = {Partition(*tp) for tp in assigned}
         self.halted = {partition: halt for partition, halt in self.halted.items() if partition in self._unsettled}
         self._park(self._unsettled)
@@ -157,27 +150,27 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _join(self) -> AIOKafkaConsumer:
         self._cluster_id, _ = await self._kafka_log.cluster()
-        settings = self._settings
-        consumer = AIOKafkaConsumer(
-            **connection_options(settings),
-            group_id=settings.group_id,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            partition_assignment_strategy=[RangePartitionAssignor],
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 10,
-            rebalance_timeout_ms=settings.rebalance_timeout_ms,
-            metadata_max_age_ms=30_000,
-        )
+        consumer = new_member(self._settings)
         self._consumer = consumer
-        consumer.subscribe(list(settings.topics), listener=self)
+        consumer.subscribe(list(self._settings.topics), listener=self)
         try:
             await consumer.start()
         except BaseException:
             await self.leave()
             raise
         return consumer
+
+    def _listen(
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]], waited: float
+    ) -> None:
+        """Give up a membership whose brokers do not answer any more: a new one finds others, or fails aloud."""
+        if fetched:
+            self._silence.broken()
+            return
+        answers = {partition: consumer.last_poll_timestamp(TopicPartition(*partition)) for partition in self._positions}
+        if self._silence.waited(waited, answers):
+            _log.warning("brokers.silent", seconds=self._silence.limit, fix="are the brokers up, and is the network?")
+            raise KafkaTimeoutError
 
     def _park(self, partitions: set[Partition]) -> None:
         """Pause, and set any position: a partition without one makes aiokafka ask for Kafka's, or fail."""
@@ -242,19 +235,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 spans[partition] = Span(start, position)
         self._positions.update({partition: span.next for partition, span in spans.items()})
         return Poll(self.epoch, records, spans, last)
-
-    async def _commit(self) -> None:
-        while self._commits and self._consumer is not None:
-            commits, self._commits = self._commits, {}
-            offsets = {TopicPartition(*p): offset for p, offset in commits.items() if p in self._positions}
-            if not offsets:
-                continue
-            try:
-                async with asyncio.timeout(_COMMIT_SECONDS):
-                    await self._consumer.commit(offsets)
-            except (KafkaError, IllegalStateError, TimeoutError) as error:
-                self._metrics.kafka_commit_failed()
-                _log.debug("kafka_commit.failed", error=type(error).__name__)
 
 
 def _inside(offset: int, bounds: tuple[int, int]) -> bool:

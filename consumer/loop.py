@@ -44,9 +44,12 @@ class BatchLoop:
     limits: BatchSettings
     on_commit: Committed
     drain_seconds: float = 20.0
+    audit_seconds: float = 15.0
 
     def __post_init__(self) -> None:
         self._batch = Batch(self.source.epoch)
+        self._written = self._batch
+        self._next_audit = perf_counter() + self.audit_seconds
         self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
@@ -78,8 +81,8 @@ class BatchLoop:
         if self._batch.epoch != self.source.epoch:
             self._batch = Batch(self.source.epoch)
         if self._writing is None and self._batch.spans and self._is_due():
-            batch, self._batch = self._batch, Batch(self.source.epoch)
-            self._writing = asyncio.create_task(self._write(batch))
+            self._written, self._batch = self._batch, Batch(self.source.epoch)
+            self._writing = asyncio.create_task(self._write(self._written))
 
     def _start_polling(self) -> None:
         if self._polling is None and not self._is_full():
@@ -99,8 +102,10 @@ class BatchLoop:
 
     async def _fill(self) -> None:
         """Poll and decode; what was polled goes into the batch whole, records and positions, or not at all."""
-        started = perf_counter()
         try:
+            if perf_counter() >= self._next_audit:
+                await self._audit()
+            started = perf_counter()
             poll = await self.source.poll(self._room())
         except Exception as error:  # noqa: BLE001 - told apart there
             await self._survive(error)
@@ -120,6 +125,20 @@ class BatchLoop:
         self._batch.spend("poll", polled - started)
         self._batch.spend("decode", decoded - polled)
         self._batch.spend("fold", perf_counter() - decoded)
+
+    async def _audit(self) -> None:
+        """See that the database still has what it said it had.
+
+        After a failover to a replica that lagged, a restore, or a crash with synchronous_commit off, the last
+        transactions are undone. A later record of the partition would be refused by the fence; but there may be none.
+        """
+        in_hand = self._batch.spans.keys() | (self._written.spans.keys() if self._writing else set())
+        settled = {partition: at for partition, at in self.source.positions.items() if partition not in in_hand}
+        moved = await self.deliverer.moved(settled)
+        self._next_audit = perf_counter() + self.audit_seconds
+        if moved:
+            _log.warning("positions.moved", partitions=sorted(map(str, moved)), then="reading on from where they are")
+            self.source.forget()
 
     def _room(self) -> int:
         """Records to ask for, so that the batch stays within both limits if they are as long as those it has."""

@@ -30,9 +30,11 @@ class EmbeddedBroker:
 
     Args:
         cluster_id: What it says its cluster is called; made up if None.
+        advertised_port: The port it tells clients to use, of a proxy for one; its own if None.
     """
 
-    def __init__(self, cluster_id: str | None = None) -> None:
+    def __init__(self, cluster_id: str | None = None, advertised_port: int | None = None) -> None:
+        self._advertised_port = advertised_port
         self.cluster_id = cluster_id or f"embedded-{secrets.token_hex(4)}"
         self._port = 0
         self._directory: Path | None = None
@@ -47,8 +49,13 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Host and port; the same after every start."""
-        return f"127.0.0.1:{self._port}"
+        """Host and port for clients; the same after every start."""
+        return f"127.0.0.1:{self._advertised_port or self._port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, past any proxy."""
+        return "127.0.0.1", self._port
 
     @property
     def pid(self) -> int:
@@ -111,11 +118,10 @@ class EmbeddedBroker:
     def _launch_on(self, binary: Path, port: int) -> ChildServer:
         if self._directory is None:
             raise AssertionError("start() makes the directory")
-        address = f"tcp://127.0.0.1:{port}"
         options = {
             "cluster-id": self.cluster_id,
-            "listener-url": address,
-            "advertised-listener-url": address,
+            "listener-url": f"tcp://127.0.0.1:{port}",
+            "advertised-listener-url": f"tcp://127.0.0.1:{self._advertised_port or port}",
             "storage-engine": "memory://tansu/",
         }
         server = ChildServer(

@@ -1,4 +1,4 @@
-"""Real services for all tests: one PostgreSQL and one broker a session and tier, a database of its own for each test."""
+"""Real services for all tests: a PostgreSQL and a broker for each tier, a database and topics for each test."""
 
 import asyncio
 import secrets

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+from pydantic import SecretStr
 
 from consumer.settings import Settings
 
@@ -18,17 +19,18 @@ ROOT = Path(__file__).parent.parent
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that makes another process read the same settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
-    kafka = settings.kafka
-    return env | {
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-        "REELSYNC_DATABASE__URL": settings.database.url.get_secret_value(),
-        "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "REELSYNC_KAFKA__GROUP_ID": kafka.group_id,
-        "REELSYNC_KAFKA__TOPICS": orjson.dumps(kafka.topics).decode(),
-        "REELSYNC_KAFKA__SESSION_TIMEOUT_MS": str(kafka.session_timeout_ms),
-        "REELSYNC_KAFKA__ANCHOR_TIMEOUT_MS": str(kafka.anchor_timeout_ms),
-        "REELSYNC_BATCH__MAX_RECORDS": str(settings.batch.max_records),
-    }
+    env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    for section, values in settings:
+        for name, value in values:
+            if value is not None:
+                env[f"REELSYNC_{section}__{name}".upper()] = _as_text(value)
+    return env
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def install(app: Consumer, crash: Crash) -> None:
 
     def commit(positions: Any) -> None:
         commit_later(positions)
-        committed = app.source._committing
+        committed = app.source._commits._running
         assert committed is not None
         committed.add_done_callback(lambda _task: crash.reach("after_kafka_commit"))
 

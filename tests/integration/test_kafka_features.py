@@ -123,7 +123,7 @@ async def compact(settings: Settings, topic: str) -> None:
 
 
 async def until_compacted(settings: Settings, topic: str) -> None:
-    """Wait until only the last record of the key is left. A later record rolls the segment: the last is not compacted."""
+    """Wait until old records of the key are gone. Each new one rolls the segment: the last is never compacted."""
     reader = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
     await reader.start()
 

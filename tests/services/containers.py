@@ -85,7 +85,24 @@ class ContainerPostgres:
 
 
 class _Kafka(KafkaContainer):
-    """Testcontainers appends to a script of the image; in an image built from read-only files it may not."""
+    """KafkaContainer for images built from read-only files too, and for clients that come through a proxy."""
+
+    def __init__(self, image: str, proxy_port: int | None) -> None:
+        super().__init__(image)
+        self._proxy_port = proxy_port
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return str(super().get_container_host_ip()), int(super().get_exposed_port(self.port))
+
+    def get_container_host_ip(self) -> str:
+        """The host that clients are told to use."""
+        return "127.0.0.1" if self._proxy_port else str(super().get_container_host_ip())
+
+    def get_exposed_port(self, port: int) -> int:
+        """The port that clients are told to use."""
+        return self._proxy_port or int(super().get_exposed_port(port))
 
     def configure(self) -> None:
         """The same, once its owner may write to the script."""
@@ -94,10 +111,10 @@ class _Kafka(KafkaContainer):
 
 
 class ContainerBroker:
-    """Apache Kafka in KRaft mode in a container, one node."""
+    """Apache Kafka in KRaft mode in a container, one node; `proxy_port` is where clients are told to find it."""
 
-    def __init__(self) -> None:
-        self._container = _Kafka(KAFKA_IMAGE).with_kraft()
+    def __init__(self, proxy_port: int | None = None) -> None:
+        self._container = _Kafka(KAFKA_IMAGE, proxy_port).with_kraft()
         for name, value in _KAFKA.items():
             self._container.with_env(name, value)
 
@@ -109,8 +126,13 @@ class ContainerBroker:
         self._container.stop()
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, past any proxy."""
+        return self._container.address
+
+    @property
     def bootstrap_servers(self) -> str:
-        """Host and mapped port."""
+        """Host and port for clients."""
         return str(self._container.get_bootstrap_server())
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:

@@ -31,7 +31,11 @@ class Broker(Protocol):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Host and port."""
+        """Host and port for clients."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, past any proxy."""
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics with so many partitions each."""

@@ -13,6 +13,12 @@ class ExternalBroker:
 
     bootstrap_servers = BOOTSTRAP_SERVERS
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, _, port = BOOTSTRAP_SERVERS.partition(",")[0].rpartition(":")
+        return host, int(port)
+
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics there."""
         await create_topics(self.bootstrap_servers, partitions)

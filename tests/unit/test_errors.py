@@ -58,7 +58,7 @@ def database_error(state: str | None, name: str | None = None, kind: type[DBAPIE
         ("57014", Verdict.HALVE),
         ("53200", Verdict.HALVE),
         ("23502", Verdict.BUG),
-        ("23503", Verdict.BUG),
+        ("23503", Verdict.AGAIN),
         ("42601 42703 42804 42883 42P01 42P10 42501", Verdict.BUG),
         ("21000", Verdict.BUG),
         ("0A000", Verdict.BUG),

@@ -1,0 +1,50 @@
+"""Telling Kafka of positions, for the tools that look there. Advisory: it may fail, lag, or vanish."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from .metrics import Metrics
+from .records import Partition
+
+_COMMIT_SECONDS = 5.0
+
+_log = structlog.get_logger("reelsync.source")
+
+
+class OffsetCommits:
+    """Commits in the background, one request at a time; what comes meanwhile goes into the next."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._waiting: dict[Partition, int] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    def add(self, member: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
+        """Commit these positions, of partitions that the member owns, some time soon."""
+        self._waiting.update(positions)
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._commit(member))
+
+    async def finish(self) -> None:
+        """Give the request under way its time, and forget the rest."""
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=_COMMIT_SECONDS)
+        self._waiting.clear()
+
+    async def _commit(self, member: AIOKafkaConsumer) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            owned = {Partition(*tp) for tp in member.assignment()}
+            offsets = {TopicPartition(*p): offset for p, offset in waiting.items() if p in owned}
+            if not offsets:
+                continue
+            try:
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await member.commit(offsets)
+            except (KafkaError, IllegalStateError, TimeoutError) as error:
+                self._metrics.kafka_commit_failed()
+                _log.debug("kafka_commit.failed", error=type(error).__name__)

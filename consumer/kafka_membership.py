@@ -1,0 +1,48 @@
+"""One membership of the consumer group: how it is made, and how it ends whatever state it is in."""
+
+import asyncio
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from .kafka_clients import connection_options
+from .settings import KafkaSettings
+
+_STOP_SECONDS = 10.0
+_REQUEST_SECONDS = 40.0
+_JOIN_MARGIN_SECONDS = 5.0
+
+
+def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
+    """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
+
+    A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
+    limit of requests must not undercut.
+    """
+    return AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        partition_assignment_strategy=[RangePartitionAssignor],
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.session_timeout_ms // 10,
+        rebalance_timeout_ms=settings.rebalance_timeout_ms,
+        request_timeout_ms=round(
+            max(_REQUEST_SECONDS, settings.rebalance_timeout_ms / 1000 + _JOIN_MARGIN_SECONDS) * 1000
+        ),
+        metadata_max_age_ms=30_000,
+    )
+
+
+async def end_membership(member: AIOKafkaConsumer) -> None:
+    """Leave the group if it can be reached, and close the connections in any case, within ten seconds."""
+    # A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
+    stopping = asyncio.create_task(member.stop())
+    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(member._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails

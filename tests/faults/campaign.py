@@ -1,0 +1,248 @@
+"""A campaign: records flow, consumers run as processes, faults strike, and an independent oracle judges."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from effects import effects_of
+from processes import ROOT, environment
+from running import eventually, topic_of
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from consumer.records import Partition
+from consumer.settings import Settings
+from demo.day import TOPICS, DayRecord, generate_day
+from demo.verify import verify
+
+LONG = os.environ.get("FAULTS", "short") == "long"
+ROUNDS = 20 if LONG else 3
+SEEDS = [1, 2, 3, 4, 5] if LONG else [1]
+_POISON_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a campaign found. `happened` counts the faults that were seen to happen."""
+
+    fault: str
+    seed: int
+    records: int
+    happened: int
+    lost: int
+    doubled: int
+    wrong: list[str]
+    recoveries: list[float]
+    """Seconds from the end of each fault until all that had been published was applied."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether each record had its effect once, the fault happened, and the rows are those of the oracle."""
+        return self.happened > 0 and (self.lost, self.doubled, self.wrong) == (0, 0, [])
+
+
+class ConsumerProcess:
+    """`reelsync run` as a process; what it logs can be asked for."""
+
+    def __init__(self, settings: Settings, log: Path, *command: str) -> None:
+        json_logs = settings.model_copy(update={"log": settings.log.model_copy(update={"format": "json"})})
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, *(command or ("-m", "consumer", "run"))],
+                env=environment(json_logs),
+                cwd=ROOT,
+                stderr=output,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash does, and see that it did."""
+        self._process.kill()
+        assert self._process.wait(30) == -signal.SIGKILL
+
+    def end(self) -> None:
+        """See to it that it is gone."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(30)
+
+    def count(self, event: str, **having: object) -> int:
+        """How many lines of its log are about this event and have these values."""
+        return sum(
+            line.get("event") == event and all(line.get(name) == value for name, value in having.items())
+            for line in self._lines()
+        )
+
+    def mentions(self, event: str, error: str) -> int:
+        """How many lines about this event have this in their error."""
+        return sum(line.get("event") == event and error in str(line.get("error", "")) for line in self._lines())
+
+    def said(self) -> str:
+        """The end of its log, for messages."""
+        return self._log.read_text()[-3_000:]
+
+    def _lines(self) -> Iterator[dict[str, object]]:
+        for line in self._log.read_bytes().splitlines():
+            if line.startswith(b"{") and line.endswith(b"}"):
+                yield orjson.loads(line)
+
+
+@dataclass
+class Campaign:
+    """One log of records, and what strikes while it is consumed."""
+
+    settings: Settings
+    operator: AsyncConnection
+    directory: Path
+    seed: int = 1
+    recoveries: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        topics = {topic: topic_of(self.settings, aggregate) for aggregate, topic in TOPICS.items()}
+        self._waiting = [record._replace(topic=topics[record.topic]) for record in _with_poison(self.seed)][::-1]
+        self._published: list[DayRecord] = []
+        self._ends: dict[Partition, int] = {}
+        self._numbers = iter(range(1_000_000))
+
+    @contextmanager
+    def consumer(self, *command: str, settings: Settings | None = None) -> Iterator[ConsumerProcess]:
+        """A consumer in the group. Gone at the end of the block."""
+        log = self.directory / f"consumer-{next(self._numbers)}.log"
+        process = ConsumerProcess(settings or self.settings, log, *command)
+        try:
+            yield process
+        finally:
+            process.end()
+
+    async def publish(self, count: int) -> None:
+        """Publish the next records. Returns when the broker has them all."""
+        async with self._producer() as producer:
+            records = [self._waiting.pop() for _ in range(count)]
+            for first in range(0, count, 500):
+                chunk = records[first : first + 500]
+                acks = [await self._send(producer, record) for record in chunk]
+                for stored in await asyncio.gather(*acks):
+                    partition = Partition(stored.topic, stored.partition)
+                    self._ends[partition] = max(self._ends.get(partition, 0), stored.offset + 1)
+                self._published += chunk
+
+    @asynccontextmanager
+    async def flow(self, count: int) -> AsyncIterator[None]:
+        """Records are being published during the block, and have been at its end."""
+        publishing = asyncio.create_task(self.publish(count))
+        try:
+            yield
+        finally:
+            await publishing
+
+    @asynccontextmanager
+    async def held_back(self) -> AsyncIterator[None]:
+        """During the block nobody gets past the fence: its rows are locked by somebody else."""
+        engine = create_async_engine(self.operator.engine.url, poolclass=NullPool)
+        async with engine.connect() as holder:
+            query = text("SELECT count(*) FROM (SELECT FROM consumer_offsets FOR UPDATE) AS held")
+            assert await holder.scalar(query), "there is no position to lock"
+            yield
+        await engine.dispose()
+
+    async def waits_at_the_fence(self) -> bool:
+        """Whether some transaction waits for a lock of ours."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return bool(await self.operator.scalar(text(query)))
+
+    async def progress(self, records: int) -> None:
+        """Wait until so many more records have been applied."""
+        goal = sum((await self._stored()).values()) + records
+
+        async def moved() -> bool:
+            return sum((await self._stored()).values()) >= goal
+
+        await eventually(moved, f"{records} more records applied", 120)
+
+    async def recover(self) -> None:
+        """Wait until all that was published is applied, and keep how long that took."""
+        started = time.monotonic()
+
+        async def applied() -> bool:
+            stored = await self._stored()
+            return all(stored.get(partition, 0) >= end for partition, end in self._ends.items())
+
+        await eventually(applied, "all that was published applied", 180)
+        self.recoveries.append(time.monotonic() - started)
+
+    async def stays_silent(self, seconds: float) -> None:
+        """See that for so long nothing is applied."""
+        before = await self._stored()
+        deadline = time.monotonic() + seconds
+
+        async def is_over() -> bool:
+            assert await self._stored() == before, "records were applied during the outage"
+            return time.monotonic() >= deadline
+
+        await eventually(is_over, "the outage lasts", seconds + 30)
+
+    async def reconnect(self) -> None:
+        """Look at the database by a new connection: the old one was lost with the server."""
+        await self.operator.invalidate()
+        await self.operator.rollback()
+
+    async def judge(self, fault: str, happened: int) -> Outcome:
+        """Compare effects and rows with what was published."""
+        lost, doubled = await effects_of(self.operator, self._ends)
+        wrong = await verify(self.operator, self._published)
+        return Outcome(fault, self.seed, len(self._published), happened, lost, doubled, wrong, self.recoveries)
+
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        bootstrap_servers = self.settings.kafka.bootstrap_servers
+        producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers, acks="all", linger_ms=2, max_request_size=2_000_000
+        )
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer, record: DayRecord) -> object:
+        return await producer.send(
+            record.topic,
+            record.value,
+            key=record.key,
+            headers=list(record.headers),
+            timestamp_ms=record.timestamp_ms,
+        )
+
+    async def _stored(self) -> dict[Partition, int]:
+        query = text(
+            "SELECT topic, partition, next_offset FROM consumer_offsets WHERE consumer_group = :consumer_group"
+        )
+        rows = await self.operator.execute(query, {"consumer_group": self.settings.kafka.group_id})
+        return {Partition(topic, partition): next_offset for topic, partition, next_offset in rows}
+
+
+def _with_poison(seed: int, events: int = 8_000) -> Sequence[DayRecord]:
+    """A day whose every fifth record is poison of its own, so that an effect too many cannot hide in a merge."""
+    records: list[DayRecord] = []
+    for number, record in enumerate(generate_day(seed, events).records):
+        records.append(record)
+        if number % _POISON_EVERY == 0:
+            poison = b"poison %d" % number
+            records.append(record._replace(value=poison, headers=(), expected="not_json"))
+    return records

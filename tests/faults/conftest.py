@@ -1,0 +1,117 @@
+"""A campaign for each fault test, and the table of what all of them found."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+from campaign import SEEDS, Campaign, Outcome
+from effects import install_effects
+from proxy import TcpProxy
+from services.containers import ContainerBroker
+from services.contract import Broker
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from consumer.settings import Settings
+from demo.broker import EmbeddedBroker
+
+_OUTCOMES = pytest.StashKey[list[tuple[str, Outcome]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OUTCOMES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line for each campaign."""
+    outcomes = config.stash[_OUTCOMES]
+    if not outcomes:
+        return
+    terminalreporter.section("faults")
+    line = "{:<58} {:<10} {:>4} {:>7} {:>8} {:>4} {:>7} {:>5}  {}"
+    terminalreporter.write_line(
+        line.format("fault", "servers", "seed", "records", "happened", "lost", "doubled", "wrong", "recovery, s")
+    )
+    for tier, outcome in outcomes:
+        counts = (outcome.seed, outcome.records, outcome.happened, outcome.lost, outcome.doubled, len(outcome.wrong))
+        terminalreporter.write_line(line.format(outcome.fault, tier, *counts, _recovery(outcome)))
+    if path := os.environ.get("FAULTS_JSON"):
+        rows = [{"servers": tier} | vars(outcome) for tier, outcome in outcomes]
+        Path(path).write_text(json.dumps(rows, indent=1), "utf-8")
+
+
+def _recovery(outcome: Outcome) -> str:
+    if not outcome.recoveries:
+        return "-"
+    return f"{median(outcome.recoveries):.1f} (max {max(outcome.recoveries):.1f}, n {len(outcome.recoveries)})"
+
+
+@pytest.fixture(scope="session")
+def kafka_proxy() -> Iterator[TcpProxy]:
+    with TcpProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def broker(tier: str, kafka_proxy: TcpProxy) -> Iterator[Broker]:
+    """A broker whose clients all come through the proxy."""
+    server = ContainerBroker(kafka_proxy.port) if tier == "containers" else EmbeddedBroker(None, kafka_proxy.port)
+    with server:
+        kafka_proxy.target = server.address
+        yield server
+
+
+@pytest.fixture
+def postgres_proxy(operator_url: str) -> Iterator[TcpProxy]:
+    url = make_url(operator_url)
+    with TcpProxy() as proxy:
+        proxy.target = (str(url.host), int(url.port or 0))
+        yield proxy
+
+
+@pytest.fixture
+async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of the person at the console, past all proxies. Each statement is a transaction."""
+    engine = create_async_engine(operator_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+@pytest.fixture
+def small_batches(settings: Settings) -> Settings:
+    """Many transactions, and servers that are given up soon."""
+    database = settings.database.model_copy(
+        update={
+            "statement_timeout": 2.0,
+            "lock_timeout": 1.0,
+            "idle_in_transaction_timeout": 2.0,
+            "connect_timeout": 2.0,
+        }
+    )
+    return settings.model_copy(
+        update={"batch": settings.batch.model_copy(update={"max_records": 60}), "database": database}
+    )
+
+
+@pytest.fixture(params=SEEDS, ids=lambda seed: f"seed {seed}")
+async def campaign(
+    request: pytest.FixtureRequest, small_batches: Settings, operator: AsyncConnection, tmp_path: Path
+) -> Campaign:
+    await install_effects(operator)
+    return Campaign(small_batches, operator, tmp_path, request.param)
+
+
+@pytest.fixture
+def outcomes(tier: str, request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+    """Take an outcome into the table, and fail if it is not clean."""
+
+    def take(outcome: Outcome) -> None:
+        request.config.stash[_OUTCOMES].append((tier, outcome))
+        assert outcome.is_clean, outcome
+
+    return take
