@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from .metrics import Metrics
 from .records import Partition
 
-_COMMIT_SECONDS = 5.0
+_FINISH_SECONDS = 5.0
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -32,7 +32,7 @@ class OffsetCommits:
     async def finish(self) -> None:
         """Give the request under way its time, and forget the rest."""
         if self._running is not None:
-            await asyncio.wait({self._running}, timeout=_COMMIT_SECONDS)
+            await asyncio.wait({self._running}, timeout=_FINISH_SECONDS)
         self._waiting.clear()
 
     async def _commit(self, member: AIOKafkaConsumer) -> None:
@@ -43,8 +43,9 @@ class OffsetCommits:
             if not offsets:
                 continue
             try:
-                async with asyncio.timeout(_COMMIT_SECONDS):
-                    await member.commit(offsets)
-            except (KafkaError, IllegalStateError, TimeoutError) as error:
+                # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
+                # hear it, and into the log. The end of the membership ends it.
+                await member.commit(offsets)
+            except (KafkaError, IllegalStateError) as error:
                 self._metrics.kafka_commit_failed()
                 _log.debug("kafka_commit.failed", error=type(error).__name__)

@@ -20,7 +20,7 @@ _KAFKA = {
     "KAFKA_MESSAGE_MAX_BYTES": "2097152",
     "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     "KAFKA_LOG_CLEANER_BACKOFF_MS": "100",
-    "KAFKA_LOG_RETENTION_CHECK_INTERVAL_MS": "500",
+    "KAFKA_LOG_RETENTION_MS": "-1",  # the records of tests are older than any retention
 }
 _SIGNALS = {"fast": "SIGINT", "immediate": "SIGQUIT"}
 _STOP_SECONDS = 60
