@@ -46,6 +46,8 @@ class Deliverer:
         self._limit = limit
         self._metrics = metrics
         self._is_current = is_current
+        self.doubtful = False
+        """Whether the database was away since positions were last compared: it may have come back as it was before."""
 
     async def deliver(self, batch: Batch) -> list[Written]:
         """Commit the batch, in one transaction or, where the database finds it too big, in several.
@@ -63,6 +65,7 @@ class Deliverer:
         """Those of the partitions whose stored position is another: the database is not as far as it was."""
         stored = await self._ledger.next_offsets(positions) if positions else {}
         moved = [partition for partition, position in positions.items() if stored.get(partition) != position]
+        self.doubtful = False
         if moved:
             self._writer.forget()
         return moved
@@ -103,6 +106,7 @@ class Deliverer:
                 "at head (`reelsync check`), and may the role use it? Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
+        self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
         self._metrics.retries.labels(verdict.value).inc()
         _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
         return verdict

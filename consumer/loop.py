@@ -103,7 +103,7 @@ class BatchLoop:
     async def _fill(self) -> None:
         """Poll and decode; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
-            if perf_counter() >= self._next_audit:
+            if self._is_audit_due():
                 await self._audit()
             started = perf_counter()
             poll = await self.source.poll(self._room())
@@ -125,6 +125,9 @@ class BatchLoop:
         self._batch.spend("poll", polled - started)
         self._batch.spend("decode", decoded - polled)
         self._batch.spend("fold", perf_counter() - decoded)
+
+    def _is_audit_due(self) -> bool:
+        return perf_counter() >= self._next_audit or (self.deliverer.doubtful and not self._writing)
 
     async def _audit(self) -> None:
         """See that the database still has what it said it had.

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,10 @@ from demo.verify import verify
 LONG = os.environ.get("FAULTS", "short") == "long"
 ROUNDS = 20 if LONG else 3
 SEEDS = [1, 2, 3, 4, 5] if LONG else [1]
+AT_THE_FENCE = (
+    "datname = current_database() AND usename = 'reelsync_run' "
+    "AND wait_event_type = 'Lock' AND query ILIKE '%UPDATE consumer_offsets%'"
+)
 _POISON_EVERY = 5
 
 
@@ -162,9 +166,8 @@ class Campaign:
         await engine.dispose()
 
     async def waits_at_the_fence(self) -> bool:
-        """Whether some transaction waits for a lock of ours."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        return bool(await self.operator.scalar(text(query)))
+        """Whether some transaction waits to move its positions."""
+        return bool(await self.operator.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {AT_THE_FENCE}")))
 
     async def progress(self, records: int) -> None:
         """Wait until so many more records have been applied."""
@@ -185,6 +188,10 @@ class Campaign:
 
         await eventually(applied, "all that was published applied", 180)
         self.recoveries.append(time.monotonic() - started)
+
+    def continue_with(self, chosen: Callable[[DayRecord], bool]) -> None:
+        """Publish the chosen records before the others."""
+        self._waiting.sort(key=chosen)
 
     async def stays_silent(self, seconds: float) -> None:
         """See that for so long nothing is applied."""

@@ -103,13 +103,14 @@ class TcpProxy:
             return
         self._writers |= {writer, upstream_writer}
         try:
-            await asyncio.wait(
-                {
-                    asyncio.ensure_future(self._pass_requests(reader, upstream_writer)),
-                    asyncio.ensure_future(self._pass_replies(upstream_reader, writer)),
-                },
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            passing = [
+                asyncio.create_task(self._pass_requests(reader, upstream_writer)),
+                asyncio.create_task(self._pass_replies(upstream_reader, writer)),
+            ]
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+            for task in passing:
+                task.cancel()
+            await asyncio.gather(*passing, return_exceptions=True)
         finally:
             self._writers -= {writer, upstream_writer}
             writer.transport.abort()

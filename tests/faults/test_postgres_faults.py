@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from campaign import LONG, ROUNDS, Campaign, ConsumerProcess, Outcome
+from campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, ConsumerProcess, Outcome
 from proxy import TcpProxy
 from pydantic import SecretStr
 from running import eventually
@@ -76,7 +76,7 @@ async def test_backends_are_terminated_in_their_transactions(campaign: Campaign,
             async with campaign.held_back():
                 await campaign.publish(300)
                 await eventually(campaign.waits_at_the_fence, "a transaction is under way")
-                terminated += await campaign.operator.scalar(text(TERMINATE.format("wait_event_type = 'Lock'")))
+                terminated += await campaign.operator.scalar(text(TERMINATE.format(AT_THE_FENCE)))
             await campaign.recover()
     outcomes(await campaign.judge("backend terminated before COMMIT", terminated))
 

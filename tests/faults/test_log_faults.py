@@ -1,0 +1,82 @@
+"""The log is no longer the one that was read: the partition halts and says so, and no row changes."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from builders import an_id, video
+from campaign import Campaign, Outcome
+from running import eventually, publish, topic_of
+from services.contract import Broker
+
+from consumer.settings import Settings
+
+Take = Callable[[Outcome], None]
+KEY = an_id(1).encode()
+
+
+async def recreate(settings: Settings, broker: Broker, records: int) -> None:
+    """Make the topic anew, with other records."""
+    topic = topic_of(settings, "video")
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([topic])
+
+    async def gone() -> bool:
+        return topic not in await admin.list_topics()
+
+    await eventually(gone, "the topic is deleted")
+    await admin.close()
+    await broker.create_topics({topic: 3})
+    for partition in range(3):
+        values = [(KEY, video("created", 5_000 + number)) for number in range(records)]
+        await publish(settings, topic, values, partitioner=lambda *_, chosen=partition: chosen)
+
+
+async def truncated(settings: Settings, broker: Broker) -> None:
+    await recreate(settings, broker, 3)
+
+
+async def recreated(settings: Settings, broker: Broker) -> None:
+    await recreate(settings, broker, 500)
+
+
+async def retention(settings: Settings, _broker: Broker) -> None:
+    topic = topic_of(settings, "video")
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    for partition in range(3):
+        values = [(KEY, video("created", 5_000 + number)) for number in range(400)]
+        await publish(settings, topic, values, partitioner=lambda *_, chosen=partition: chosen)
+        await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=400)})
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        truncated,
+        recreated,
+        pytest.param(retention, marks=pytest.mark.apache_kafka(because="deletes no records")),
+    ],
+    ids=lambda fault: fault.__name__,
+)
+async def test_a_log_that_is_not_the_one_that_was_read_halts(
+    campaign: Campaign, broker: Broker, outcomes: Take, fault: Callable[[Settings, Broker], Awaitable[None]]
+) -> None:
+    with campaign.consumer():
+        await campaign.publish(300)
+        await campaign.recover()
+    await fault(campaign.settings, broker)
+    with campaign.consumer() as consumer:
+
+        async def halted() -> bool:
+            return consumer.count("partition.halted", reason=fault.__name__) == 3
+
+        await eventually(halted, f"three partitions halt: {consumer.said()}")
+        videos = topic_of(campaign.settings, "video")
+        campaign.continue_with(lambda record: record.topic != videos)
+        await campaign.publish(100)
+        await campaign.recover()
+    outcomes(await campaign.judge(f"log: {fault.__name__}", 3))
