@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from models.videos import Video, VideoStatus
 
 # Part of the text: as a parameter it would be another one in each clause, and GROUP BY would not match.
-_UTC = literal_column("'UTC'")
+_UTC: ColumnElement[str] = literal_column("'UTC'")
 
 
 def among(

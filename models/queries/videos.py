@@ -106,9 +106,7 @@ def stuck_videos(longer_than: timedelta, *, now: datetime | None = None, limit: 
     """
     since = func.coalesce(Video.started_at, Video.updated_at)
     then = (func.now() if now is None else now) - longer_than
-    return (
-        select(Video).where(has_status(VideoStatus.PROCESSING), since < then).order_by(since, Video.id).limit(limit)
-    )
+    return select(Video).where(has_status(VideoStatus.PROCESSING), since < then).order_by(since, Video.id).limit(limit)
 
 
 def large_files(

@@ -9,6 +9,7 @@ from reader import Reader, reading
 
 from demo.postgres import EmbeddedPostgres
 
+
 @pytest.fixture
 async def reader(database: str) -> AsyncIterator[Reader]:
     """A reader of the test's own database."""

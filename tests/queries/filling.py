@@ -18,7 +18,8 @@ END = BEGIN + timedelta(days=DAYS)
 
 _USERS = """
     INSERT INTO users (id, username, email, version, account_version, created_at, updated_at, deleted_at)
-    SELECT md5('user ' || i)::uuid, 'user_' || i, 'user_' || i || '@example.com', CASE WHEN i % 70 = 0 THEN 0 ELSE 1 END, 1, :begin, :begin,
+    SELECT md5('user ' || i)::uuid, 'user_' || i, 'user_' || i || '@example.com',
+           CASE WHEN i % 70 = 0 THEN 0 ELSE 1 END, 1, :begin, :begin,
            CASE WHEN i % 50 = 0 THEN CAST(:begin AS timestamptz) END
     FROM generate_series(1, :users) AS i
 """
@@ -29,7 +30,8 @@ _PROFILES = """
 _VIDEOS = """
     INSERT INTO videos (id, user_id, title, status, progress, error_code, started_at, output_url, processing_time,
                         file_size, version, details_version, state_version, created_at, updated_at, deleted_at)
-    SELECT md5('video ' || i)::uuid, md5('user ' || 1 + i % :users)::uuid, 'Video ' || i, status,
+    SELECT md5('video ' || i)::uuid, md5('user ' || CASE WHEN i % 10 = 4 THEN 1 ELSE 1 + i % :users END)::uuid,
+           'Video ' || i, status,
            CASE status WHEN 'completed' THEN 100 ELSE 0 END,
            CASE status WHEN 'failed' THEN 'error_' || i % 7 END, at,
            CASE status WHEN 'completed' THEN 'https://cdn.example.com/' || i END,
@@ -42,8 +44,8 @@ _VIDEOS = """
           FROM generate_series(1, :videos) AS i) AS made
 """
 _USAGE = """
-    INSERT INTO model_usage (id, video_id, user_id, model_name, input_units, output_units, cost_usd, used_at, created_at,
-                             updated_at)
+    INSERT INTO model_usage (id, video_id, user_id, model_name, input_units, output_units, cost_usd,
+                             used_at, created_at, updated_at)
     SELECT id, id, user_id, 'model-' || file_size % 3, 100, 10, 0.25, created_at, created_at, created_at
     FROM videos WHERE status = 'completed' ORDER BY created_at
 """
@@ -55,7 +57,7 @@ def user_id(number: int) -> UUID:
 
 
 def video_id(number: int) -> UUID:
-    """The id of video `number`, from 1 on, of user `1 + number % users`."""
+    """The id of video `number`, from 1 on, of user `1 + number % users`; every tenth, from 4 on, is of user 1."""
     return UUID(md5(f"video {number}".encode(), usedforsecurity=False).hexdigest())
 
 

@@ -3,7 +3,7 @@
 from inspect import isclass
 
 import pytest
-from cases import CASES, Case, Sample
+from cases import CASES, Sample
 from filling import BEGIN, Filled, user_id, video_id
 from reader import reading, run
 from sqlalchemy import inspect
