@@ -41,6 +41,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     statement_timeout: float = 60.0,
     lock_timeout: float = 10.0,
     idle_in_transaction_timeout: float = 30.0,
+    client_check_interval: float = 5.0,
     application_name: str = "reelsync",
 ) -> AsyncEngine:
     """An engine on `postgresql+asyncpg`. Times are in seconds.
@@ -49,6 +50,11 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     middle of a transaction comes from something that went wrong or was cancelled. "commit" would make that half
     permanent; None would hand its locks to the next user. Parameters never show in errors or logs. A server that does
     not answer at all is given up five seconds after its own statement timeout should have ended the statement.
+
+    A task that is cancelled again while its statement is being cancelled (anyio does that to requests whose client has
+    gone) drops its connection with the statement still running. The server looks every `client_check_interval` whether
+    there is still somebody to answer, and ends it; 0 turns that off, for a server on Windows, which cannot look.
+    Source: https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
     """
     connect_args: dict[str, Any] = {
         "timeout": connect_timeout,
@@ -61,6 +67,8 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
             "timezone": "UTC",
         },
     }
+    if client_check_interval:
+        connect_args["server_settings"]["client_connection_check_interval"] = _milliseconds(client_check_interval)
     engine = create_async_engine(
         url,
         pool_size=pool_size,

@@ -35,10 +35,21 @@ async def get_session(
         include_placeholders: Whether rows show whose own events have not arrived.
     """
     included = {INCLUDE_DELETED: include_deleted, INCLUDE_PLACEHOLDERS: include_placeholders}
-    session = sessions(execution_options=included)
-    # Its exit closes, which rolls back, in a task that cancellations do not reach; it waits for that task.
-    async with session:
-        yield session
+    failure: BaseException | None = None
+    try:
+        # Its exit closes, which rolls back, in a task that cancellations do not reach; it waits for that task.
+        async with sessions(execution_options=included) as session:
+            try:
+                yield session
+            except BaseException as error:
+                failure = error
+                raise
+    except Exception as error:
+        if failure is None or error is failure:
+            raise
+        # The connection is lost, so there is nothing to roll back: say why the block ended, not that.
+        failure.add_note(f"closing its session failed too: {type(error).__name__}")
+        raise failure from failure.__cause__
 
 
 def create_scoped_session(sessions: SessionFactory) -> async_scoped_session[AsyncSession]:

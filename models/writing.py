@@ -36,7 +36,7 @@ async def bulk_insert(session: AsyncSession, model: type[Base], rows: Sequence[C
 
     Into a merged table they go as `version` 1 of their aggregates, unless a row says otherwise, and set the facets of
     which they have a column. One statement a chunk. What is there already is merged, not refused: a placeholder is
-    filled, a newer facet stays, a row sent twice is written once. Into any other table it is a plain INSERT.
+    filled, a newer facet stays, a row sent again moves its `updated_at` alone. Into any other table it is an INSERT.
 
     Raises:
         ValueError: a row names a column that the table does not have, or that the merge keeps.
