@@ -51,10 +51,11 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     permanent; None would hand its locks to the next user. Parameters never show in errors or logs. A server that does
     not answer at all is given up five seconds after its own statement timeout should have ended the statement.
 
-    A task that is cancelled again while its statement is being cancelled (anyio does that to requests whose client has
-    gone) drops its connection with the statement still running. The server looks every `client_check_interval` whether
-    there is still somebody to answer, and ends it; 0 turns that off, for a server on Windows, which cannot look.
-    Source: https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
+    A task that is cancelled again while its statement is being cancelled (a cancel scope of anyio does that until the
+    task has ended) drops its connection with the statement still running. The server looks every
+    `client_check_interval` whether there is still somebody to answer, and ends it; 0 turns that off, for a server on
+    Windows, which cannot look. Source:
+    https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
     """
     connect_args: dict[str, Any] = {
         "timeout": connect_timeout,
