@@ -25,17 +25,18 @@ def costs_by_model(
     SQL: `SELECT model_name, count(*), coalesce(sum(cost_usd), 0), … FROM model_usage … GROUP BY model_name ORDER BY 3
     DESC, model_name`.
     """
+    cost = _cost().label("cost_usd")
     return (
         select(
             ModelUsage.model_name,
             func.count().label("uses"),
-            _cost().label("cost_usd"),
+            cost,
             _units(ModelUsage.input_units).label("input_units"),
             _units(ModelUsage.output_units).label("output_units"),
         )
         .where(*_used(since, until, user_id))
         .group_by(ModelUsage.model_name)
-        .order_by(_cost().desc(), ModelUsage.model_name)
+        .order_by(cost.desc(), ModelUsage.model_name)
     )
 
 
@@ -47,17 +48,18 @@ def costs_by_user(
     SQL: `SELECT user_id, count(*), coalesce(sum(cost_usd), 0), … FROM model_usage … GROUP BY user_id ORDER BY 3 DESC,
     user_id LIMIT :limit`. For names, ask `user_names` for the ids of the page.
     """
+    cost = _cost().label("cost_usd")
     return (
         select(
             ModelUsage.user_id,
             func.count().label("uses"),
-            _cost().label("cost_usd"),
+            cost,
             _units(ModelUsage.input_units).label("input_units"),
             _units(ModelUsage.output_units).label("output_units"),
         )
         .where(*_used(since, until, None))
         .group_by(ModelUsage.user_id)
-        .order_by(_cost().desc(), ModelUsage.user_id)
+        .order_by(cost.desc(), ModelUsage.user_id)
         .limit(limit)
     )
 

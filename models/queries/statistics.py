@@ -68,7 +68,7 @@ def failure_rates(*, since: datetime | None = None, until: datetime | None = Non
         .group_by(Video.status, Video.error_code)
         .subquery()
     )
-    rate = cast(finished.c.videos, Double) / cast(finished.c.finished, Double)
+    rate = cast(finished.c.videos / finished.c.finished, Double)
     return (
         select(finished.c.error_code, finished.c.videos, rate.label("rate"))
         .where(finished.c.status == VideoStatus.FAILED)
