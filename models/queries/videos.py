@@ -32,8 +32,9 @@ def videos_of_user(
 
     SQL: `SELECT … FROM videos WHERE user_id = :user_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at
     DESC, id DESC LIMIT :limit`, along the index on `(user_id, created_at DESC)`: each page costs the same. With a
-    status, the videos of others that lie between are read and left out. A video that comes late with an earlier
-    `created_at` takes its place; no video shows twice.
+    status, the user's other videos that lie between are read and left out. A video that arrives meanwhile shifts
+    nothing; one shows twice only if an event with an earlier time arrives for it meanwhile, which moves its
+    `created_at` back.
     """
     statement = _videos_of_user(user_id, status).limit(limit)
     if after is None:

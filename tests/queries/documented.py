@@ -48,6 +48,6 @@ def _shortened(sql: str) -> str:
 async def run(code: str, names: dict[str, Any]) -> None:
     """Run a snippet, with `await` at its top level."""
     compiled = compile(code, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(compiled, names)  # noqa: PGH001 - our own documentation
+    result = eval(compiled, names)
     if isawaitable(result):
         await result

@@ -1,13 +1,13 @@
 """docs/reading.md tells the truth: its snippets run, find something, and send the SQL that it shows."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from uuid import uuid4
 
-import pytest
 from builders import START
-from documented import PAGE, run, shown, snippets
+from documented import run, shown, snippets
 from merged import merge
 from processes import ROOT
 from reader import Reader
@@ -54,11 +54,16 @@ def test_every_query_is_on_the_page() -> None:
     assert [name for name in queries.__all__ if name[0].islower() and f"queries.{name}(" not in code] == []
 
 
-async def test_the_script_of_the_readme_runs(database: str, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def script_of_the_readme(database: str) -> subprocess.CompletedProcess[str]:
+    script = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    env = os.environ | {"REELSYNC_DATABASE__URL": database}
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+
+
+async def test_the_script_of_the_readme_runs(database: str, reader: Reader) -> None:
     await merge(reader.engine, *EVENTS)
-    (script,) = ((ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0],)
-    monkeypatch.setenv("REELSYNC_DATABASE__URL", database)
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = script_of_the_readme(database)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["user_1", "user_2"]
-    assert PAGE.name in (ROOT / "README.md").read_text()
