@@ -1,12 +1,16 @@
 """What is stored: SQLAlchemy models of the tables, how their rows merge, and engines to reach them."""
 
 from .base import Base
+from .engine import PoolStats, create_engine, get_pool_stats
 from .ledger import ConsumerOffset, DeadLetter
 from .mixins import SoftDeleteMixin, TimestampMixin
+from .services import NewVideo, create_user_with_videos
+from .sessions import SessionFactory, create_scoped_session, create_session_factory, get_session
 from .types import JSONType
 from .usage import ModelUsage
 from .users import User, UserProfile
 from .videos import Video, VideoStatus
+from .writing import bulk_delete, bulk_insert, bulk_soft_delete, bulk_update
 
 __all__ = [
     "Base",
@@ -14,10 +18,23 @@ __all__ = [
     "DeadLetter",
     "JSONType",
     "ModelUsage",
+    "NewVideo",
+    "PoolStats",
+    "SessionFactory",
     "SoftDeleteMixin",
     "TimestampMixin",
     "User",
     "UserProfile",
     "Video",
     "VideoStatus",
+    "bulk_delete",
+    "bulk_insert",
+    "bulk_soft_delete",
+    "bulk_update",
+    "create_engine",
+    "create_scoped_session",
+    "create_session_factory",
+    "create_user_with_videos",
+    "get_pool_stats",
+    "get_session",
 ]

@@ -1,8 +1,31 @@
-"""Engines, from plain values: no settings are read here."""
+"""Engines, from plain values: no settings are read here. What their pools are doing."""
 
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+_invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """The connections of a pool, at one moment; `invalid` since the engine was made."""
+
+    size: int
+    """Connections kept open, at most."""
+    checked_in: int
+    """Open and idle."""
+    checked_out: int
+    """In use. Neither more nor less than the sessions and connections that hold one."""
+    overflow: int
+    """How many of the open ones are beyond `size`."""
+    invalid: int
+    """Found broken and thrown away."""
 
 
 def create_engine(  # noqa: PLR0913 - each names one property of the pool or the session
@@ -13,16 +36,26 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     pool_timeout: float = 30.0,
     pool_recycle: int = 3600,
     pool_pre_ping: bool = True,
+    pool_reset_on_return: Literal["rollback", "commit"] | None = "rollback",
     connect_timeout: float = 10.0,
     statement_timeout: float = 60.0,
     lock_timeout: float = 10.0,
     idle_in_transaction_timeout: float = 30.0,
+    client_check_interval: float = 5.0,
     application_name: str = "reelsync",
 ) -> AsyncEngine:
     """An engine on `postgresql+asyncpg`. Times are in seconds.
 
-    Connections go back to the pool by rollback. Parameters never show in errors or logs. A server that does not
-    answer at all is given up five seconds after its own statement timeout should have ended the statement.
+    Connections go back to the pool by rollback: who meant to commit did so, and a connection that comes back in the
+    middle of a transaction comes from something that went wrong or was cancelled. "commit" would make that half
+    permanent; None would hand its locks to the next user. Parameters never show in errors or logs. A server that does
+    not answer at all is given up five seconds after its own statement timeout should have ended the statement.
+
+    A task that is cancelled again while its statement is being cancelled (a cancel scope of anyio does that until the
+    task has ended) drops its connection with the statement still running. The server looks every
+    `client_check_interval` whether there is still somebody to answer, and ends it; 0 turns that off, for a server on
+    Windows, which cannot look. Source:
+    https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
     """
     connect_args: dict[str, Any] = {
         "timeout": connect_timeout,
@@ -35,17 +68,52 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
             "timezone": "UTC",
         },
     }
-    return create_async_engine(
+    if client_check_interval:
+        connect_args["server_settings"]["client_connection_check_interval"] = _milliseconds(client_check_interval)
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout,
         pool_recycle=pool_recycle,
         pool_pre_ping=pool_pre_ping,
-        pool_reset_on_return="rollback",
+        pool_reset_on_return=pool_reset_on_return,
         hide_parameters=True,
         connect_args=connect_args,
     )
+    _count_invalidated(engine.sync_engine)
+    return engine
+
+
+def get_pool_stats(engine: AsyncEngine) -> PoolStats:
+    """What the pool of an engine made by `create_engine` is doing now.
+
+    Raises:
+        ValueError: the engine was made elsewhere: nobody counted its broken connections.
+    """
+    pool = engine.pool
+    counted = _invalidated.get(engine.sync_engine)
+    if counted is None or not isinstance(pool, QueuePool):
+        raise ValueError("no pool is counted for this engine: make it with models.create_engine")
+    return PoolStats(
+        size=pool.size(),
+        checked_in=pool.checkedin(),
+        checked_out=pool.checkedout(),
+        # QueuePool counts from -size: below zero, it has not filled up yet.
+        overflow=max(0, pool.overflow()),
+        invalid=counted.total(),
+    )
+
+
+def _count_invalidated(engine: Engine) -> None:
+    # No method of a pool tells it, so its events are counted. They go on through `dispose`, which makes a new pool.
+    counted = _invalidated[engine] = Counter()
+
+    def count(_connection: object, _record: object, error: BaseException | None) -> None:
+        counted["asked" if error is None else type(error).__name__] += 1
+
+    event.listen(engine, "invalidate", count)
+    event.listen(engine, "soft_invalidate", count)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -54,7 +54,7 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
 
     A row whose version is 0 is a placeholder: it is inserted where there is none, and changes nothing where there is.
     """
-    table = _table(model)
+    table = table_of(model)
     rows = _rows(table, merge.columns)
     incoming = insert(table).from_select(list(merge.columns), _select_rows(rows, table, merge))
     sent = incoming.excluded
@@ -81,7 +81,7 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
 
 def compile_insert_once(model: type[Base]) -> Insert:
     """`INSERT … SELECT … FROM json_to_recordset(:rows) … ON CONFLICT DO NOTHING`: the first fact stands."""
-    table = _table(model)
+    table = table_of(model)
     names = [name for name, target in table.c.items() if not target.computed]
     rows = _rows(table, names)
     return (
@@ -93,13 +93,18 @@ def compile_insert_once(model: type[Base]) -> Insert:
 
 def select_known(model: type[Base]) -> Select[Any]:
     """Which of the ids `:ids` (a JSON array of strings) the table has."""
-    table = _table(model)
+    table = table_of(model)
     ids = func.json_array_elements_text(bindparam("ids", type_=JsonText())).table_valued("id").render_derived(name="r")
     key = table.c["id"]
     return select(key).where(key.in_(select(cast(ids.c.id, key.type))))
 
 
-def _table(model: type[Base]) -> Table:
+def table_of(model: type[Base]) -> Table:
+    """The table of a mapped class.
+
+    Raises:
+        TypeError: it is mapped to something else.
+    """
     table = model.__table__
     if not isinstance(table, Table):
         message = f"{model.__name__} is not mapped to a table"

@@ -1,0 +1,1 @@
+"""Examples of what others build on these packages."""

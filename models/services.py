@@ -1,0 +1,89 @@
+"""What a service does with several tables at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .users import User
+from .videos import Video, VideoStatus
+
+_FIRST = 1
+"""The version that a service takes when it makes an aggregate. Its publishers go on from 2."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVideo:
+    """A video to be made: what `video.created` says."""
+
+    title: str
+    description: str | None = None
+    avatar_id: str | None = None
+    voice_id: str | None = None
+    language: str | None = None
+    resolution: str | None = None
+    id: UUID = field(default_factory=uuid4)
+
+
+async def create_user_with_videos(  # noqa: PLR0913 - what `user.created` says
+    session: AsyncSession,
+    *,
+    username: str,
+    email: str,
+    avatar_url: str | None = None,
+    preferences: dict[str, Any] | None = None,
+    user_id: UUID | None = None,
+    videos: Sequence[NewVideo] = (),
+) -> User:
+    """Make a user with videos that are pending, all or nothing: one transaction, committed; two INSERTs in it.
+
+    The rows are those that `user.created` and `video.created` of version 1 would make, so these events, published
+    afterwards, change nothing, and later ones merge. What the session had in hand is committed with them.
+
+    Returns:
+        The user, with `videos` loaded.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the name, the address or an id is taken. The transaction is rolled back.
+        sqlalchemy.exc.DBAPIError: the database refused for another reason, or is away. Likewise.
+    """
+    user = User(
+        id=user_id or uuid4(),
+        username=username,
+        email=email,
+        avatar_url=avatar_url,
+        preferences=preferences or {},
+        profile=None,
+        version=_FIRST,
+        account_version=_FIRST,
+        activation_version=_FIRST,
+        preferences_version=_FIRST,
+        videos=[_pending(video) for video in videos],
+    )
+    session.add(user)
+    try:
+        await session.commit()
+    except BaseException:
+        await session.rollback()
+        raise
+    return user
+
+
+def _pending(video: NewVideo) -> Video:
+    return Video(
+        id=video.id,
+        title=video.title,
+        description=video.description,
+        avatar_id=video.avatar_id,
+        voice_id=video.voice_id,
+        language=video.language,
+        resolution=video.resolution,
+        status=VideoStatus.PENDING,
+        progress=0,
+        version=_FIRST,
+        details_version=_FIRST,
+        state_version=_FIRST,
+        model_usage=[],
+    )

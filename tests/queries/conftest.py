@@ -1,0 +1,34 @@
+"""Databases to read."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from filling import Filled, fill
+from reader import Reader, reading
+
+from demo.postgres import EmbeddedPostgres
+
+
+@pytest.fixture
+async def reader(database: str) -> AsyncIterator[Reader]:
+    """A reader of the test's own database."""
+    async with reading(database) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="session")
+def filled(postgres: EmbeddedPostgres) -> Iterator[Filled]:
+    """The URL of a database with so many users and videos, filled once: nobody may write to it."""
+    names: dict[tuple[int, int], str] = {}
+
+    async def of_size(users: int, videos: int) -> str:
+        if (users, videos) not in names:
+            name = names[users, videos] = f"filled_{users}_{videos}_{secrets.token_hex(3)}"
+            postgres.create_database(name, "migrated")
+            await fill(postgres.url(name), users=users, videos=videos)
+        return postgres.url(names[users, videos])
+
+    yield of_size
+    for name in names.values():
+        postgres.drop_database(name)
