@@ -69,6 +69,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._consumer: AIOKafkaConsumer | None = None
         self._cluster_id: str | None = None
         self._positions: dict[Partition, int] = {}
+        self._assigned = False
         self._unsettled: set[Partition] = set()
         self._next_recheck = 0.0
         self._commits: dict[Partition, int] = {}
@@ -78,6 +79,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def positions(self) -> Mapping[Partition, int]:
         """Where each partition that is being read goes on."""
         return self._positions
+
+    @property
+    def settled(self) -> bool:
+        """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
+        return self._assigned and self._unsettled <= self.halted.keys()
 
     def behind(self) -> bool:
         """Whether the last fetches told of records that were not polled yet."""
@@ -128,6 +134,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self._committing is not None:
             await asyncio.wait({self._committing}, timeout=_COMMIT_SECONDS)
         consumer, self._consumer = self._consumer, None
+        self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
         if consumer is None:
@@ -143,6 +150,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
         self._metrics.rebalanced()
+        self._assigned = True
         self._unsettled = {Partition(*tp) for tp in assigned}
         self.halted = {partition: halt for partition, halt in self.halted.items() if partition in self._unsettled}
         self._park(self._unsettled)
@@ -152,6 +160,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if revoked and self.drain:
             await self.drain()
         self.epoch += 1
+        self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
 

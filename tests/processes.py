@@ -27,6 +27,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "REELSYNC_KAFKA__TOPICS": orjson.dumps(kafka.topics).decode(),
         "REELSYNC_KAFKA__SESSION_TIMEOUT_MS": str(kafka.session_timeout_ms),
         "REELSYNC_KAFKA__ANCHOR_TIMEOUT_MS": str(kafka.anchor_timeout_ms),
+        "REELSYNC_HTTP__PORT": str(settings.http.port if "http" in settings.model_fields_set else 0),
         "REELSYNC_BATCH__MAX_RECORDS": str(settings.batch.max_records),
     }
 
