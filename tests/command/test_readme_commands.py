@@ -15,10 +15,14 @@ from demo.postgres import EmbeddedPostgres
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+SHOW_VIDEOS = (
+    "docker compose exec postgres psql --username=postgres --dbname=reelsync "
+    '--command="SELECT title, status, progress FROM videos"'
+)
 
 
 def test_these_are_the_commands() -> None:
-    """A command that is new here needs a test below."""
+    """A command that is new here needs a test below; those of Docker are typed in tests/containers."""
     assert COMMANDS == [
         "make demo",
         "make setup",
@@ -29,6 +33,11 @@ def test_these_are_the_commands() -> None:
         ".venv/bin/reelsync run",
         ".venv/bin/reelsync publish examples/lifecycle.jsonl",
         ".venv/bin/reelsync lag",
+        "docker compose up --detach --wait",
+        ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+        SHOW_VIDEOS,
+        "docker compose up --detach --wait --scale consumer=3",
+        "docker compose down --volumes",
         "make test",
         "make lint",
     ]
