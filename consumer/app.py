@@ -20,7 +20,7 @@ from .backoff import Backoff
 from .batch import Batch
 from .breaker import DeadLetterLimit
 from .deliver import Deliverer
-from .errors import ReelsyncError, UnavailableError
+from .errors import ReelsyncError, UnavailableError, describe
 from .health import Health
 from .kafka_log import KafkaLog
 from .kafka_source import KafkaSource
@@ -173,7 +173,7 @@ async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> Non
         try:
             await consumer.check()
         except UnavailableError as error:
-            consumer.health.failed("start", str(error), outage=True)
+            consumer.health.failed("start", describe(error.__cause__ or error), outage=True)
             delay = backoff.next_delay()
             _log.warning("start.waiting", why=str(error), again_in_seconds=round(delay, 1))
             with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The operator's HTTP endpoints: read-only, from memory, nothing of an event's and nothing of the settings' in them."""
+"""The operator's HTTP endpoints: read-only, from memory, nothing of an event's and no secret in them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

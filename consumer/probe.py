@@ -93,7 +93,17 @@ class Probe:
         try:
             async with asyncio.timeout(self.seconds):
                 await question()
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # aiokafka cancels tasks of its own when a broker is gone, and lets it show.
+            self.health.not_reached(server, describe(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, there was no answer
             self.health.not_reached(server, describe(error))
         else:
             self.health.reached(server)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -193,6 +193,27 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
         await eventually(client.answers("/readyz", 200), "ready again")
 
 
+async def test_a_broker_that_is_gone_is_asked_until_it_is_back(settings: Settings) -> None:
+    with EmbeddedBroker() as own:
+        await own.create_topics(dict.fromkeys(settings.kafka.topics, 3))
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": own.bootstrap_servers})
+        async with served(quick(settings.model_copy(update={"kafka": kafka}))) as (consumer, client):
+            await eventually(client.answers("/readyz", 200), "ready")
+            own.stop()
+            await eventually(client.answers("/readyz", 503), "not ready")
+            began = consumer.health.clock()
+
+            async def waited_out() -> bool:
+                assert (await client.get("/livez")).status == 200
+                return consumer.health.clock() - began > 2 * PATIENCE
+
+            await eventually(waited_out, "an outage twice as long as the patience")
+            own.start()
+            await own.create_topics(dict.fromkeys(settings.kafka.topics, 3))
+            await eventually(client.answers("/readyz", 200), "ready again")
+            assert [server["reachable"] for server in (await client.status())["servers"]] == [True, True]
+
+
 async def test_a_consumer_that_went_silent_is_not_live(settings: Settings) -> None:
     """Its fetcher brings nothing and raises nothing, as aiokafka has been seen to do: nobody inside would notice."""
     topic = topic_of(settings, "video")
