@@ -101,7 +101,7 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 async def _own_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Without this, aiohttp would answer an error of ours with its text."""
+    """Our errors in our log: aiohttp's is off, for it tells what strangers send."""
     try:
         return await handler(request)
     except web.HTTPException:
