@@ -103,7 +103,7 @@ class Monitor:
             backing_off=backing_off_statuses(health),
             servers=server_statuses(health),
             last_batch=self._dated_batch(now),
-            dead_letters=dead_letter_counts(self._metrics.registry),
+            dead_letters=dead_letter_counts(self._metrics.dead_letters),
             pool=pool_status(cast("QueuePool", self._engine.pool), database.pool_size + database.max_overflow),
         )
 

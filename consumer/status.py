@@ -1,10 +1,11 @@
 """What /status.json says. The shape is these models; docs/http.md explains it to people."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict
 
 from .batch import Batch
@@ -103,6 +104,7 @@ class Status(_Part):
     pool: PoolStatus
 
 
+@cache
 def package_version() -> str:
     """The version that is installed."""
     return version("reelsync")
@@ -164,12 +166,11 @@ def server_statuses(health: Health) -> list[ServerStatus]:
     ]
 
 
-def dead_letter_counts(registry: CollectorRegistry) -> dict[str, int]:
+def dead_letter_counts(counter: Counter) -> dict[str, int]:
     """Records parked since this process started, by reason."""
     return {
         sample.labels["reason"]: int(sample.value)
-        for metric in registry.collect()
-        if metric.name == "reelsync_dead_letters"
+        for metric in counter.collect()
         for sample in metric.samples
         if sample.name.endswith("_total")
     }

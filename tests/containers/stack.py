@@ -23,6 +23,8 @@ _IMAGES = {
     "POSTGRES_IMAGE": "TEST_POSTGRES_IMAGE",
     "PROMETHEUS_IMAGE": "TEST_PROMETHEUS_IMAGE",
 }
+REELSYNC = [sys.executable, "-m", "consumer"]
+"""`.venv/bin/reelsync`, of whatever environment runs the tests."""
 _PROMETHEUS = "reelsync-test-prometheus:debian"
 _FROM_CONTAINER = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1]).read().decode())"
 
@@ -78,7 +80,7 @@ class Stack:
         if words[:2] == ["docker", "compose"]:
             return run([*self.compose, *words[2:]], self.env)
         assert words[0] == ".venv/bin/reelsync"
-        return run([sys.executable, "-m", "consumer", *words[1:]], self.env)
+        return run([*REELSYNC, *words[1:]], self.env)
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What Docker knows of the running containers of a service."""

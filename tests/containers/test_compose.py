@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from stack import ROOT, Stack, run
+from stack import REELSYNC, ROOT, Stack, run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -32,7 +32,7 @@ async def query(url: str, statement: str) -> list[tuple[object, ...]]:
 async def all_applied(stack: Stack) -> bool:
     """By the offsets of Kafka and the positions of PostgreSQL, from this machine."""
     env = {"REELSYNC_DATABASE__URL": stack.database_url("reelsync_run", "POSTGRES_RUN_PASSWORD")}
-    told = await asyncio.to_thread(run, [".venv/bin/reelsync", "lag", "--json"], stack.env | env)
+    told = await asyncio.to_thread(run, [*REELSYNC, "lag", "--json"], stack.env | env)
     return sum(partition["lag"] for partition in json.loads(told)) == 0
 
 
@@ -72,7 +72,7 @@ async def test_three_consumers_share_the_partitions_and_apply_and_count_everythi
 
     await eventually(spread, "each of the three owns six partitions of its own")
     events = b"\n".join(video("created", number) for number in range(VIDEOS))
-    await asyncio.to_thread(run, [".venv/bin/reelsync", "publish", "-"], three.env, events)
+    await asyncio.to_thread(run, [*REELSYNC, "publish", "-"], three.env, events)
     await eventually(lambda: all_applied(three), "all events are applied")
     superuser = three.database_url("postgres", "POSTGRES_PASSWORD")
     titles = await query(superuser, "SELECT id::text, title FROM videos WHERE title LIKE 'Video %'")
