@@ -33,12 +33,17 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Pin every dependency, with hashes and without the addresses that it was downloaded from.
+# Pin every dependency, with hashes and without the addresses that it was downloaded from. What the image installs is a
+# part of what development installs, at the same versions.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --extra api --extra demo --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra api --extra demo --extra dev --output-file requirements.txt
+	$(COMPILE) pyproject.toml --constraints requirements.txt --no-annotate --output-file requirements-run.txt
+	echo 'setuptools>=80' | $(COMPILE) - --constraints requirements.txt --no-annotate --output-file requirements-build.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

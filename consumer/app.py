@@ -20,13 +20,16 @@ from .backoff import Backoff
 from .batch import Batch
 from .breaker import DeadLetterLimit
 from .deliver import Deliverer
-from .errors import ReelsyncError, UnavailableError
+from .errors import ReelsyncError, UnavailableError, describe
+from .health import Health
 from .kafka_log import KafkaLog
 from .kafka_source import KafkaSource
 from .ledger import Ledger
 from .loop import BatchLoop
 from .metrics import Metrics
+from .monitor import Monitor, work_of
 from .preflight import check_brokers, check_schema, check_topics
+from .probe import Probe
 from .query_timing import QueryTiming, attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
 from .settings import DatabaseSettings, LogSettings, Settings
@@ -56,16 +59,29 @@ class Consumer:
         self.writer = BatchWriter(self.engine, group)
         self.kafka_log = KafkaLog(settings.kafka)
         self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, self.metrics)
+        self.health = health_of(settings)
         dead_letters = settings.dead_letters
         self.deliverer = Deliverer(
             writer=self.writer,
             ledger=self.ledger,
             limit=DeadLetterLimit(dead_letters.window_records, dead_letters.max_count, dead_letters.max_share),
             metrics=self.metrics,
+            health=self.health,
             is_current=lambda epoch: epoch == self.source.epoch,
         )
         self.loop = BatchLoop(
-            self.source, self.deliverer, self.metrics, settings.kafka, settings.batch, self._committed
+            self.source, self.deliverer, self.metrics, self.health, settings.kafka, settings.batch, self._committed
+        )
+        topics = settings.kafka.topics.keys()
+        work = partial(work_of, self.source)
+        probe = Probe(self.ledger, self.kafka_log, self.health, topics, work, settings.http.probe_seconds)
+        self.monitor = Monitor(
+            settings=settings,
+            source=self.source,
+            engine=self.engine,
+            metrics=self.metrics,
+            health=self.health,
+            probe=probe,
         )
         self._wake_redrive = asyncio.Event()
         self._since: Counter[str] = Counter()
@@ -77,6 +93,7 @@ class Consumer:
             ReelsyncError: it cannot; says what to do.
         """
         await check_schema(self.settings.database)
+        self.health.schema_verified = True
         check_topics(await check_brokers(self.kafka_log, self.settings.kafka), self.settings.kafka)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,6 +139,7 @@ class Consumer:
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
         self.metrics.batch(batch, written, datetime.now(UTC))
+        self.monitor.committed(batch, written)
         rejected = sum(len(part.rejections) for part in written)
         self._since.update(batches=1, records=batch.count, dead_letters=rejected)
         if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
@@ -153,13 +171,16 @@ async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> Non
     backoff = Backoff()
     while not stop.is_set():
         try:
-            return await consumer.check()
+            await consumer.check()
         except UnavailableError as error:
+            consumer.health.failed("start", describe(error.__cause__ or error), outage=True)
             delay = backoff.next_delay()
             _log.warning("start.waiting", why=str(error), again_in_seconds=round(delay, 1))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)
-    return None
+        else:
+            consumer.health.recovered("start")
+            return
 
 
 def engine_of(settings: DatabaseSettings) -> AsyncEngine:
@@ -176,6 +197,13 @@ def engine_of(settings: DatabaseSettings) -> AsyncEngine:
         lock_timeout=settings.lock_timeout,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
     )
+
+
+def health_of(settings: Settings) -> Health:
+    """Patient enough for one statement to end within its timeout, and for the servers to be asked."""
+    http = settings.http
+    at_least = max(2 * settings.database.statement_timeout, 4 * http.probe_seconds)
+    return Health(stalled_seconds=max(http.stalled_seconds, at_least), blocked_seconds=http.blocked_seconds)
 
 
 def tune_garbage_collector() -> None:

@@ -13,6 +13,7 @@ from .backoff import Backoff
 from .batch import Batch
 from .breaker import DeadLetterLimit
 from .errors import FencedError, HaltedError, Verdict, classify, describe, server_message
+from .health import Health
 from .ledger import Ledger
 from .metrics import Metrics
 from .records import Partition
@@ -32,19 +33,21 @@ class Outcome(Enum):
 class Deliverer:
     """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
         *,
         writer: BatchWriter,
         ledger: Ledger,
         limit: DeadLetterLimit,
         metrics: Metrics,
+        health: Health,
         is_current: Callable[[int], bool],
     ) -> None:
         self._writer = writer
         self._ledger = ledger
         self._limit = limit
         self._metrics = metrics
+        self._health = health
         self._is_current = is_current
         self.doubtful = False
         """Whether the database was away since positions were last compared: it may have come back as it was before."""
@@ -57,7 +60,10 @@ class Deliverer:
             HaltedError: it must not be written before somebody has looked.
         """
         self._limit.admit(batch.count, len(batch.rejections))
-        written = await self._attempt(batch)
+        try:
+            written = await self._attempt(batch)
+        finally:
+            self._health.recovered("write")
         self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
         return written
 
@@ -108,6 +114,7 @@ class Deliverer:
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
         self._metrics.retries.labels(verdict.value).inc()
+        self._health.failed("write", describe(error), outage=verdict is Verdict.OUTAGE)
         _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
         return verdict
 

@@ -1,7 +1,7 @@
 """Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from .records import Anchor, Partition, anchor_of
 from .settings import KafkaSettings
 
 _FETCH_SECONDS = 15.0
+_STOP_SECONDS = 5.0
 
 
 class KafkaLog:
@@ -49,12 +50,21 @@ class KafkaLog:
         wanted = [TopicPartition(*partition) for partition in partitions]
         async with self._reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
             begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
-            for tp, end in ends.items():
-                reader.seek(tp, end)
-            async with asyncio.timeout(_FETCH_SECONDS):
-                while waiting := [tp for tp in wanted if reader.highwater(tp) is None]:
-                    await reader.getmany(*waiting, timeout_ms=20)
+            await _fetch_at(reader, ends, reader.highwater)
             return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
+
+    async def readable_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The end of what may be read of each partition: records of open transactions lie behind it.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
+        async with self._reader(wanted, **options) as reader:
+            ends = await reader.end_offsets(wanted) if wanted else {}
+            await _fetch_at(reader, ends, reader.last_stable_offset)
+            return {Partition(*tp): max(ends[tp], reader.last_stable_offset(tp)) for tp in wanted}
 
     async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
         """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
@@ -85,9 +95,32 @@ class KafkaLog:
             **options,
         )
         reader.assign(partitions)
-        await reader.start()
         try:
+            await reader.start()
             yield reader
         finally:
-            with suppress(KafkaError, asyncio.TimeoutError):
-                await asyncio.wait_for(reader.stop(), 5)
+            await _stop(reader)
+
+
+async def _stop(reader: AIOKafkaConsumer) -> None:
+    """Stop it, or leave it behind after five seconds.
+
+    A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
+    """
+    stopping = asyncio.create_task(reader.stop())
+    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(reader._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails
+
+
+async def _fetch_at(
+    reader: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
+) -> None:
+    """Fetch at these offsets until `told` knows of each partition what comes with a fetch."""
+    for tp, offset in offsets.items():
+        reader.seek(tp, offset)
+    async with asyncio.timeout(_FETCH_SECONDS):
+        while waiting := [tp for tp in offsets if told(tp) is None]:
+            await reader.getmany(*waiting, timeout_ms=20)

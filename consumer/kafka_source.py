@@ -67,6 +67,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._consumer: AIOKafkaConsumer | None = None
         self._cluster_id: str | None = None
         self._positions: dict[Partition, int] = {}
+        self._assigned = False
         self._unsettled: set[Partition] = set()
         self._next_recheck = 0.0
         self._commits = OffsetCommits(metrics)
@@ -76,6 +77,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def positions(self) -> Mapping[Partition, int]:
         """Where each partition that is being read goes on."""
         return self._positions
+
+    @property
+    def settled(self) -> bool:
+        """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
+        return self._assigned and self._unsettled <= self.halted.keys()
 
     def behind(self) -> bool:
         """Whether the last fetches told of records that were not polled yet."""
@@ -126,6 +132,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.epoch += 1
         await self._commits.finish()
         consumer, self._consumer = self._consumer, None
+        self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
         self._silence.broken()
@@ -136,6 +143,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
         self._metrics.rebalanced()
         _log.info("partitions.assigned", count=len(assigned))
+        self._assigned = True
         self._unsettled = {Partition(*tp) for tp in assigned}
         self.halted = {partition: halt for partition, halt in self.halted.items() if partition in self._unsettled}
         self._park(self._unsettled)
@@ -145,6 +153,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if revoked and self.drain:
             await self.drain()
         self.epoch += 1
+        self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
 

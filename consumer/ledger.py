@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from .offsets import Stored, create_positions, read_positions
+from .offsets import Stored, create_positions, list_positions, read_positions
 from .records import Partition
 
 
@@ -26,3 +26,9 @@ class Ledger:
         async with self._engine.begin() as connection:
             stored = await read_positions(connection, self._group, partitions)
         return {partition: position.next_offset for partition, position in stored.items()}
+
+    async def all_next_offsets(self) -> dict[Partition, int]:
+        """Where each partition of the group goes on, whoever owns it."""
+        async with self._engine.begin() as connection:
+            rows = await list_positions(connection, self._group)
+        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

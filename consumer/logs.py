@@ -31,6 +31,8 @@ def configure_logs(settings: LogSettings) -> None:
     logging.getLogger("reelsync").setLevel(settings.level)
     # What its fetcher and coordinator call errors are outages that the source waits out, and reports itself.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # It would log what strangers send to the port; errors of our own endpoints are logged by us.
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -12,6 +12,7 @@ from .batch import Batch
 from .decode import Located, Rejection, decode
 from .deliver import Deliverer
 from .errors import FencedError, HaltedError, Verdict, classify, describe
+from .health import Health
 from .kafka_source import KafkaSource
 from .metrics import Metrics
 from .records import Record
@@ -40,6 +41,7 @@ class BatchLoop:
     source: KafkaSource
     deliverer: Deliverer
     metrics: Metrics
+    health: Health
     kafka: KafkaSettings
     limits: BatchSettings
     on_commit: Committed
@@ -111,6 +113,7 @@ class BatchLoop:
             await self._survive(error)
             return
         self._poll_backoff.reset()
+        self.health.recovered("read")
         polled = perf_counter()
         verdicts = await self._decode(poll.records)
         decoded = perf_counter()
@@ -164,13 +167,15 @@ class BatchLoop:
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
         kafka = type(error).__module__.startswith("aiokafka.")
-        if not kafka and classify(error) is Verdict.BUG:
+        verdict = Verdict.OUTAGE if kafka else classify(error)
+        if verdict is Verdict.BUG:
             message = (
                 f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
                 "see `reelsync check`. Nothing is lost: the positions stay where they are"
             )
             raise HaltedError(message) from error
         self.metrics.retries.labels("kafka" if kafka else "outage").inc()
+        self.health.failed("read", describe(error), outage=verdict is Verdict.OUTAGE)
         delay = self._poll_backoff.next_delay()
         _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
         await asyncio.sleep(delay)

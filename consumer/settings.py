@@ -112,6 +112,25 @@ class DeadLetterSettings(_Section):
     redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait; it doubles each time.")
 
 
+class HttpSettings(_Section):
+    """Where `run` answers operators and probes, and when it calls itself stuck."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address that `run` answers HTTP on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port that it answers HTTP on; 0 for any free one (logged).")
+    probe_seconds: float = Field(
+        5.0, gt=0, description="Seconds between questions to PostgreSQL and Kafka, and that each has to answer."
+    )
+    stalled_seconds: float = Field(
+        180.0,
+        gt=0,
+        description="`/livez` fails after so long with work to do, no progress, and nothing to wait for; "
+        "never less than twice DATABASE__STATEMENT_TIMEOUT.",
+    )
+    blocked_seconds: float = Field(
+        30.0, gt=0, lt=60, description="`/livez` fails if the event loop was blocked for so long in the last minute."
+    )
+
+
 class LogSettings(_Section):
     """What is written to standard error."""
 
@@ -142,3 +161,4 @@ class Settings(BrokerSettings):
     database: DatabaseSettings
     batch: BatchSettings = Field(default_factory=BatchSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)

@@ -16,6 +16,8 @@ def run() -> None:
     configure_logs(settings.log)
 
     async def consume() -> None:
-        await run_until_signal(Consumer(settings))
+        consumer = Consumer(settings)
+        async with consumer.monitor.serving():
+            await run_until_signal(consumer)
 
     run_async(consume())

@@ -15,10 +15,14 @@ from demo.postgres import EmbeddedPostgres
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+SHOW_VIDEOS = (
+    "docker compose exec postgres psql --username=postgres --dbname=reelsync "
+    '--command="SELECT title, status, progress FROM videos"'
+)
 
 
 def test_these_are_the_commands() -> None:
-    """A command that is new here needs a test below; uvicorn's is in tests/queries/test_api.py."""
+    """A command that is new here needs a test: below, in tests/queries (uvicorn) or in tests/containers (Docker)."""
     assert COMMANDS == [
         "make demo",
         "make setup",
@@ -30,6 +34,11 @@ def test_these_are_the_commands() -> None:
         ".venv/bin/reelsync publish examples/lifecycle.jsonl",
         ".venv/bin/reelsync lag",
         ".venv/bin/uvicorn --factory examples.api.app:create_app",
+        "docker compose up --detach --wait",
+        ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+        SHOW_VIDEOS,
+        "docker compose up --detach --wait --scale consumer=3",
+        "docker compose down --volumes",
         "make test",
         "make lint",
     ]

@@ -1,13 +1,17 @@
 """The README tells the truth: its table of settings is the code's, its example and its event are valid."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from builders import record
+from pydantic import BaseModel
 
 from consumer.decode import Rejection, decode
 from consumer.settings import DEFAULT_TOPICS
 from consumer.settings_table import settings_table
+from consumer.status import Status
 from events import EVENT_DATA, aggregate_id, canonical_id, is_binary, parse_event
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +57,18 @@ def test_every_type_is_in_the_table() -> None:
 def test_every_example_line_is_a_valid_event() -> None:
     lines = (ROOT / "examples" / "lifecycle.jsonl").read_bytes().splitlines()
     assert {parse_event(line)["type"].partition(".")[0] for line in lines} == {"video", "user", "model_usage"}
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield name
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _fields(part)
+
+
+def test_every_field_of_the_status_is_explained() -> None:
+    explained = (ROOT / "docs" / "http.md").read_text()
+    fields = set(_fields(Status))
+    assert {"partitions", "fix", "seconds_ago", "in_use"} <= fields
+    assert [name for name in fields if not re.search(rf"`{name}(\[\])?`", explained)] == []

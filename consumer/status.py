@@ -1,0 +1,197 @@
+"""What /status.json says. The shape is these models; docs/http.md explains it to people."""
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict
+
+from .batch import Batch
+from .health import Activity, Health, Server
+from .positions import Halt, HaltReason
+from .records import Partition
+from .writer import Written
+
+if TYPE_CHECKING:
+    from sqlalchemy import QueuePool
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class HaltStatus(_Part):
+    """Why a partition waits for an operator, and the command that ends it."""
+
+    reason: HaltReason
+    why: str
+    fix: str
+
+
+class PartitionStatus(_Part):
+    """A partition of the group: the stored position, the end of what may be read, and the records in between.
+
+    `assigned`: to this process. What was not asked yet is null.
+    """
+
+    topic: str
+    partition: int
+    position: int | None
+    end: int | None
+    lag: int | None
+    assigned: bool
+    halted: HaltStatus | None
+
+
+class BackingOffStatus(_Part):
+    """An activity that failed and is tried again: `start`, `read` or `write`. `outage`: because a server is away."""
+
+    activity: Activity
+    why: str
+    outage: bool
+    attempts: int
+    for_seconds: float
+
+
+class ServerStatus(_Part):
+    """Whether a server answered when last asked."""
+
+    name: Server
+    reachable: bool
+    why: str | None
+
+
+class BatchStatus(_Part):
+    """A batch that was committed. `rows_sent` may be more than `rows_written`: what is not newer writes nothing."""
+
+    records: int
+    dead_letters: int
+    rows_sent: int
+    rows_written: int
+    seconds: dict[str, float]
+    """Time spent in each phase: poll, decode, fold, write, commit."""
+    seconds_ago: float = 0.0
+
+
+class PoolStatus(_Part):
+    """Connections to PostgreSQL: `open` of at most `limit`, `in_use` of those."""
+
+    open: int
+    in_use: int
+    limit: int
+
+
+class Status(_Part):
+    """The whole document. Counts are of this process, since it started."""
+
+    version: str
+    group: str
+    uptime_seconds: float
+    live: bool
+    ready: bool
+    reasons: list[str]
+    """Why it is not live or not ready."""
+    lag: int | None
+    """Records to go in the partitions assigned to this process."""
+    partitions: list[PartitionStatus]
+    backing_off: list[BackingOffStatus]
+    servers: list[ServerStatus]
+    last_batch: BatchStatus | None
+    dead_letters: dict[str, int]
+    """Records parked, by reason."""
+    pool: PoolStatus
+
+
+@cache
+def package_version() -> str:
+    """The version that is installed."""
+    return version("reelsync")
+
+
+def partition_statuses(
+    positions: Mapping[Partition, int],
+    ends: Mapping[Partition, int],
+    reading: Collection[Partition],
+    halted: Mapping[Partition, Halt],
+) -> list[PartitionStatus]:
+    """Every partition that is known of. `reading`: those that this process reads."""
+    return [
+        _partition_status(
+            partition,
+            positions.get(partition),
+            ends.get(partition),
+            halted.get(partition),
+            assigned=partition in reading or partition in halted,
+        )
+        for partition in sorted({*positions, *reading, *halted})
+    ]
+
+
+def batch_status(batch: Batch, written: list[Written]) -> BatchStatus:
+    """What became of a batch."""
+    write, commit = sum(part.write_seconds for part in written), sum(part.commit_seconds for part in written)
+    seconds = batch.seconds | {"write": write, "commit": commit}
+    return BatchStatus(
+        records=batch.count,
+        dead_letters=sum(len(part.rejections) for part in written),
+        rows_sent=sum(sum(part.sent.values()) for part in written),
+        rows_written=sum(sum(part.changed.values()) for part in written),
+        seconds={phase: round(spent, 6) for phase, spent in seconds.items()},
+    )
+
+
+def backing_off_statuses(health: Health) -> list[BackingOffStatus]:
+    """What is tried again and again at the moment."""
+    now = health.clock()
+    return [
+        BackingOffStatus(
+            activity=activity,
+            why=off.why,
+            outage=off.outage,
+            attempts=off.attempts,
+            for_seconds=round(now - off.since, 1),
+        )
+        for activity, off in health.backing_off.items()
+    ]
+
+
+def server_statuses(health: Health) -> list[ServerStatus]:
+    """Both servers, as last asked."""
+    servers: tuple[Server, ...] = ("postgresql", "kafka")
+    return [
+        ServerStatus(name=server, reachable=server not in health.unreachable, why=health.unreachable.get(server))
+        for server in servers
+    ]
+
+
+def dead_letter_counts(counter: Counter) -> dict[str, int]:
+    """Records parked since this process started, by reason."""
+    return {
+        sample.labels["reason"]: int(sample.value)
+        for metric in counter.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def pool_status(pool: "QueuePool", limit: int) -> PoolStatus:
+    """The pool's connections at the moment."""
+    in_use = pool.checkedout()
+    return PoolStatus(open=pool.checkedin() + in_use, in_use=in_use, limit=limit)
+
+
+def _partition_status(
+    partition: Partition, position: int | None, end: int | None, halt: Halt | None, *, assigned: bool
+) -> PartitionStatus:
+    fix = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest|latest|OFFSET"
+    return PartitionStatus(
+        topic=partition.topic,
+        partition=partition.number,
+        position=position,
+        end=end,
+        lag=None if position is None or end is None else max(0, end - position),
+        assigned=assigned,
+        halted=HaltStatus(reason=halt.reason, why=halt.message, fix=fix) if halt else None,
+    )

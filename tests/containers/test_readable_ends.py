@@ -1,0 +1,33 @@
+"""What only Apache Kafka can show of the end of a log: transactions that are open."""
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from stack import Stack
+
+from consumer.kafka_log import KafkaLog
+from consumer.records import Partition
+from consumer.settings import KafkaSettings
+
+pytestmark = pytest.mark.timeout(600)
+
+PARTITION = Partition("open-transactions", 0)
+
+
+async def test_records_of_an_open_transaction_are_no_work(stack: Stack) -> None:
+    servers = f"127.0.0.1:{stack.ports['KAFKA_PORT']}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(PARTITION.topic, 1, 1)])
+    await admin.close()
+    log = KafkaLog(KafkaSettings.model_validate({"bootstrap_servers": servers}))
+    producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id="open")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(PARTITION.topic, b"one", partition=0)
+            assert (await log.ranges([PARTITION]))[PARTITION] == (0, 1)
+            assert await log.readable_ends([PARTITION]) == {PARTITION: 0}
+    finally:
+        await producer.stop()
+    assert await log.readable_ends([PARTITION]) == {PARTITION: 2}, "the record, and the marker of the commit"

@@ -1,0 +1,385 @@
+"""The HTTP endpoints of a running consumer, asked over HTTP, while real servers come and go."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from email.message import Message
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import TopicPartition
+from builders import an_id, video
+from processes import process
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from running import eventually, publish, topic_of, until_applied
+
+from consumer.app import Consumer
+from consumer.errors import ReelsyncError
+from consumer.settings import Settings
+from demo.broker import EmbeddedBroker
+from demo.postgres import EmbeddedPostgres
+from demo.process import free_port
+
+PATIENCE = 4.0
+"""Seconds: the least that /livez can be given when the servers have one second to answer."""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    text: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.text)
+        return document
+
+
+class Client:
+    """Requests from another thread, so that a blocked event loop cannot hold up the one that asks."""
+
+    def __init__(self, port: int) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, method: str = "GET", timeout: float = 30.0, **headers: str) -> Answer:
+        request = urllib.request.Request(self.base + path, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return Answer(response.status, response.headers, response.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read().decode())
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await asyncio.to_thread(self.ask, path, **options)
+
+    def answers(self, path: str, status: int) -> Callable[[], Awaitable[bool]]:
+        async def answered() -> bool:
+            return (await self.get(path)).status == status
+
+        return answered
+
+    async def status(self) -> dict[str, Any]:
+        return (await self.get("/status.json")).json
+
+
+def quick(settings: Settings, **http: float) -> Settings:
+    """Any port, and not much patience."""
+    patience = {"port": 0, "probe_seconds": 1.0, "stalled_seconds": PATIENCE} | http
+    return Settings.model_validate(
+        settings.model_dump()
+        | {"http": patience, "database": settings.database.model_dump() | {"statement_timeout": 1}}
+    )
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[tuple[Consumer, Client]]:
+    """A consumer with its endpoints, checked and running."""
+    consumer = Consumer(settings)
+    stop = asyncio.Event()
+    async with consumer.monitor.serving() as port:
+        await consumer.check()
+        running = asyncio.create_task(consumer.run(stop))
+        try:
+            yield consumer, Client(port)
+        finally:
+            stop.set()
+            await running
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that takes connections and answers nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_ready_and_live_once_it_consumes(settings: Settings) -> None:
+    await publish(settings, topic_of(settings, "video"), [(an_id(n).encode(), video("created", n)) for n in range(50)])
+    async with served(quick(settings)) as (_, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        await until_applied(settings)
+        assert (await client.get("/livez")).json == {"ok": True, "reasons": []}
+
+        async def all_told() -> bool:
+            return (await client.status())["lag"] == 0 and len((await client.status())["partitions"]) == 9
+
+        await eventually(all_told, "the lag is known")
+        status = await client.status()
+        assert (status["live"], status["ready"], status["reasons"]) == (True, True, [])
+        assert sum(partition["position"] for partition in status["partitions"]) == 50
+        assert {partition["assigned"] for partition in status["partitions"]} == {True}
+        assert status["last_batch"]["rows_written"] > 0
+        assert set(status["last_batch"]["seconds"]) == {"poll", "decode", "fold", "write", "commit"}
+
+
+async def test_not_ready_before_it_is_assigned_and_the_schema_verified(settings: Settings) -> None:
+    consumer = Consumer(quick(settings))
+    async with consumer.monitor.serving() as port:
+        client = Client(port)
+        answer = await client.get("/readyz")
+        assert answer.status == 503
+        assert answer.json["ok"] is False
+        assert any("schema" in reason for reason in answer.json["reasons"])
+        assert any("assigned" in reason for reason in answer.json["reasons"])
+        await consumer.check()
+        assert not any("schema" in reason for reason in (await client.get("/readyz")).json["reasons"])
+        assert (await client.get("/livez")).status == 200
+
+
+async def test_an_outage_of_the_database_is_not_ready_but_live(settings: Settings, postgres: EmbeddedPostgres) -> None:
+    """For longer than the patience of /livez: a restart would help nobody."""
+    topic = topic_of(settings, "video")
+    async with served(quick(settings)) as (_, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        postgres.shut_down("immediate")
+        try:
+            await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
+
+            async def waited_out() -> bool:
+                assert (await client.get("/livez")).status == 200
+                waiting = [off for off in (await client.status())["backing_off"] if off["activity"] == "write"]
+                return any(off["outage"] and off["for_seconds"] > 2 * PATIENCE for off in waiting)
+
+            await eventually(waited_out, "an outage twice as long as the patience")
+            answer = await client.get("/readyz")
+            assert answer.status == 503
+            assert any(reason.startswith("postgresql does not answer") for reason in answer.json["reasons"])
+            assert any("write waits out an outage" in reason for reason in answer.json["reasons"])
+        finally:
+            postgres.start()
+        await eventually(client.answers("/readyz", 200), "ready again")
+        await until_applied(settings)
+        assert (await client.get("/livez")).status == 200
+        assert (await client.status())["backing_off"] == []
+
+
+async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings, broker: EmbeddedBroker) -> None:
+    """The broker takes connections and answers nothing, while records are known to wait."""
+    topic = topic_of(settings, "video")
+    async with served(quick(settings)) as (consumer, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        kafka: Any = consumer.source._consumer
+        kafka.pause(*[TopicPartition(*partition) for partition in consumer.source.positions])
+        await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
+
+        async def behind() -> bool:
+            return (await client.status())["lag"] == 20
+
+        await eventually(behind, "records wait")
+        with frozen(broker.pid):
+            await eventually(client.answers("/readyz", 503), "not ready")
+            began = consumer.health.clock()
+
+            async def waited_out() -> bool:
+                assert (await client.get("/livez")).status == 200
+                return consumer.health.clock() - began > 2 * PATIENCE
+
+            await eventually(waited_out, "an outage twice as long as the patience")
+            reasons = (await client.get("/readyz")).json["reasons"]
+            assert any(reason.startswith("kafka does not answer") for reason in reasons)
+        consumer.source.forget()
+        await until_applied(settings)
+        await eventually(client.answers("/readyz", 200), "ready again")
+
+
+async def test_a_broker_that_is_gone_is_asked_until_it_is_back(settings: Settings) -> None:
+    with EmbeddedBroker() as own:
+        await own.create_topics(dict.fromkeys(settings.kafka.topics, 3))
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": own.bootstrap_servers})
+        async with served(quick(settings.model_copy(update={"kafka": kafka}))) as (consumer, client):
+            await eventually(client.answers("/readyz", 200), "ready")
+            own.stop()
+            await eventually(client.answers("/readyz", 503), "not ready")
+            began = consumer.health.clock()
+
+            async def waited_out() -> bool:
+                assert (await client.get("/livez")).status == 200
+                return consumer.health.clock() - began > 2 * PATIENCE
+
+            await eventually(waited_out, "an outage twice as long as the patience")
+            own.start()
+            await own.create_topics(dict.fromkeys(settings.kafka.topics, 3))
+            await eventually(client.answers("/readyz", 200), "ready again")
+            assert [server["reachable"] for server in (await client.status())["servers"]] == [True, True]
+
+
+async def test_a_consumer_that_went_silent_is_not_live(settings: Settings) -> None:
+    """Its fetcher brings nothing and raises nothing, as aiokafka has been seen to do: nobody inside would notice."""
+    topic = topic_of(settings, "video")
+    async with served(quick(settings)) as (consumer, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        client_of_kafka: Any = consumer.source._consumer
+        partitions = [TopicPartition(*partition) for partition in consumer.source.positions]
+        client_of_kafka.pause(*partitions)
+        await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
+        await eventually(client.answers("/livez", 503), "it is seen to be stuck")
+        (reason,) = (await client.get("/livez")).json["reasons"]
+        assert reason.startswith("no progress for")
+        assert (await client.status())["lag"] == 20
+        client_of_kafka.resume(*partitions)
+        await eventually(client.answers("/livez", 200), "it goes on")
+        await until_applied(settings)
+
+
+async def test_with_nothing_to_do_it_is_live(settings: Settings) -> None:
+    async with served(quick(settings)) as (consumer, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        began = consumer.health.clock()
+
+        async def idle_for_long() -> bool:
+            assert (await client.get("/livez")).status == 200
+            return consumer.health.clock() - began > 2 * PATIENCE
+
+        await eventually(idle_for_long, "twice the patience")
+
+
+async def test_a_blocked_loop_answers_nothing_and_says_so_afterwards(settings: Settings) -> None:
+    async with served(quick(settings, blocked_seconds=0.5)) as (_, client):
+        await eventually(client.answers("/livez", 200), "live")
+        gave_up = threading.Event()
+
+        def probe() -> bool:
+            """As an orchestrator does: the probe's own timeout is what tells."""
+            try:
+                client.ask("/livez", timeout=1.5)
+            except TimeoutError:
+                return True
+            finally:
+                gave_up.set()
+            return False
+
+        with_timeout = asyncio.get_running_loop().run_in_executor(None, probe)
+        gave_up.wait()
+        assert await with_timeout
+        answer = await client.get("/livez")
+        assert answer.status == 503
+        assert "the event loop was blocked" in answer.json["reasons"][0]
+
+
+async def test_a_halted_partition_is_told_in_words(settings: Settings) -> None:
+    topic = topic_of(settings, "video")
+    await publish(settings, topic, [(b"one key", video("created", n)) for n in range(10)])
+    async with served(quick(settings)) as (consumer, client):
+        await until_applied(settings)
+        held = next(partition for partition, position in consumer.source.positions.items() if position)
+        async with consumer.engine.begin() as connection:
+            await connection.exec_driver_sql(
+                f"UPDATE consumer_offsets SET next_offset = 1000 WHERE topic = '{held.topic}' "
+                f"AND partition = {held.number}"
+            )
+        await publish(settings, topic, [(b"one key", video("created", 11))])
+
+        async def halted() -> bool:
+            return any(partition["halted"] for partition in (await client.status())["partitions"])
+
+        await eventually(halted, "the partition is halted")
+        (told,) = [partition for partition in (await client.status())["partitions"] if partition["halted"]]
+        assert (told["topic"], told["partition"], told["assigned"]) == (held.topic, held.number, True)
+        assert told["halted"]["reason"] == "truncated"
+        assert "the log ends at 11" in told["halted"]["why"]
+        assert told["halted"]["fix"].startswith(f"reelsync offsets reset {held.topic} {held.number}")
+        assert (await client.get("/livez")).status == 200
+        assert (await client.get("/readyz")).status == 200
+
+
+async def test_metrics_in_both_formats(settings: Settings) -> None:
+    records = [(an_id(n).encode(), video("created", n)) for n in range(30)] + [(b"key", b"not json")]
+    await publish(settings, topic_of(settings, "video"), records)
+    async with served(quick(settings)) as (_, client):
+        await until_applied(settings)
+
+        async def committed() -> bool:
+            return (await client.status())["dead_letters"] == {"not_json": 1}
+
+        await eventually(committed, "the dead letter is counted")
+        plain = await client.get("/metrics")
+        opened = await client.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert plain.headers["Content-Type"].startswith("text/plain")
+    assert opened.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert opened.text.endswith("# EOF\n")
+    for families in (parse_text(plain.text), parse_openmetrics(opened.text)):
+        samples = {
+            (sample.name, sample.labels.get("outcome")): sample.value
+            for family in families
+            if family.name == "reelsync_events"
+            for sample in family.samples
+            if sample.labels.get("event_type") == "video.created"
+        }
+        assert samples["reelsync_events_total", "accepted"] == 30
+
+
+PATHS = ["/livez", "/readyz", "/metrics", "/status.json"]
+
+
+async def test_read_only_and_nothing_to_frame_or_sniff(settings: Settings) -> None:
+    async with served(quick(settings)) as (_, client):
+        await eventually(client.answers("/readyz", 200), "ready")
+        for path in PATHS:
+            for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+                refused = await client.get(path, method=method)
+                assert (refused.status, refused.headers["Allow"]) == (405, "GET,HEAD")
+            head = await client.get(path, method="HEAD")
+            assert (head.status, head.text) == (200, "")
+            answer = await client.get(path)
+            assert answer.headers["Server"] == "reelsync"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        unknown = await client.get("/etc/passwd")
+        assert (unknown.status, unknown.headers["Server"]) == (404, "reelsync")
+
+
+async def test_no_endpoint_tells_a_secret_or_a_setting(settings: Settings) -> None:
+    await publish(settings, topic_of(settings, "user"), [(b"key", b'{"secret":"swordfish"}')])
+    url = settings.database.url.get_secret_value()
+    password = url.split(":")[2].split("@")[0]
+    async with served(quick(settings)) as (_, client):
+        await until_applied(settings)
+        everything = "".join([(await client.get(path)).text for path in PATHS])
+    for hidden in (password, url, "swordfish", settings.kafka.bootstrap_servers, "asyncpg://"):
+        assert hidden not in everything
+
+
+async def test_run_answers_while_it_waits_for_its_servers_and_when_it_consumes(
+    settings: Settings, postgres: EmbeddedPostgres
+) -> None:
+    port = free_port()
+    client = Client(port)
+
+    async def waiting() -> bool:
+        try:
+            reasons = (await client.get("/readyz")).json["reasons"]
+        except urllib.error.URLError:
+            return False
+        assert (await client.get("/livez")).status == 200
+        return any(reason.startswith("start waits out an outage") for reason in reasons)
+
+    postgres.shut_down()
+    with process(quick(settings, port=port), "-m", "consumer", "run") as running:
+        try:
+            await eventually(waiting, "it waits for PostgreSQL")
+        finally:
+            postgres.start()
+        await eventually(client.answers("/readyz", 200), "it consumes")
+        assert (await client.status())["group"] == settings.kafka.group_id
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+
+
+async def test_a_port_that_is_taken_is_an_error_with_a_way_out(settings: Settings) -> None:
+    async with served(quick(settings)) as (_, client):
+        taken = int(client.base.rpartition(":")[2])
+        with pytest.raises(ReelsyncError, match="REELSYNC_HTTP__PORT"):
+            async with Consumer(quick(settings, port=taken)).monitor.serving():
+                pass
