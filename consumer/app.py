@@ -77,7 +77,7 @@ class Consumer:
             ReelsyncError: it cannot; says what to do.
         """
         await check_schema(self.settings.database)
-        check_topics(await check_brokers(self.kafka_log, self.settings.kafka), self.settings.kafka)
+        check_topics(await check_brokers(self.kafka_log), self.settings.kafka)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`.

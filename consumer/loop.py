@@ -11,7 +11,7 @@ from .backoff import Backoff
 from .batch import Batch
 from .decode import Located, Rejection, decode
 from .deliver import Deliverer
-from .errors import FencedError, HaltedError, Verdict, classify, describe
+from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
 from .kafka_source import KafkaSource
 from .metrics import Metrics
 from .records import Record
@@ -141,7 +141,9 @@ class BatchLoop:
 
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
-        kafka = type(error).__module__.startswith("aiokafka.")
+        kafka = type(error).__module__.startswith("aiokafka.") or isinstance(
+            error, UnavailableError | MisconfiguredError
+        )
         if not kafka and classify(error) is Verdict.BUG:
             message = (
                 f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
@@ -176,6 +178,11 @@ class BatchLoop:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _is_of_kafka(error: Exception) -> bool:
+    diagnosed = isinstance(error, UnavailableError | MisconfiguredError)
+    return diagnosed or type(error).__module__.startswith("aiokafka.")
 
 
 def _reap(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:

@@ -3,6 +3,9 @@
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from .database_url import for_asyncpg
 
 
 def create_engine(  # noqa: PLR0913 - each names one property of the pool or the session
@@ -19,12 +22,13 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     idle_in_transaction_timeout: float = 30.0,
     application_name: str = "reelsync",
 ) -> AsyncEngine:
-    """An engine on `postgresql+asyncpg`. Times are in seconds.
+    """An engine on `postgresql+asyncpg`, with the query parameters that psql takes. Times are in seconds.
 
     Connections go back to the pool by rollback. Parameters never show in errors or logs. A server that does not
     answer at all is given up five seconds after its own statement timeout should have ended the statement.
     """
-    connect_args: dict[str, Any] = {
+    address, from_query = for_asyncpg(url)
+    connect_args: dict[str, Any] = from_query | {
         "timeout": connect_timeout,
         "command_timeout": statement_timeout + 5,
         "server_settings": {
@@ -36,7 +40,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
         },
     }
     return create_async_engine(
-        url,
+        address,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout,
@@ -46,6 +50,12 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
         hide_parameters=True,
         connect_args=connect_args,
     )
+
+
+def create_single_use_engine(url: str) -> AsyncEngine:
+    """An engine for a migration: no pool, and the server's own timeouts."""
+    address, connect_args = for_asyncpg(url)
+    return create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
 
 
 def _milliseconds(seconds: float) -> str:

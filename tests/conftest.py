@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -24,7 +25,9 @@ hypothesis.settings.load_profile("reelsync")
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres(durable=False) as server:
+    """The package's PostgreSQL, or another version whose programs are in TEST_POSTGRES_BINARIES."""
+    binaries = os.environ.get("TEST_POSTGRES_BINARIES")
+    with EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None) as server:
         server.create_database(_TEMPLATE)
         asyncio.run(upgrade(server.url(_TEMPLATE)))
         yield server

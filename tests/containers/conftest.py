@@ -1,0 +1,20 @@
+"""Containers are started where Docker answers; elsewhere this tier is skipped, or fails where it must run."""
+
+import os
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+
+def docker_or_skip() -> None:
+    """Return if Docker answers. Otherwise skip with one line, or fail if REELSYNC_REQUIRE_DOCKER=1."""
+    try:
+        client = docker.from_env(timeout=10)
+        client.ping()
+        client.close()
+    except DockerException as error:
+        message = f"Docker does not answer ({type(error).__name__})"
+        if os.environ.get("REELSYNC_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"{message}, and REELSYNC_REQUIRE_DOCKER=1 forbids to skip")
+        pytest.skip(f"{message}: the containers tier needs it")
