@@ -1,6 +1,7 @@
 """A private authority, and what it certifies, made for one test session and written to files."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 KEY_PASSWORD = "canary-key-9b41"
-_HOSTS = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,28 @@ class Certificates:
     """A client that the other authority certifies."""
 
 
-def make_certificates(directory: Path, client_name: str) -> Certificates:
-    """Make them all. `client_name` is the common name of the clients."""
+def make_certificates(directory: Path, hosts: Sequence[str], client_name: str) -> Certificates:
+    """Make them all, for a server of these names and a client of that name."""
     ours, other = trustme.CA(), trustme.CA()
     authority, other_authority = directory / "authority.pem", directory / "other-authority.pem"
     ours.cert_pem.write_to_path(str(authority))
     other.cert_pem.write_to_path(str(other_authority))
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     began = yesterday - dt.timedelta(days=30)
-    client = _write(directory, "client", ours.issue_cert(common_name=client_name))
+    client = _write(directory, "client", ours.issue_cert("client.example", common_name=client_name))
     encrypted = directory / "client-encrypted.key"
     encrypted.write_bytes(_key_as(client.key.read_bytes(), KEY_PASSWORD))
     return Certificates(
         authority,
         other_authority,
-        server=_write(directory, "server", ours.issue_cert(*_HOSTS)),
+        server=_write(directory, "server", ours.issue_cert(*hosts)),
         server_elsewhere=_write(directory, "elsewhere", ours.issue_cert("kafka.example", "db.example")),
-        server_expired=_write(directory, "expired", ours.issue_cert(*_HOSTS, not_before=began, not_after=yesterday)),
+        server_expired=_write(directory, "expired", ours.issue_cert(*hosts, not_before=began, not_after=yesterday)),
         client=client,
         client_encrypted_key=encrypted,
-        client_of_other=_write(directory, "client-of-other", other.issue_cert(common_name=client_name)),
+        client_of_other=_write(
+            directory, "client-of-other", other.issue_cert("client.example", common_name=client_name)
+        ),
     )
 
 

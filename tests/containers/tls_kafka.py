@@ -3,11 +3,13 @@
 import os
 import secrets
 import shlex
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from certificates import Certificates, Pair
+from certificates import Pair, make_certificates
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -15,18 +17,20 @@ from demo.process import free_port
 
 IMAGE = os.environ.get("TEST_KAFKA_APACHE_IMAGE", "apache/kafka:4.3.1")
 USER = "reelsync-user"
-_HOME = "/tmp/reelsync"  # in the container, where every image may write
+_HOME = "/tmp/reelsync"
+_DATA = "/tmp/reelsync-data"
 _CONTROLLER_PORT = 9090
 _START_SECONDS = 90
 
 
 @dataclass(frozen=True)
 class Listener:
-    """What one port of the broker does. `advertised` is the host that clients are sent to."""
+    """What one port of the broker does."""
 
     protocol: str
     shows: str | None = None
-    advertised: str = "localhost"
+    misadvertised: bool = False
+    """Bootstrapping works by a name that the certificate has, and leads to one that it has not."""
     wants_certificate: bool = False
     port: int = field(default_factory=free_port)
 
@@ -41,15 +45,14 @@ def listeners() -> dict[str, Listener]:
         "both": Listener("SASL_SSL", "server"),
         "elsewhere": Listener("SASL_SSL", "server_elsewhere"),
         "expired": Listener("SASL_SSL", "server_expired"),
-        # Bootstrapping works by a name that the certificate has, and leads to one that it has not.
-        "misadvertised": Listener("SASL_SSL", "server", advertised="127.0.0.2"),
+        "misadvertised": Listener("SASL_SSL", "server", misadvertised=True),
     }
 
 
 class TlsKafka:
     """The container. `address(name)` is where a listener is."""
 
-    def __init__(self, certificates: Certificates) -> None:
+    def __init__(self, directory: Path) -> None:
         self.password = f"canary-{secrets.token_urlsafe(16)}"
         self._listeners = listeners()
         self._container = DockerContainer(IMAGE).with_command(
@@ -57,24 +60,31 @@ class TlsKafka:
         )
         for listener in self._listeners.values():
             self._container.with_bind_ports(listener.port, listener.port)
-        self._certificates = certificates
+        self._directory = directory
+        self._host = ""
 
     def address(self, listener: str) -> str:
         """Host and port for REELSYNC_KAFKA__BOOTSTRAP_SERVERS."""
-        return f"{self._container.get_container_host_ip()}:{self._listeners[listener].port}"
+        return f"{self._host}:{self._listeners[listener].port}"
 
     def start(self) -> None:
-        """Start the container, hand it certificates and configuration, and wait for the broker."""
+        """Start the container, hand it certificates for the name it got, and wait for the broker."""
         self._container.start()
+        self._host = self._container.get_container_host_ip()
+        self.certificates = make_certificates(self._directory, [self._host], USER)
         for name in ("server", "server_elsewhere", "server_expired"):
-            pair: Pair = getattr(self._certificates, name)
+            pair: Pair = getattr(self.certificates, name)
             self._put(f"{name}.pem", pair.both.read_bytes())
-        self._put("authority.pem", self._certificates.authority.read_bytes())
+        self._put("authority.pem", self.certificates.authority.read_bytes())
         self._put("server.properties", "\n".join(self._properties()).encode())
         self._put("start", self._script().encode())
-        LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_SECONDS).wait_until_ready(
-            self._container
-        )
+        try:
+            LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_SECONDS).wait_until_ready(
+                self._container
+            )
+        except (RuntimeError, TimeoutError) as error:
+            out, err = self._container.get_logs()
+            raise RuntimeError((out + err).decode(errors="replace")[-3000:]) from error
 
     def stop(self) -> None:
         """Stop and remove the container."""
@@ -116,7 +126,10 @@ exec /opt/kafka/bin/kafka-server-start.sh {properties}
         yield "controller.listener.names=CONTROLLER"
         yield "inter.broker.listener.name=PLAIN"
         yield f"listeners=CONTROLLER://:{_CONTROLLER_PORT}," + ",".join(f"{n.upper()}://:{o.port}" for n, o in named)
-        yield "advertised.listeners=" + ",".join(f"{n.upper()}://{o.advertised}:{o.port}" for n, o in named)
+        hosts = {False: self._host, True: _other_name(self._host)}
+        yield "advertised.listeners=" + ",".join(
+            f"{name.upper()}://{hosts[listener.misadvertised]}:{listener.port}" for name, listener in named
+        )
         yield "listener.security.protocol.map=CONTROLLER:PLAINTEXT," + ",".join(
             f"{name.upper()}:{listener.protocol}" for name, listener in named
         )
@@ -138,13 +151,19 @@ exec /opt/kafka/bin/kafka-server-start.sh {properties}
         yield "share.coordinator.state.topic.min.isr=1"
         yield "group.initial.rebalance.delay.ms=0"
         yield "auto.create.topics.enable=false"
-        yield f"log.dirs={_HOME}/data"
+        yield f"log.dirs={_DATA}"
+
+
+def _other_name(host: str) -> str:
+    """Another way to reach the same machine."""
+    address = socket.gethostbyname(host)
+    return address if address != host else "localhost"
 
 
 @contextmanager
-def tls_kafka(certificates: Certificates) -> Iterator[TlsKafka]:
-    """The broker, started and removed."""
-    broker = TlsKafka(certificates)
+def tls_kafka(directory: Path) -> Iterator[TlsKafka]:
+    """The broker, started and removed. Its certificates are written to the directory."""
+    broker = TlsKafka(directory)
     try:
         broker.start()
         yield broker

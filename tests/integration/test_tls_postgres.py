@@ -21,7 +21,7 @@ Query = Callable[[Certificates], dict[str, object]]
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"), CERTIFIED_ROLE)
+    return make_certificates(tmp_path_factory.mktemp("certificates"), ["localhost"], CERTIFIED_ROLE)
 
 
 @pytest.fixture(scope="module")
