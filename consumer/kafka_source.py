@@ -28,6 +28,8 @@ _POLL_MS = 200
 _COMMIT_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _RECHECK_SECONDS = 15.0
+_SILENT_POLLS = 100
+"""Polls in a row, of 200 ms each, without an answer of any broker, after which one is asked directly."""
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -71,6 +73,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._positions: dict[Partition, int] = {}
         self._unsettled: set[Partition] = set()
         self._next_recheck = 0.0
+        self._heard: dict[Partition, int | None] = {}
+        self._silent_polls = 0
         self._commits: dict[Partition, int] = {}
         self._committing: asyncio.Task[None] | None = None
 
@@ -97,9 +101,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
         Raises:
             KafkaError: the brokers did not do as asked; the next poll begins anew from the stored positions.
+            UnavailableError: they have not answered for a while; likewise.
+            MisconfiguredError: they refuse us, or we them; likewise.
             Exception: the position store failed; the next poll tries again.
         """
         consumer = self._consumer or await self._join()
+        await self._break_silence()
         self._recheck_halted()
         if self._unsettled:
             await self._settle(consumer)
@@ -108,6 +115,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except BaseException:
             await self.leave()
             raise
+        self._listen(consumer, heard=bool(fetched))
         return await self._taken(consumer, fetched)
 
     def forget(self) -> None:
@@ -227,6 +235,26 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self.halted and time.monotonic() >= self._next_recheck:
             self._next_recheck = time.monotonic() + _RECHECK_SECONDS
             self._unsettled |= set(self.halted)
+
+    def _listen(self, consumer: AIOKafkaConsumer, *, heard: bool) -> None:
+        """Count the polls since brokers last answered a fetch. They do so every half second, records or not."""
+        answers = {partition: consumer.last_poll_timestamp(TopicPartition(*partition)) for partition in self._positions}
+        self._silent_polls = 0 if heard or answers != self._heard else self._silent_polls + 1
+        self._heard = answers
+
+    async def _break_silence(self) -> None:
+        """Ask a broker whether it is there and takes us: aiokafka tries for ever, and tells nobody but its log.
+
+        If it does not, begin anew: that reads the certificate files again.
+        """
+        if self._silent_polls < _SILENT_POLLS:
+            return
+        self._silent_polls = 0
+        try:
+            await self._kafka_log.cluster()
+        except BaseException:
+            await self.leave()
+            raise
 
     async def _taken(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]]) -> Poll:
         """What was fetched, with the span of each partition that moved. Does not wait: every position is known."""

@@ -51,20 +51,20 @@ def make_certificates(directory: Path, hosts: Sequence[str], client_name: str) -
     other.cert_pem.write_to_path(str(other_authority))
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     began = yesterday - dt.timedelta(days=30)
-    client = _write(directory, "client", ours.issue_cert("client.example", common_name=client_name))
+    # Java refuses a certificate without any alternative name.
+    client, stranger = (issuer.issue_cert("client.example", common_name=client_name) for issuer in (ours, other))
+    known = _write(directory, "client", client)
     encrypted = directory / "client-encrypted.key"
-    encrypted.write_bytes(_key_as(client.key.read_bytes(), KEY_PASSWORD))
+    encrypted.write_bytes(_key_as(known.key.read_bytes(), KEY_PASSWORD))
     return Certificates(
         authority,
         other_authority,
         server=_write(directory, "server", ours.issue_cert(*hosts)),
         server_elsewhere=_write(directory, "elsewhere", ours.issue_cert("kafka.example", "db.example")),
         server_expired=_write(directory, "expired", ours.issue_cert(*hosts, not_before=began, not_after=yesterday)),
-        client=client,
+        client=known,
         client_encrypted_key=encrypted,
-        client_of_other=_write(
-            directory, "client-of-other", other.issue_cert("client.example", common_name=client_name)
-        ),
+        client_of_other=_write(directory, "client-of-other", stranger),
     )
 
 
