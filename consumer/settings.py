@@ -61,10 +61,10 @@ class KafkaSettings(_Section):
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
-            message = f"{self.security_protocol} needs …SASL_USERNAME and …SASL_PASSWORD"
+            message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
             raise ValueError(message)
         if self.ssl_keyfile and not self.ssl_certfile:
-            message = "…SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
+            message = "REELSYNC_KAFKA__SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
             raise ValueError(message)
         return self
 
