@@ -45,6 +45,9 @@ def check_topics(topics: Mapping[str, int], settings: KafkaSettings) -> dict[str
     """
     missing = [topic for topic in settings.topics if topic not in topics]
     if missing:
-        message = f"no such topic: {', '.join(missing)}. Create it, or name other topics in REELSYNC_KAFKA__TOPICS"
+        message = (
+            f"no such topic, or none that the user may read: {', '.join(missing)}. Create it, grant it, or name other "
+            "topics in REELSYNC_KAFKA__TOPICS"
+        )
         raise ReelsyncError(message)
     return {topic: topics[topic] for topic in settings.topics}

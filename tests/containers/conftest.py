@@ -18,3 +18,9 @@ def docker_or_skip() -> None:
         if os.environ.get("REELSYNC_REQUIRE_DOCKER") == "1":
             pytest.fail(f"{message}, and REELSYNC_REQUIRE_DOCKER=1 forbids to skip")
         pytest.skip(f"{message}: the containers tier needs it")
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Containers can be started."""
+    docker_or_skip()

@@ -10,7 +10,6 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from builders import an_id, video
 from certificates import KEY_PASSWORD, Certificates
-from conftest import docker_or_skip
 from processes import process, run_command
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
@@ -28,8 +27,7 @@ Way = Callable[[TlsKafka, Certificates], tuple[str, Security]]
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
-    docker_or_skip()
+def kafka(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:  # noqa: ARG001
     with tls_kafka(tmp_path_factory.mktemp("certificates")) as started:
         yield started
 
