@@ -9,7 +9,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.database_url import libpq_parameters
 
-from .errors import MisconfiguredError, ReelsyncError, UnavailableError, Verdict, classify, describe, sqlstate
+from .errors import (
+    MisconfiguredError,
+    ReelsyncError,
+    UnavailableError,
+    Verdict,
+    classify,
+    describe,
+    server_message,
+    sqlstate,
+)
 from .settings import DatabaseSettings
 from .tls import TlsFile, TlsFiles, causes, handshake_problem
 
@@ -19,6 +28,7 @@ _FIXES = {
     "28": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
     "3D": f"there is no such database: create it, or see {_URL}",
     "42501": "the role lacks a right: run deploy/postgres/roles.sql for it",
+    "42P01": "the schema is not there: run `reelsync migrate`",
     "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
 }
 
@@ -64,7 +74,7 @@ def _refusal(error: BaseException) -> str | None:
     if state is None:
         return None
     fix = next((_FIXES[state[:length]] for length in (5, 3, 2) if state[:length] in _FIXES), None)
-    return fix and f"{fix} (SQLSTATE {state}: {_said(error)})"
+    return fix and f"{fix} (SQLSTATE {state}: {server_message(error)})"
 
 
 def _tls_problem(error: BaseException, url: URL) -> str | None:
@@ -92,8 +102,3 @@ def _files(url: URL) -> TlsFiles:
         )
 
     return TlsFiles(file("sslrootcert"), file("sslcert"), file("sslkey"), given.get("sslpassword"))
-
-
-def _said(error: BaseException) -> str:
-    """The first line of the innermost message."""
-    return str(list(causes(error))[-1]).partition("\n")[0]

@@ -10,6 +10,7 @@ from builders import an_id, usage, user, video
 from processes import run_command
 from roles import MIGRATE_ROLE, READ_ROLE, ROLES_SQL, RUN_ROLE, Roles, create_roles, psql, roles_of
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from secrets_kept import assert_one_error
 from sqlalchemy import URL, make_url
 
 from consumer.settings import Settings
@@ -196,9 +197,9 @@ async def test_every_command_but_migrate_works_in_the_role_that_runs(settings: S
 def test_migrating_in_the_role_that_runs_says_what_it_lacks(admin: URL) -> None:
     made = create_roles(admin.render_as_string(hide_password=False), database=str(admin.database))
     refused = run_command(None, "migrate", REELSYNC_DATABASE__URL=made.run_url)
-    assert refused.returncode == 1
-    assert "deploy/postgres/roles.sql" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert_one_error(refused, "the role lacks a right: run deploy/postgres/roles.sql for it (SQLSTATE 42501", [])
+    early = run_command(None, "offsets", "show", REELSYNC_DATABASE__URL=made.run_url)
+    assert_one_error(early, "the schema is not there: run `reelsync migrate` (SQLSTATE 42P01", [])
 
 
 @pytest.mark.parametrize(
