@@ -94,7 +94,7 @@ class Consumer:
         """
         await check_schema(self.settings.database)
         self.health.schema_verified = True
-        check_topics(await check_brokers(self.kafka_log, self.settings.kafka), self.settings.kafka)
+        check_topics(await check_brokers(self.kafka_log), self.settings.kafka)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`.

@@ -5,6 +5,7 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 """
 
 import asyncio
+import ssl
 from enum import Enum
 
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,10 @@ class FencedError(ReelsyncError):
 
 class UnavailableError(ReelsyncError):
     """A server does not answer now, and may later."""
+
+
+class MisconfiguredError(ReelsyncError):
+    """A server and our settings do not fit: at the start no waiting mends it, later it is waited out like an outage."""
 
 
 class HaltedError(ReelsyncError):
@@ -99,8 +104,12 @@ def is_name_conflict(error: DBAPIError) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, without parameters or values: class, SQLSTATE and constraint at most."""
+    """The error in one line, without parameters or values: class, SQLSTATE, constraint; in whole if it is ours."""
+    if isinstance(error, ReelsyncError):
+        return str(error)
     parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        parts.append(error.verify_message)
     state = sqlstate(error)
     if state:
         parts.append(f"SQLSTATE {state}")

@@ -3,23 +3,32 @@
 import ssl
 from typing import Any
 
-from aiokafka.helpers import create_ssl_context
-
-from .errors import ReelsyncError
+from .errors import MisconfiguredError
 from .settings import KafkaSettings
+from .tls import TlsFile, TlsFiles, load_certificate
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Options that aiokafka's consumer, producer and admin client share.
+    """Options that aiokafka's consumer, producer and admin client share. Certificate files are read anew each time.
 
     Raises:
-        ReelsyncError: a certificate file cannot be used.
+        MisconfiguredError: a certificate file cannot be used.
     """
-    options: dict[str, Any] = {
+    return {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "reelsync",
         "security_protocol": settings.security_protocol,
+        **login_options(settings),
     }
+
+
+def login_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Those of the options that make the connection secure.
+
+    Raises:
+        MisconfiguredError: a certificate file cannot be used.
+    """
+    options: dict[str, Any] = {}
     if settings.security_protocol.startswith("SASL"):
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
@@ -33,17 +42,16 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     password = settings.ssl_keyfile_password
+    files = TlsFiles(
+        TlsFile("REELSYNC_KAFKA__SSL_CAFILE", settings.ssl_cafile),
+        TlsFile("REELSYNC_KAFKA__SSL_CERTFILE", settings.ssl_certfile),
+        TlsFile("REELSYNC_KAFKA__SSL_KEYFILE", settings.ssl_keyfile),
+        password.get_secret_value() if password else None,
+    )
     try:
-        context: ssl.SSLContext = create_ssl_context(
-            cafile=settings.ssl_cafile,
-            certfile=settings.ssl_certfile,
-            keyfile=settings.ssl_keyfile,
-            password=password.get_secret_value() if password else None,
-        )
-    except (OSError, ssl.SSLError) as error:
-        message = (
-            "REELSYNC_KAFKA__SSL_CAFILE, …SSL_CERTFILE or …SSL_KEYFILE cannot be used "
-            f"({type(error).__name__}): each must name a readable PEM file"
-        )
-        raise ReelsyncError(message) from None
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+        load_certificate(context, files)
+    except (OSError, ValueError) as error:
+        message = f"TLS to Kafka: {files.problem() or error}"
+        raise MisconfiguredError(message) from None
     return context

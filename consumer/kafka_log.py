@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from .kafka_clients import connection_options
+from .kafka_diagnosis import diagnose
 from .records import Anchor, Partition, anchor_of
 from .settings import KafkaSettings
 
@@ -27,13 +28,16 @@ class KafkaLog:
         """The cluster's id, and its topics with their numbers of partitions. Asking creates no topic.
 
         Raises:
-            KafkaError: the brokers cannot be reached.
+            UnavailableError: no broker answers.
+            MisconfiguredError: one does, and cannot be used with these settings.
         """
         admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=10_000)
         try:
             await admin.start()
             described: dict[str, Any] = await admin.describe_cluster()
             topics = await admin.describe_topics(await admin.list_topics())
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await diagnose(self._settings, error) from error
         finally:
             await admin.close()
         return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}

@@ -101,6 +101,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
         Raises:
             KafkaError: the brokers did not do as asked; the next poll begins anew from the stored positions.
+            UnavailableError: they do not answer; likewise.
+            MisconfiguredError: they refuse us, or we them; likewise.
             Exception: the position store failed; the next poll tries again.
         """
         consumer = self._consumer or await self._join()
@@ -110,7 +112,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         started = time.monotonic()
         try:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
-            self._listen(consumer, fetched, time.monotonic() - started)
+            await self._listen(consumer, fetched, time.monotonic() - started)
         except BaseException:
             await self.leave()
             raise
@@ -135,7 +137,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
-        self._silence.broken()
         if consumer is not None:
             await end_membership(consumer)
 
@@ -169,16 +170,15 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             raise
         return consumer
 
-    def _listen(
-        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]], waited: float
-    ) -> None:
-        """Give up a membership whose brokers do not answer any more: a new one finds others, or fails aloud."""
+    async def _listen(self, member: AIOKafkaConsumer, fetched: Mapping[TopicPartition, object], waited: float) -> None:
+        """Give up a membership whose brokers have fallen silent: a new one finds them again, or says why not."""
         if fetched:
             self._silence.broken()
             return
-        answers = {partition: consumer.last_poll_timestamp(TopicPartition(*partition)) for partition in self._positions}
+        answers = {partition: member.last_poll_timestamp(TopicPartition(*partition)) for partition in self._positions}
         if self._silence.waited(waited, answers):
-            _log.warning("brokers.silent", seconds=self._silence.limit, fix="are the brokers up, and is the network?")
+            _log.warning("brokers.silent", fix="are they up, and is the network? A new membership is tried")
+            await self._kafka_log.cluster()
             raise KafkaTimeoutError
 
     def _park(self, partitions: set[Partition]) -> None:

@@ -11,7 +11,7 @@ from .backoff import Backoff
 from .batch import Batch
 from .decode import Located, Rejection, decode
 from .deliver import Deliverer
-from .errors import FencedError, HaltedError, Verdict, classify, describe
+from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
 from .health import Health
 from .kafka_source import KafkaSource
 from .metrics import Metrics
@@ -166,7 +166,7 @@ class BatchLoop:
 
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
-        kafka = type(error).__module__.startswith("aiokafka.")
+        kafka = _is_of_kafka(error)
         verdict = Verdict.OUTAGE if kafka else classify(error)
         if verdict is Verdict.BUG:
             message = (
@@ -203,6 +203,11 @@ class BatchLoop:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _is_of_kafka(error: Exception) -> bool:
+    diagnosed = isinstance(error, UnavailableError | MisconfiguredError)
+    return diagnosed or type(error).__module__.startswith("aiokafka.")
 
 
 def _reap(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:

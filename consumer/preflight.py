@@ -2,19 +2,12 @@
 
 from collections.abc import Mapping
 
-from aiokafka.errors import KafkaError
-
 from migrations.runner import current_revision, head_revision
 
-from .errors import ReelsyncError, UnavailableError, Verdict, classify, describe, sqlstate
+from .database_errors import explained
+from .errors import ReelsyncError
 from .kafka_log import KafkaLog
 from .settings import DatabaseSettings, KafkaSettings
-
-_DATABASE_FIXES = {
-    "28": "the user or the password is refused: see REELSYNC_DATABASE__URL",
-    "3D": "there is no such database: create it, or see REELSYNC_DATABASE__URL",
-    "42": "the role may not read the schema: grant it what docs/runbook.md lists",
-}
 
 
 async def check_schema(settings: DatabaseSettings) -> str:
@@ -24,14 +17,8 @@ async def check_schema(settings: DatabaseSettings) -> str:
         UnavailableError: the database cannot be reached.
         ReelsyncError: it cannot be used as it is, or is at another revision.
     """
-    try:
+    with explained(settings):
         current = await current_revision(settings.url.get_secret_value())
-    except Exception as error:
-        fix = _DATABASE_FIXES.get((sqlstate(error) or "")[:2])
-        if fix is None and classify(error) is Verdict.OUTAGE:
-            fix = "is PostgreSQL up, and REELSYNC_DATABASE__URL right?"
-            raise UnavailableError(f"the database does not answer ({describe(error)}): {fix}") from error
-        raise ReelsyncError(f"the database cannot be used ({describe(error)}): {fix or 'see its log'}") from error
     head = head_revision()
     if current != head:
         message = f"the database is at revision {current or 'none'}, this version needs {head}: run `reelsync migrate`"
@@ -39,20 +26,14 @@ async def check_schema(settings: DatabaseSettings) -> str:
     return head
 
 
-async def check_brokers(log: KafkaLog, settings: KafkaSettings) -> Mapping[str, int]:
+async def check_brokers(log: KafkaLog) -> Mapping[str, int]:
     """The cluster's topics and their numbers of partitions.
 
     Raises:
         UnavailableError: no broker answers.
+        MisconfiguredError: one does, and cannot be used with these settings.
     """
-    try:
-        _, topics = await log.cluster()
-    except (KafkaError, OSError, TimeoutError) as error:
-        message = (
-            f"no broker answers at {settings.bootstrap_servers} ({type(error).__name__}): is Kafka up, and "
-            "REELSYNC_KAFKA__BOOTSTRAP_SERVERS, …SECURITY_PROTOCOL, …SASL_* and …SSL_* right?"
-        )
-        raise UnavailableError(message) from error
+    _, topics = await log.cluster()
     return topics
 
 
@@ -64,6 +45,9 @@ def check_topics(topics: Mapping[str, int], settings: KafkaSettings) -> dict[str
     """
     missing = [topic for topic in settings.topics if topic not in topics]
     if missing:
-        message = f"no such topic: {', '.join(missing)}. Create it, or name other topics in REELSYNC_KAFKA__TOPICS"
+        message = (
+            f"no such topic, or none that the user may read: {', '.join(missing)}. Create it, grant it, or name other "
+            "topics in REELSYNC_KAFKA__TOPICS"
+        )
         raise ReelsyncError(message)
     return {topic: topics[topic] for topic in settings.topics}

@@ -3,14 +3,15 @@
 No working secret is a default. The table in the README is checked against this file.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from events import Aggregate
+from models.database_url import for_asyncpg
 
 DEFAULT_TOPICS: dict[str, Aggregate] = {
     "video-events": "video",
@@ -57,11 +58,26 @@ class KafkaSettings(_Section):
         3_000, ge=100, description="Time to wait for the last record taken, when a partition is assigned."
     )
 
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
+            raise ValueError(message)
+        if self.ssl_keyfile and not self.ssl_certfile:
+            message = "REELSYNC_KAFKA__SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
+            raise ValueError(message)
+        return self
+
 
 class DatabaseSettings(_Section):
     """Where rows go."""
 
-    url: SecretStr = Field(description="`postgresql+asyncpg://user:password@host:port/database`. Required.")
+    url: SecretStr = Field(
+        description=(
+            "`postgresql+asyncpg://user:password@host:port/database`, and for TLS "
+            "`?sslmode=verify-full&sslrootcert=FILE`. Required."
+        )
+    )
     pool_size: int = Field(20, ge=1, description="Connections kept open, at most.")
     max_overflow: int = Field(30, ge=0, description="Connections beyond those, at most.")
     pool_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a free connection.")
@@ -85,6 +101,7 @@ class DatabaseSettings(_Section):
         if driver != "postgresql+asyncpg":
             message = "must have the form postgresql+asyncpg://user:password@host:port/database"
             raise ValueError(message)
+        for_asyncpg(url.get_secret_value())
         return url
 
 

@@ -7,6 +7,7 @@ runs as root, trusts every connection, and leaves the server running when the pr
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -28,6 +29,7 @@ _SETTINGS = {"shared_buffers": "256MB", "max_connections": "100", "timezone": "U
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _START_SECONDS = 60.0
 _PORT_ATTEMPTS = 3
+_BUILTIN_LOCALES_SINCE = 17
 
 
 class EmbeddedPostgres:
@@ -40,10 +42,17 @@ class EmbeddedPostgres:
             at the end, if None.
         durable: False gives up what protects data from a crash of the machine (not of the server), for speed.
         settings: Server settings besides or instead of ours.
+        binaries: The programs of another installation, such as Debian's /usr/lib/postgresql/15/bin, instead of the
+            package's. Those have TLS, and other versions.
     """
 
     def __init__(
-        self, directory: Path | None = None, *, durable: bool = True, settings: Mapping[str, str] | None = None
+        self,
+        directory: Path | None = None,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+        binaries: Path | None = None,
     ) -> None:
         self.port = 0
         """The TCP port, the same after every restart. 0 until started."""
@@ -53,7 +62,8 @@ class EmbeddedPostgres:
         self._settings = _SETTINGS | ({} if durable else _NOT_DURABLE) | dict(settings or {})
         self._server: ChildServer | None = None
         self._account: Account | None = None
-        self._bin = Path()
+        self._bin = binaries or Path()
+        self._binaries = binaries
         self._password = ""
 
     def __enter__(self) -> Self:
@@ -87,6 +97,7 @@ class EmbeddedPostgres:
         if self._server is not None:
             return
         require_posix("PostgreSQL")
+        self._account = _unprivileged()
         try:
             if self._directory is None or not (self._directory / "data" / "PG_VERSION").exists():
                 self._make_cluster()
@@ -102,7 +113,7 @@ class EmbeddedPostgres:
         self.shut_down()
         if self._given is None and self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory, self._bin = None, Path()
+            self._directory, self._bin = None, self._binaries or Path()
 
     def shut_down(self, mode: StopMode = "fast") -> None:
         """Stop the server and keep its data and its port: an outage, until `start`."""
@@ -146,15 +157,16 @@ class EmbeddedPostgres:
             self._directory = Path(tempfile.mkdtemp(prefix="reelsync-postgres-"))
         home = self._home
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._account = _unprivileged()
         password = home / "password"
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24), "utf-8")
         if self._account is not None:
             for path in (home, password):
                 os.chown(path, self._account.uid, self._account.gid)
-        self._bin = self._usable_binaries()
-        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        self._bin = self._binaries or self._usable_binaries()
+        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
+        if self._has_builtin_locales():
+            options.append("--locale-provider=builtin")
         if not self._durable or self._given is None:
             options.append("--no-sync")
         self._run("initdb", f"--pgdata={home / 'data'}", f"--username={_USER}", f"--pwfile={password}", *options)
@@ -195,7 +207,6 @@ class EmbeddedPostgres:
         """Where the programs are: in the package, or in a copy if whom we run them as cannot reach that."""
         package = _package()
         binaries = package / "pginstall" / "bin"
-        self._account = _unprivileged()
         try:
             _call([str(binaries / "postgres"), "--version"], self._environment(), self._account)
         except PermissionError:
@@ -206,22 +217,29 @@ class EmbeddedPostgres:
             return copy / package.name / "pginstall" / "bin"
         return binaries
 
+    def _has_builtin_locales(self) -> bool:
+        """Whether it is PostgreSQL 17 or newer; older ones take C.UTF-8 from the C library."""
+        said = _call([str(self._bin / "postgres"), "--version"], self._environment(), self._account)
+        version = re.search(r"\d+", said)
+        return version is not None and int(version.group()) >= _BUILTIN_LOCALES_SINCE
+
     def _environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-        return ours | {"LC_ALL": "C", "PGPASSWORD": self._password}
+        return ours | {"LC_ALL": "C", "PGPASSWORD": self._password, "HOME": str(self._home)}
 
     def _run(self, program: str, *arguments: str) -> None:
         _call([str(self._bin / program), *arguments], self._environment(), self._account)
 
 
-def _call(command: list[str], env: Mapping[str, str], account: Account | None) -> None:
-    done = subprocess.run(  # noqa: S603 - a fixed command
+def _call(command: list[str], env: Mapping[str, str], account: Account | None) -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - a fixed command
         command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **as_account(account)
     )
     if done.returncode:
         who = f" as user id {account.uid}" if account else ""
         said = (done.stderr or done.stdout).strip()
         raise ServiceError(f"{Path(command[0]).name} of the embedded PostgreSQL failed{who}: {said}")
+    return done.stdout
 
 
 def _package() -> Path:

@@ -8,10 +8,9 @@ import os
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from models import Base
+from models.engine import create_single_use_engine
 
 _OTHER_MIGRATION_WAIT = "60s"
 _LOCK_WAIT = "5s"
@@ -44,7 +43,7 @@ def migrate(connection: Connection) -> None:
 
 async def migrate_from_environment() -> None:
     """Connect to REELSYNC_DATABASE__URL and migrate."""
-    engine = create_async_engine(os.environ["REELSYNC_DATABASE__URL"], poolclass=NullPool, hide_parameters=True)
+    engine = create_single_use_engine(os.environ["REELSYNC_DATABASE__URL"])
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

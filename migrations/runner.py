@@ -9,8 +9,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+
+from models.engine import create_single_use_engine
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 async def _connected(url: str, act: Callable[[Connection], T]) -> T:
-    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+    engine = create_single_use_engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(act)

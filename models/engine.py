@@ -7,7 +7,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
+
+from .database_url import for_asyncpg
 
 _invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
 
@@ -44,7 +46,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     client_check_interval: float = 5.0,
     application_name: str = "reelsync",
 ) -> AsyncEngine:
-    """An engine on `postgresql+asyncpg`. Times are in seconds.
+    """An engine on `postgresql+asyncpg`, with the query parameters that psql takes. Times are in seconds.
 
     Connections go back to the pool by rollback: who meant to commit did so, and a connection that comes back in the
     middle of a transaction comes from something that went wrong or was cancelled. "commit" would make that half
@@ -57,7 +59,8 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     Windows, which cannot look. Source:
     https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
     """
-    connect_args: dict[str, Any] = {
+    address, from_query = for_asyncpg(url)
+    connect_args: dict[str, Any] = from_query | {
         "timeout": connect_timeout,
         "command_timeout": statement_timeout + 5,
         "server_settings": {
@@ -71,7 +74,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     if client_check_interval:
         connect_args["server_settings"]["client_connection_check_interval"] = _milliseconds(client_check_interval)
     engine = create_async_engine(
-        url,
+        address,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout,
@@ -114,6 +117,12 @@ def _count_invalidated(engine: Engine) -> None:
 
     event.listen(engine, "invalidate", count)
     event.listen(engine, "soft_invalidate", count)
+
+
+def create_single_use_engine(url: str) -> AsyncEngine:
+    """An engine for a migration: no pool, and the server's own timeouts."""
+    address, connect_args = for_asyncpg(url)
+    return create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
 
 
 def _milliseconds(seconds: float) -> str:

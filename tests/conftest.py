@@ -1,8 +1,10 @@
 """Real services for all tests: a PostgreSQL and a broker for each tier, a database and topics for each test."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -62,7 +64,10 @@ def tier(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def postgres(tier: str) -> Iterator[DatabaseServer]:
-    with ContainerPostgres() if tier == "containers" else EmbeddedPostgres(durable=False) as server:
+    """In the embedded tier another version, if its programs are in TEST_POSTGRES_BINARIES."""
+    binaries = os.environ.get("TEST_POSTGRES_BINARIES")
+    embedded = EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None)
+    with ContainerPostgres() if tier == "containers" else embedded as server:
         server.create_database(_TEMPLATE)
         asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url))
         create_roles(server.url(), database=_TEMPLATE)
@@ -125,4 +130,4 @@ def _tier_of(item: pytest.Item) -> str | None:
 
 
 def _needs_docker(item: pytest.Item) -> bool:
-    return _tier_of(item) == "containers" or item.get_closest_marker("containers") is not None
+    return _tier_of(item) == "containers" or "containers" in item.path.parts

@@ -36,11 +36,10 @@ def _as_text(value: object) -> str:
 
 
 @contextmanager
-def process(settings: Settings, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process with these settings; killed at the end if it still runs."""
-    child = subprocess.Popen(
-        [sys.executable, *command], env=environment(settings), cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+def process(settings: Settings, *command: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process with these settings, and others as variables; killed at the end if it still runs."""
+    env = environment(settings) | extra
+    child = subprocess.Popen([sys.executable, *command], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         yield child
     finally:

@@ -35,7 +35,7 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
     topics: dict[str, int] = {}
 
     async def brokers() -> str:
-        topics.update(await check_brokers(KafkaLog(settings.kafka), settings.kafka))
+        topics.update(await check_brokers(KafkaLog(settings.kafka)))
         return f"{settings.kafka.bootstrap_servers} answers, with {len(topics)} topics"
 
     async def topics_exist() -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer.app import engine_of
+from consumer.database_errors import explained
 from consumer.errors import ReelsyncError
 from consumer.settings import Settings
 from models import DeadLetter
@@ -125,8 +126,9 @@ async def _read(settings: Settings, query: Any) -> list[dict[str, Any]]:  # noqa
         return [dict(row) for row in found.mappings()]
 
     try:
-        async with engine.connect() as connection:
-            return await rows(connection)
+        with explained(settings.database):
+            async with engine.connect() as connection:
+                return await rows(connection)
     finally:
         await engine.dispose()
 

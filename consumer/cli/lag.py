@@ -4,7 +4,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from consumer.errors import ReelsyncError
+from consumer.kafka_diagnosis import diagnose
 from consumer.kafka_log import KafkaLog
 from consumer.preflight import check_topics
 from consumer.records import Partition
@@ -37,8 +37,8 @@ async def _lags(settings: Settings) -> list[dict[str, Any]]:
         topics = check_topics((await log.cluster())[1], settings.kafka)
         partitions = [Partition(topic, number) for topic, count in topics.items() for number in range(count)]
         ranges = await log.ranges(partitions)
-    except KafkaError as error:
-        raise ReelsyncError(f"the brokers do not answer ({type(error).__name__}): see `reelsync check`") from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise await diagnose(settings.kafka, error) from error
     return [
         {
             "topic": partition.topic,

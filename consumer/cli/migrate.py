@@ -1,6 +1,7 @@
 """`reelsync migrate`."""
 
-from consumer.errors import ReelsyncError, describe
+from consumer.database_errors import explain
+from consumer.errors import MisconfiguredError, ReelsyncError, describe
 from consumer.settings import Settings
 from migrations.runner import current_revision, head_revision, upgrade
 
@@ -12,13 +13,17 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
 
     Example: reelsync migrate
     """
-    url = load(Settings).database.url.get_secret_value()
+    settings = load(Settings).database
+    url = settings.url.get_secret_value()
 
     async def bring_up() -> str | None:
         try:
             before = await current_revision(url)
             await upgrade(url)
         except Exception as error:
+            problem = explain(error, settings)
+            if isinstance(problem, MisconfiguredError):
+                raise problem from error
             message = (
                 f"the database could not be migrated ({describe(error)}): is it up, is REELSYNC_DATABASE__URL right, "
                 "may the role create tables, and does no other migration hold the lock?"

@@ -7,7 +7,9 @@ from aiokafka.errors import KafkaError
 from sqlalchemy import RowMapping
 
 from consumer.app import engine_of
+from consumer.database_errors import explained
 from consumer.errors import ReelsyncError
+from consumer.kafka_diagnosis import diagnose
 from consumer.kafka_log import KafkaLog
 from consumer.offsets import list_positions, reset_position
 from consumer.records import Partition
@@ -58,8 +60,9 @@ async def positions_of(settings: Settings) -> list[RowMapping]:
     """The group's positions."""
     engine = engine_of(settings.database)
     try:
-        async with engine.connect() as connection:
-            return await list_positions(connection, settings.kafka.group_id)
+        with explained(settings.database):
+            async with engine.connect() as connection:
+                return await list_positions(connection, settings.kafka.group_id)
     finally:
         await engine.dispose()
 
@@ -73,16 +76,18 @@ async def _reset(settings: Settings, place: Partition, to: str) -> int:
         if place.number >= topics.get(place.topic, 0):
             raise UsageError(f"there is no partition {place}")
         begin, end = (await log.ranges([place]))[place]
-    except KafkaError as error:
-        raise ReelsyncError(f"the brokers do not answer ({type(error).__name__}): see `reelsync check`") from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise await diagnose(settings.kafka, error) from error
     offset = {"earliest": begin, "latest": end}.get(to) if not to.isdecimal() else int(to)
     if offset is None or not begin <= offset <= end:
         raise UsageError(f"--to must be from {begin} to {end}: {place} has nothing else")
     engine = engine_of(settings.database)
     try:
-        async with engine.begin() as connection:
-            if not await reset_position(connection, settings.kafka.group_id, cluster_id, place, offset):
-                raise ReelsyncError(f"group {settings.kafka.group_id} has no position in {place} yet: nothing to reset")
+        with explained(settings.database):
+            async with engine.begin() as connection:
+                known = await reset_position(connection, settings.kafka.group_id, cluster_id, place, offset)
     finally:
         await engine.dispose()
+    if not known:
+        raise ReelsyncError(f"group {settings.kafka.group_id} has no position in {place} yet: nothing to reset")
     return offset

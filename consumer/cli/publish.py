@@ -12,8 +12,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from consumer.errors import ReelsyncError
+from consumer.errors import MisconfiguredError, ReelsyncError
 from consumer.kafka_clients import connection_options
+from consumer.kafka_diagnosis import diagnose
 from consumer.settings import BrokerSettings, KafkaSettings
 from events import InvalidEventError, aggregate_id, aggregate_of, parse_event
 
@@ -109,6 +110,9 @@ async def _send(settings: KafkaSettings, lines: Iterator[Line]) -> int:
             await asyncio.gather(*waiting)
             return sent + len(waiting)
     except (KafkaError, OSError) as error:
+        problem = await diagnose(settings, error)
+        if isinstance(problem, MisconfiguredError):
+            raise problem from error
         message = (
             f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
             "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"

@@ -1,7 +1,6 @@
 """`reelsync run`."""
 
 from consumer.app import Consumer, run_until_signal
-from consumer.logs import configure_logs
 from consumer.settings import Settings
 
 from .terminal import load, run_async
@@ -13,7 +12,6 @@ def run() -> None:
     Example: REELSYNC_DATABASE__URL=postgresql+asyncpg://… reelsync run
     """
     settings = load(Settings)
-    configure_logs(settings.log)
 
     async def consume() -> None:
         consumer = Consumer(settings)

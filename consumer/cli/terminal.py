@@ -8,19 +8,21 @@ from typing import Annotated, Any, TypeVar
 import orjson
 import typer
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from consumer.errors import ReelsyncError
+from consumer.logs import configure_logs
+from consumer.settings import BrokerSettings
 
 out = Console()
 err = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S", bound=BrokerSettings)
 T = TypeVar("T")
 
 
@@ -31,13 +33,13 @@ class UsageError(ReelsyncError):
 
 
 def load(settings: type[S]) -> S:
-    """The settings, from the environment and `.env`.
+    """The settings, from the environment and `.env`. From here on libraries log as the settings say, or not at all.
 
     Raises:
         UsageError: some are missing or wrong; names each, and what it must be.
     """
     try:
-        return settings()
+        loaded = settings()
     except ValidationError as error:
         problems = [
             f"{_variable(problem['loc'])}: {_sentence(problem)}"
@@ -45,6 +47,9 @@ def load(settings: type[S]) -> S:
         ]
     except SettingsError as error:
         problems = [f'{error}. REELSYNC_KAFKA__TOPICS must be JSON, such as {{"video-events": "video"}}']
+    else:
+        configure_logs(loaded.log)
+        return loaded
     raise UsageError("the settings are not right.\n" + "\n".join(f"  {problem}" for problem in problems))
 
 

@@ -35,13 +35,12 @@ def read(settings: Any, path: str) -> Any:
         ("KAFKA__BOOTSTRAP_SERVERS", "a:1,b:2", "kafka.bootstrap_servers", "a:1,b:2"),
         ("KAFKA__GROUP_ID", "another", "kafka.group_id", "another"),
         ("KAFKA__TOPICS", '{"t": "user"}', "kafka.topics", {"t": "user"}),
-        ("KAFKA__SECURITY_PROTOCOL", "SASL_SSL", "kafka.security_protocol", "SASL_SSL"),
+        ("KAFKA__SECURITY_PROTOCOL", "SSL", "kafka.security_protocol", "SSL"),
         ("KAFKA__SASL_MECHANISM", "PLAIN", "kafka.sasl_mechanism", "PLAIN"),
         ("KAFKA__SASL_USERNAME", "u", "kafka.sasl_username", "u"),
         ("KAFKA__SASL_PASSWORD", "p", "kafka.sasl_password", "p"),
         ("KAFKA__SSL_CAFILE", "/ca.pem", "kafka.ssl_cafile", "/ca.pem"),
         ("KAFKA__SSL_CERTFILE", "/c.pem", "kafka.ssl_certfile", "/c.pem"),
-        ("KAFKA__SSL_KEYFILE", "/k.pem", "kafka.ssl_keyfile", "/k.pem"),
         ("DATABASE__URL", URL + "2", "database.url", URL + "2"),
         ("DATABASE__POOL_SIZE", "7", "database.pool_size", 7),
         ("DATABASE__MAX_OVERFLOW", "0", "database.max_overflow", 0),
@@ -169,3 +168,31 @@ def test_the_table_of_settings_has_a_row_for_each_and_no_secret() -> None:
     assert len(rows) == sum(len(section.model_fields) for section in SECTIONS.values())
     assert "| `REELSYNC_DATABASE__URL` | required |" in settings_table()
     assert all(row.count("|") == 4 and "None" not in row for row in rows)
+
+
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+def test_a_login_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    monkeypatch.setenv("REELSYNC_KAFKA__SECURITY_PROTOCOL", protocol)
+    monkeypatch.setenv("REELSYNC_KAFKA__SASL_USERNAME", "u")
+    with pytest.raises(ValidationError, match=f"{protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"):
+        Settings()
+    monkeypatch.setenv("REELSYNC_KAFKA__SASL_PASSWORD", "p")
+    assert Settings().kafka.security_protocol == protocol
+
+
+def test_a_key_needs_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELSYNC_KAFKA__SSL_KEYFILE", "/k.pem")
+    with pytest.raises(ValidationError, match="set …SSL_CERTFILE too"):
+        Settings()
+    monkeypatch.setenv("REELSYNC_KAFKA__SSL_CERTFILE", "/c.pem")
+    assert Settings().kafka.ssl_keyfile == "/k.pem"
+
+
+@pytest.mark.parametrize(
+    "query", ["?sslrootcrt=/ca.pem", "?sslmode=verify_full", "?sslrootcert=system&sslmode=require"]
+)
+def test_a_query_that_is_not_understood_is_refused_and_not_quoted(monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setenv("REELSYNC_DATABASE__URL", URL + query)
+    with pytest.raises(ValidationError, match="sslmode") as refused:
+        Settings()
+    assert "canary" not in str(refused.value)

@@ -1,0 +1,171 @@
+"""Apache Kafka in a container, with one listener for each way to be secure, and for each way to get it wrong."""
+
+import os
+import secrets
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certificates import Pair, make_certificates
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from demo.process import free_port
+
+IMAGE = os.environ.get("TEST_KAFKA_APACHE_IMAGE", "apache/kafka:4.3.1")
+USER = "reelsync-user"
+_HOME = "/tmp/reelsync"
+_DATA = "/tmp/reelsync-data"
+_CONTROLLER_PORT = 9090
+_START_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What one port of the broker does."""
+
+    protocol: str
+    shows: str | None = None
+    misadvertised: bool = False
+    """Bootstrapping works by a name that the certificate has, and leads to one that it has not."""
+    wants_certificate: bool = False
+    port: int = field(default_factory=free_port)
+
+
+def listeners() -> dict[str, Listener]:
+    """All listeners by name; the ports are the same inside and outside."""
+    return {
+        "plain": Listener("PLAINTEXT"),
+        "sasl": Listener("SASL_PLAINTEXT"),
+        "tls": Listener("SSL", "server"),
+        "mutual": Listener("SSL", "server", wants_certificate=True),
+        "both": Listener("SASL_SSL", "server"),
+        "elsewhere": Listener("SASL_SSL", "server_elsewhere"),
+        "expired": Listener("SASL_SSL", "server_expired"),
+        "misadvertised": Listener("SASL_SSL", "server", misadvertised=True),
+    }
+
+
+class TlsKafka:
+    """The container. `address(name)` is where a listener is."""
+
+    def __init__(self, directory: Path) -> None:
+        self.password = f"canary-{secrets.token_urlsafe(16)}"
+        self._listeners = listeners()
+        self._container = DockerContainer(IMAGE).with_command(
+            ["bash", "-c", f"until [ -e {_HOME}/start ]; do sleep 0.1; done; exec bash {_HOME}/start"]
+        )
+        for listener in self._listeners.values():
+            self._container.with_bind_ports(listener.port, listener.port)
+        self._directory = directory
+        self._host = ""
+
+    def address(self, listener: str) -> str:
+        """Host and port for REELSYNC_KAFKA__BOOTSTRAP_SERVERS."""
+        return f"{self._host}:{self._listeners[listener].port}"
+
+    def start(self) -> None:
+        """Start the container, hand it certificates for the name it got, and wait for the broker."""
+        self._container.start()
+        self._host = self._container.get_container_host_ip()
+        self.certificates = make_certificates(self._directory, [self._host], USER)
+        for name in ("server", "server_elsewhere", "server_expired"):
+            pair: Pair = getattr(self.certificates, name)
+            self._put(f"{name}.pem", pair.both.read_bytes())
+        self._put("authority.pem", self.certificates.authority.read_bytes())
+        self._put("server.properties", "\n".join(self._properties()).encode())
+        self._put("start", self._script().encode())
+        try:
+            LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_SECONDS).wait_until_ready(
+                self._container
+            )
+        except (RuntimeError, TimeoutError) as error:
+            out, err = self._container.get_logs()
+            raise RuntimeError((out + err).decode(errors="replace")[-3000:]) from error
+
+    def stop(self) -> None:
+        """Stop and remove the container."""
+        self._container.stop()
+
+    def restart(self) -> None:
+        """Restart the broker in place: its data, its users and its ports stay."""
+        self._container.get_wrapped_container().restart(timeout=20)
+
+    def set_password(self, password: str) -> None:
+        """Give the user another password. Connections that are open stay open."""
+        self._run(
+            f"/opt/kafka/bin/kafka-configs.sh --bootstrap-server {self.address('plain')} --alter --entity-type users "
+            f"--entity-name {USER} --add-config {shlex.quote(f'SCRAM-SHA-512=[password={password}]')}"
+        )
+        self.password = password
+
+    def _run(self, command: str) -> None:
+        done = self._container.exec(["bash", "-c", command])
+        assert done.exit_code == 0, done.output.decode()
+
+    def _put(self, name: str, content: bytes) -> None:
+        self._container.copy_into_container(content, f"{_HOME}/{name}", 0o644)
+
+    def _script(self) -> str:
+        user = shlex.quote(f"SCRAM-SHA-512=[name={USER},password={self.password}]")
+        properties = f"{_HOME}/server.properties"
+        cluster = "cmVlbHN5bmMtdGxzLXRlc3Q"
+        return f"""set -eu
+/opt/kafka/bin/kafka-storage.sh format --ignore-formatted -t {cluster} -c {properties} --add-scram {user}
+exec /opt/kafka/bin/kafka-server-start.sh {properties}
+"""
+
+    def _properties(self) -> Iterator[str]:
+        named = self._listeners.items()
+        yield "process.roles=broker,controller"
+        yield "node.id=1"
+        yield f"controller.quorum.voters=1@localhost:{_CONTROLLER_PORT}"
+        yield "controller.listener.names=CONTROLLER"
+        yield "inter.broker.listener.name=PLAIN"
+        yield f"listeners=CONTROLLER://:{_CONTROLLER_PORT}," + ",".join(f"{n.upper()}://:{o.port}" for n, o in named)
+        hosts = {False: self._host, True: _other_name(self._host)}
+        yield "advertised.listeners=" + ",".join(
+            f"{name.upper()}://{hosts[listener.misadvertised]}:{listener.port}" for name, listener in named
+        )
+        yield "listener.security.protocol.map=CONTROLLER:PLAINTEXT," + ",".join(
+            f"{name.upper()}:{listener.protocol}" for name, listener in named
+        )
+        yield "sasl.enabled.mechanisms=SCRAM-SHA-512"
+        for name, listener in named:
+            prefix = f"listener.name.{name}"
+            if listener.protocol.startswith("SASL"):
+                login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                yield f"{prefix}.scram-sha-512.sasl.jaas.config={login}"
+            if listener.shows:
+                yield f"{prefix}.ssl.keystore.type=PEM"
+                yield f"{prefix}.ssl.keystore.location={_HOME}/{listener.shows}.pem"
+                yield f"{prefix}.ssl.truststore.type=PEM"
+                yield f"{prefix}.ssl.truststore.location={_HOME}/authority.pem"
+                yield f"{prefix}.ssl.client.auth={'required' if listener.wants_certificate else 'none'}"
+        for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+            yield f"{topic}.replication.factor=1"
+        yield "transaction.state.log.min.isr=1"
+        yield "share.coordinator.state.topic.min.isr=1"
+        yield "group.initial.rebalance.delay.ms=0"
+        yield "auto.create.topics.enable=false"
+        yield f"log.dirs={_DATA}"
+
+
+def _other_name(host: str) -> str:
+    """Another way to reach the same machine."""
+    address = socket.gethostbyname(host)
+    return address if address != host else "localhost"
+
+
+@contextmanager
+def tls_kafka(directory: Path) -> Iterator[TlsKafka]:
+    """The broker, started and removed. Its certificates are written to the directory."""
+    broker = TlsKafka(directory)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()

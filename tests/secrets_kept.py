@@ -1,0 +1,33 @@
+"""What a command says when it cannot connect: one clear error, and no secret, however much is logged."""
+
+import json
+import subprocess
+from collections.abc import Iterable
+
+CONSOLE = {"REELSYNC_LOG__LEVEL": "DEBUG", "REELSYNC_LOG__FORMAT": "console"}
+JSON = {"REELSYNC_LOG__LEVEL": "DEBUG", "REELSYNC_LOG__FORMAT": "json"}
+
+
+def assert_one_error(done: subprocess.CompletedProcess[str], said: str, secrets: Iterable[str]) -> None:
+    """The command failed with one line on standard error, which says this."""
+    assert done.returncode == 1, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ") and said in line], done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert_kept(done, secrets)
+
+
+def assert_failed_check(done: subprocess.CompletedProcess[str], check: str, said: str, secrets: Iterable[str]) -> None:
+    """`reelsync check --json` failed in this check, with this message, and said nothing besides."""
+    assert done.returncode == 1, done.stderr
+    results = {result["check"]: result for result in json.loads(done.stdout)}
+    assert not results[check]["ok"]
+    assert said in results[check]["message"], results[check]["message"]
+    assert done.stderr == ""
+    assert_kept(done, secrets)
+
+
+def assert_kept(done: subprocess.CompletedProcess[str], secrets: Iterable[str]) -> None:
+    """None of these secrets shows, nor a traceback."""
+    everything = done.stdout + done.stderr
+    assert "Traceback" not in everything
+    assert not [secret for secret in secrets if secret in everything]

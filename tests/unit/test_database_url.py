@@ -1,0 +1,84 @@
+"""Database URLs as psql takes them, as asyncpg gets them. What asyncpg makes of them is asked of asyncpg itself."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
+
+from models.database_url import for_asyncpg
+
+URL = "postgresql+asyncpg://writer:p%40ss@db.example:5433/reelsync"
+
+
+def parsed_by_asyncpg(query: str) -> tuple[list[Any], Any]:
+    """Addresses and parameters, as `asyncpg.connect` would have them from SQLAlchemy's dialect."""
+    url, arguments = for_asyncpg(URL + query)
+    given = url.translate_connect_args(username="user") | arguments
+    names = ("passfile", "service", "servicefile", "direct_tls", "server_settings")
+    names += ("target_session_attrs", "krbsrvname", "gsslib", "ssl", "dsn")
+    return _parse_connect_dsn_and_args(**(dict.fromkeys(names) | given))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No certificate files of whoever runs the tests."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("query", "mode", "verified", "checks_host"),
+    [
+        ("", SSLMode.prefer, ssl.CERT_NONE, False),
+        ("?sslmode=require", SSLMode.require, ssl.CERT_NONE, False),
+        ("?ssl=require", SSLMode.require, ssl.CERT_NONE, False),
+        ("?ssl=require&sslmode=prefer", SSLMode.prefer, ssl.CERT_NONE, False),
+        ("?sslmode=require&sslmode=prefer", SSLMode.prefer, ssl.CERT_NONE, False),
+        ("?sslrootcert=system", SSLMode.verify_full, ssl.CERT_REQUIRED, True),
+        ("?sslrootcert=system&sslmode=verify-full", SSLMode.verify_full, ssl.CERT_REQUIRED, True),
+    ],
+)
+def test_what_is_given_is_what_asyncpg_does(
+    query: str, mode: SSLMode, verified: ssl.VerifyMode, checks_host: bool
+) -> None:
+    addresses, given = parsed_by_asyncpg(query)
+    assert addresses == [("db.example", 5433)]
+    assert (given.user, given.password, given.database) == ("writer", "p@ss", "reelsync")
+    assert given.sslmode is mode
+    assert (given.ssl.verify_mode, given.ssl.check_hostname) == (verified, checks_host)
+
+
+def test_tls_can_be_turned_off() -> None:
+    assert parsed_by_asyncpg("?sslmode=disable")[1].ssl is False
+
+
+@pytest.mark.parametrize("path", ["/run/a b/ca.pem", "/run/a&b=c%20/ca.pem", "/run/ä/ca.pem"])
+def test_a_path_arrives_as_it_is(path: str, tmp_path: Path) -> None:
+    url, _ = for_asyncpg(URL)
+    pasted = url.update_query_dict({"sslmode": "verify-full", "sslrootcert": str(tmp_path) + path})
+    with pytest.raises(FileNotFoundError):
+        parsed_by_asyncpg("?" + pasted.render_as_string().partition("?")[2])
+    bare, arguments = for_asyncpg(pasted)
+    assert not bare.query
+    assert arguments["dsn"].startswith("postgresql://?sslmode=verify-full&sslrootcert=")
+
+
+def test_what_sqlalchemy_knows_stays_in_the_url() -> None:
+    url, arguments = for_asyncpg(f"{URL}?prepared_statement_cache_size=0&target_session_attrs=read-write")
+    assert dict(url.query) == {"prepared_statement_cache_size": "0"}
+    assert arguments == {"dsn": "postgresql://?target_session_attrs=read-write"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?channel_binding=require",
+        "?sslmode=verify-fulll",
+        "?sslrootcert=system&sslmode=require",
+        "?sslrootcert=system&sslcert=/c.pem",
+    ],
+)
+def test_what_would_be_ignored_or_weaker_is_refused(query: str) -> None:
+    with pytest.raises(ValueError, match="has"):
+        for_asyncpg(URL + query)
