@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo test lint format docs lock clean
+.PHONY: setup demo test test-faults lint format docs lock clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# The fault suite at length: 5 seeds, 20 rounds each; about an hour. `make test` runs a short form of it.
+test-faults: setup
+	FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -31,6 +31,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("reelsync")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that needs servers once in every tier, or in containers alone if it needs those."""
+    if "tier" in metafunc.fixturenames:
+        tiers = ["containers"] if _is_about_containers(metafunc.definition) else _TIERS
+        metafunc.parametrize("tier", tiers, indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without Docker, leave out what needs containers; with REELSYNC_REQUIRE_DOCKER=1, refuse to."""
     contained = [item for item in items if _needs_docker(item)]
@@ -56,7 +63,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"the embedded broker {marker.kwargs['because']}")
 
 
-@pytest.fixture(scope="session", params=_TIERS)
+@pytest.fixture(scope="session")
 def tier(request: pytest.FixtureRequest) -> str:
     """Where the servers come from: embedded binaries, containers, or a broker that runs already."""
     return str(request.param)
@@ -130,4 +137,8 @@ def _tier_of(item: pytest.Item) -> str | None:
 
 
 def _needs_docker(item: pytest.Item) -> bool:
-    return _tier_of(item) == "containers" or "containers" in item.path.parts
+    return _tier_of(item) == "containers" or _is_about_containers(item)
+
+
+def _is_about_containers(node: pytest.Item) -> bool:
+    return node.get_closest_marker("containers") is not None or "containers" in node.path.parts

@@ -33,12 +33,12 @@ def test_these_are_the_commands() -> None:
         ".venv/bin/reelsync run",
         ".venv/bin/reelsync publish examples/lifecycle.jsonl",
         ".venv/bin/reelsync lag",
-        ".venv/bin/uvicorn --factory examples.api.app:create_app",
         "docker compose up --detach --wait",
         ".venv/bin/reelsync publish examples/lifecycle.jsonl",
         SHOW_VIDEOS,
         "docker compose up --detach --wait --scale consumer=3",
         "docker compose down --volumes",
+        ".venv/bin/uvicorn --factory examples.api.app:create_app",
         "make test",
         "make lint",
     ]

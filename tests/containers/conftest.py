@@ -11,12 +11,6 @@ COMPOSE = shlex.split(os.environ.get("COMPOSE_COMMAND", "docker compose"))
 
 
 @pytest.fixture(scope="session")
-def tier() -> str:
-    """The only one here."""
-    return "containers"
-
-
-@pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """All of them, up and healthy, under a name of their own; gone with their volumes after."""
     with Stack(COMPOSE) as running:

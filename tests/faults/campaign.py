@@ -114,6 +114,7 @@ class Campaign:
     operator: AsyncConnection
     directory: Path
     seed: int = 1
+    producer_options: dict[str, object] = field(default_factory=dict)
     recoveries: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -121,7 +122,8 @@ class Campaign:
         topics = {topic: topic_of(self.settings, aggregate) for aggregate, topic in TOPICS.items()}
         self._waiting = [record._replace(topic=topics[record.topic]) for record in _with_poison(self.seed)][::-1]
         self._published: list[DayRecord] = []
-        self._ends: dict[Partition, int] = {}
+        self.ends: dict[Partition, int] = {}
+        """Where each partition ends, by what the brokers acknowledged."""
         self._numbers = iter(range(1_000_000))
 
     @contextmanager
@@ -143,7 +145,7 @@ class Campaign:
                 acks = [await self._send(producer, record) for record in chunk]
                 for stored in await asyncio.gather(*acks):
                     partition = Partition(stored.topic, stored.partition)
-                    self._ends[partition] = max(self._ends.get(partition, 0), stored.offset + 1)
+                    self.ends[partition] = max(self.ends.get(partition, 0), stored.offset + 1)
                 self._published += chunk
 
     @asynccontextmanager
@@ -184,7 +186,7 @@ class Campaign:
 
         async def applied() -> bool:
             stored = await self._stored()
-            return all(stored.get(partition, 0) >= end for partition, end in self._ends.items())
+            return all(stored.get(partition, 0) >= end for partition, end in self.ends.items())
 
         await eventually(applied, "all that was published applied", 180)
         self.recoveries.append(time.monotonic() - started)
@@ -211,7 +213,7 @@ class Campaign:
 
     async def judge(self, fault: str, happened: int) -> Outcome:
         """Compare effects and rows with what was published."""
-        lost, doubled = await effects_of(self.operator, self._ends)
+        lost, doubled = await effects_of(self.operator, self.ends)
         wrong = await verify(self.operator, self._published)
         return Outcome(fault, self.seed, len(self._published), happened, lost, doubled, wrong, self.recoveries)
 
@@ -219,7 +221,11 @@ class Campaign:
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers = self.settings.kafka.bootstrap_servers
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers, acks="all", linger_ms=2, max_request_size=2_000_000
+            bootstrap_servers=bootstrap_servers,
+            acks="all",
+            linger_ms=2,
+            max_request_size=2_000_000,
+            **self.producer_options,
         )
         await producer.start()
         try:

@@ -20,8 +20,8 @@ ERASED = 2**62
 
 
 @pytest.fixture
-async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database)
+async def engine(operator_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(operator_url)
     yield engine
     await engine.dispose()
 

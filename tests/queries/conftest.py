@@ -11,9 +11,9 @@ from demo.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
-async def reader(database: str) -> AsyncIterator[Reader]:
-    """A reader of the test's own database."""
-    async with reading(database) as reader:
+async def reader(operator_url: str) -> AsyncIterator[Reader]:
+    """A reader of the test's own database: a service with rights of its own, not the consumer's."""
+    async with reading(operator_url) as reader:
         yield reader
 
 

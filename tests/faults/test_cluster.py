@@ -1,0 +1,126 @@
+"""Three brokers, of which one dies and returns: leaders and coordinator move, and the consumers with them."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import KafkaError
+from campaign import Campaign, Outcome
+from running import eventually, topic_of
+from services.kafka_cluster import KafkaCluster
+
+from consumer.records import Partition
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
+Take = Callable[[Outcome], None]
+Answer = TypeVar("Answer")
+ALL = {1, 2, 3}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[KafkaCluster]:
+    with KafkaCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def campaign(campaign: Campaign) -> Campaign:
+    """A campaign whose producer sends again without doubling."""
+    campaign.producer_options = {"enable_idempotence": True}
+    return campaign
+
+
+async def ask(broker: KafkaCluster, question: Callable[[AIOKafkaAdminClient], Awaitable[Answer]]) -> Answer:
+    """Ask by a new connection, again if it went to a broker that is gone."""
+    answers: list[Answer] = []
+
+    async def answered() -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+        try:
+            await admin.start()
+            answers.append(await question(admin))
+        except KafkaError:
+            return False
+        finally:
+            await admin.close()
+        return True
+
+    await eventually(answered, "a broker answers")
+    return answers[-1]
+
+
+async def leaders(broker: KafkaCluster, topic: str) -> dict[int, int]:
+    (described,) = await ask(broker, lambda admin: admin.describe_topics([topic]))
+    return {partition["partition"]: partition["leader"] for partition in described["partitions"]}
+
+
+async def revive(broker: KafkaCluster, number: int, topics: list[str]) -> None:
+    """Start the broker that was killed, and wait until its replicas have caught up."""
+    broker.restart(number)
+
+    async def whole() -> bool:
+        described = await ask(broker, lambda admin: admin.describe_topics(topics))
+        return all(set(partition["isr"]) == ALL for topic in described for partition in topic["partitions"])
+
+    await eventually(whole, "all replicas are in sync again", 120)
+
+
+async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
+    topic = topic_of(campaign.settings, "video")
+    with campaign.consumer(), campaign.consumer():
+        await campaign.publish(50)
+        await campaign.recover()
+        before = await leaders(broker, topic)
+        victim = before[0]
+        async with campaign.flow(600):
+            await campaign.progress(20)
+            broker.kill(victim)
+        await campaign.recover()
+        after = await leaders(broker, topic)
+        assert victim not in after.values(), "leadership did not move"
+        await revive(broker, victim, list(campaign.settings.kafka.topics))
+        await campaign.publish(200)
+        await campaign.recover()
+    outcomes(await campaign.judge("leader of three brokers killed", len(before.items() - after.items())))
+
+
+async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
+    def coordinator() -> Awaitable[int]:
+        return ask(broker, lambda admin: admin.find_coordinator(campaign.settings.kafka.group_id))
+
+    with campaign.consumer(), campaign.consumer():
+        await campaign.publish(50)
+        await campaign.recover()
+        victim = await coordinator()
+        async with campaign.flow(600):
+            await campaign.progress(20)
+            broker.kill(victim)
+        await campaign.recover()
+
+        async def moved() -> bool:
+            return await coordinator() != victim
+
+        await eventually(moved, "another broker coordinates")
+        await revive(broker, victim, list(campaign.settings.kafka.topics))
+        await campaign.publish(200)
+        await campaign.recover()
+    outcomes(await campaign.judge("coordinator of the group killed", 1))
+
+
+async def test_a_partition_is_added(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
+    topic = topic_of(campaign.settings, "video")
+    with campaign.consumer(), campaign.consumer():
+        await campaign.publish(300)
+        await campaign.recover()
+        await ask(broker, lambda admin: admin.create_partitions({topic: NewPartitions(6)}))
+
+        async def served() -> bool:
+            return len(await leaders(broker, topic)) == 6
+
+        await eventually(served, "the partitions are there")
+        await campaign.publish(600)
+        added = [partition for partition in campaign.ends if partition.topic == topic and partition.number > 2]
+        assert Partition(topic, 3) in added, "no record went to a new partition"
+        await campaign.recover()
+    outcomes(await campaign.judge("partitions added", len(added)))

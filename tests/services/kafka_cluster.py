@@ -1,0 +1,105 @@
+"""Three Apache Kafka brokers in containers: every partition on all three, two of which must have a record."""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Self
+
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from demo.process import free_port
+from demo.topics import create_topics
+
+from .docker import APACHE_KAFKA_IMAGE
+
+_BROKERS = (1, 2, 3)
+_START_SECONDS = 120
+_COMMON = {
+    "CLUSTER_ID": "cmVlbHN5bmMtY2x1c3Rlcg",
+    "KAFKA_PROCESS_ROLES": "broker,controller",
+    "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+    "KAFKA_INTER_BROKER_LISTENER_NAME": "INTERNAL",
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT",
+    "KAFKA_LISTENERS": "INTERNAL://:19092,CONTROLLER://:9093,EXTERNAL://:9092",
+    "KAFKA_DEFAULT_REPLICATION_FACTOR": "3",
+    "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "3",
+    "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "3",
+    "KAFKA_MIN_INSYNC_REPLICAS": "2",
+    "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "500",
+    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    "KAFKA_LOG_RETENTION_MS": "-1",
+    "KAFKA_BROKER_SESSION_TIMEOUT_MS": "4000",
+    "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+    "KAFKA_HEAP_OPTS": "-Xmx384m",
+}
+
+
+class KafkaCluster:
+    """The cluster, while this is entered. Brokers are called 1, 2 and 3, and keep their ports."""
+
+    def __init__(self) -> None:
+        self._ports = {broker: free_port() for broker in _BROKERS}
+        self._stack = ExitStack()
+        self._containers: dict[int, DockerContainer] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            network = stack.enter_context(Network())
+            name = secrets.token_hex(3)
+            for broker in _BROKERS:
+                self._containers[broker] = self._container(broker, name).with_network(network)
+                stack.callback(self._containers[broker].stop)
+                self._containers[broker].start()
+            for broker in _BROKERS:
+                self._wait(broker)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """All three."""
+        return ",".join(f"127.0.0.1:{port}" for port in self._ports.values())
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the first listens."""
+        return "127.0.0.1", self._ports[_BROKERS[0]]
+
+    async def create_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create topics that are on all three brokers."""
+        await create_topics(self.bootstrap_servers, partitions, replicas=len(_BROKERS))
+
+    def kill(self, broker: int) -> None:
+        """End a broker as a crash does."""
+        container = self._containers[broker].get_wrapped_container()
+        container.kill(signal="SIGKILL")
+        assert container.wait(timeout=30)["StatusCode"] == 137
+
+    def restart(self, broker: int) -> None:
+        """Start a broker that was killed, with the log it had."""
+        self._containers[broker].get_wrapped_container().start()
+
+    def _container(self, broker: int, name: str) -> DockerContainer:
+        hosts = {number: f"kafka-{name}-{number}" for number in _BROKERS}
+        container = DockerContainer(APACHE_KAFKA_IMAGE).with_network_aliases(hosts[broker])
+        container.with_bind_ports(9092, self._ports[broker])
+        own = {
+            "KAFKA_NODE_ID": str(broker),
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{number}@{host}:9093" for number, host in hosts.items()),
+            "KAFKA_ADVERTISED_LISTENERS": (
+                f"INTERNAL://{hosts[broker]}:19092,EXTERNAL://127.0.0.1:{self._ports[broker]}"
+            ),
+        }
+        for key, value in (_COMMON | own).items():
+            container.with_env(key, value)
+        return container
+
+    def _wait(self, broker: int) -> None:
+        started = LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_SECONDS)
+        started.wait_until_ready(self._containers[broker])
