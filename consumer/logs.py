@@ -31,6 +31,7 @@ def configure_logs(settings: LogSettings) -> None:
     logging.getLogger("reelsync").setLevel(settings.level)
     # What its fetcher and coordinator call errors are outages that the source waits out, and reports itself.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").addFilter(_is_no_closed_connection)
     # It would log what strangers send to the port; errors of our own endpoints are logged by us.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     structlog.configure(
@@ -39,3 +40,8 @@ def configure_logs(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _is_no_closed_connection(record: logging.LogRecord) -> bool:
+    """Whether this is not aiokafka's complaint of a connection that it dropped itself when its task was cancelled."""
+    return not record.getMessage().startswith("Unclosed AIOKafkaConnection")

@@ -11,7 +11,8 @@ import signal
 import socket
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -92,6 +93,15 @@ class EmbeddedBroker:
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """During the block it takes connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics with so many partitions each. Returns when the broker serves them.

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
 import signal
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from email.message import Message
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from processes import process
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from running import eventually, publish, topic_of, until_applied
+from services.contract import Broker
 
 from consumer.app import Consumer
 from consumer.errors import ReelsyncError
@@ -94,16 +94,6 @@ async def served(settings: Settings) -> AsyncIterator[tuple[Consumer, Client]]:
             await running
 
 
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """A process that takes connections and answers nothing."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 async def test_ready_and_live_once_it_consumes(settings: Settings) -> None:
     await publish(settings, topic_of(settings, "video"), [(an_id(n).encode(), video("created", n)) for n in range(50)])
     async with served(quick(settings)) as (_, client):
@@ -164,7 +154,7 @@ async def test_an_outage_of_the_database_is_not_ready_but_live(settings: Setting
         assert (await client.status())["backing_off"] == []
 
 
-async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings, broker: EmbeddedBroker) -> None:
+async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings, broker: Broker) -> None:
     """The broker takes connections and answers nothing, while records are known to wait."""
     topic = topic_of(settings, "video")
     async with served(quick(settings)) as (consumer, client):
@@ -177,7 +167,7 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
             return (await client.status())["lag"] == 20
 
         await eventually(behind, "records wait")
-        with frozen(broker.pid):
+        with broker.frozen():
             await eventually(client.answers("/readyz", 503), "not ready")
             began = consumer.health.clock()
 

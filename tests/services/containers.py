@@ -1,7 +1,8 @@
 """PostgreSQL and Apache Kafka in containers, started by Testcontainers."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, Self
 
 from testcontainers.community.kafka import KafkaContainer
@@ -134,6 +135,16 @@ class ContainerBroker:
     def bootstrap_servers(self) -> str:
         """Host and port for clients."""
         return str(self._container.get_bootstrap_server())
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Pause the container's processes."""
+        container = self._container.get_wrapped_container()
+        container.pause()
+        try:
+            yield
+        finally:
+            container.unpause()
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics and wait until the broker serves them."""

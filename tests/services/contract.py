@@ -1,6 +1,7 @@
 """What tests ask of a server, whether it is embedded, in a container, or somebody's own."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 
@@ -36,6 +37,9 @@ class Broker(Protocol):
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens, past any proxy."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """During the block it takes connections and answers nothing."""
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics with so many partitions each."""
