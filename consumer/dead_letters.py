@@ -78,7 +78,7 @@ def _row(group: str, rejection: Rejection) -> dict[str, Any]:
         "crc": record_crc(record),
         "key": record.key,
         "value": record.value,
-        "headers": [[name.encode(), content] for name, content in record.headers],
+        "headers": [[name.encode(errors="surrogateescape"), content] for name, content in record.headers],
         "stage": rejection.stage,
         "reason": rejection.reason,
         "detail": rejection.detail,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from .kafka_clients import connection_options
 from .kafka_diagnosis import diagnose
+from .kafka_records import read_any_header_name
 from .records import Anchor, Partition, anchor_of
 from .settings import KafkaSettings
 
@@ -91,6 +92,7 @@ class KafkaLog:
 
     @asynccontextmanager
     async def _reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+        read_any_header_name()
         reader = AIOKafkaConsumer(
             **connection_options(self._settings),
             enable_auto_commit=False,

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from .kafka_clients import connection_options
+from .kafka_records import read_any_header_name
 from .settings import KafkaSettings
 
 _STOP_SECONDS = 10.0
@@ -20,6 +21,7 @@ def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
     A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
     limit of requests must not undercut.
     """
+    read_any_header_name()
     return AIOKafkaConsumer(
         **connection_options(settings),
         group_id=settings.group_id,

@@ -73,7 +73,7 @@ def record_crc(record: Record) -> int:
     """CRC-32 of key, value and headers, each with its length, so that none runs into the next; None has length -1."""
     crc = _crc_of(record.value, _crc_of(record.key, 0))
     for name, content in record.headers:
-        crc = _crc_of(content, _crc_of(name.encode(), crc))
+        crc = _crc_of(content, _crc_of(name.encode(errors="surrogateescape"), crc))
     return crc
 
 

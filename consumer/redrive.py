@@ -113,7 +113,7 @@ async def redrive_until(
 
 
 def _letter(row: RowMapping, topics: Mapping[str, Aggregate], max_value_bytes: int) -> Letter:
-    headers = [(name.decode(), content) for name, content in row["headers"] or ()]
+    headers = [(name.decode(errors="surrogateescape"), content) for name, content in row["headers"] or ()]
     record = StoredRecord(
         row["topic"], row["partition"], row["offset"], row["record_timestamp"], row["key"], row["value"], headers
     )
