@@ -1,6 +1,8 @@
 """Whether there is a Docker engine, and which images the tests use."""
 
+import gc
 import os
+import warnings
 from functools import cache
 
 import docker
@@ -15,14 +17,17 @@ REQUIRED = "REELSYNC_REQUIRE_DOCKER"
 @cache
 def why_no_docker() -> str | None:
     """Why containers cannot be started here; None if they can."""
-    try:
-        client = docker.from_env(timeout=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a client whose engine is away leaves its socket open
         try:
+            client = docker.from_env(timeout=10)
             client.ping()
-        finally:
             client.close()
-    except DockerException as error:
-        return f"no Docker engine answers ({error})"
+        except DockerException:
+            where = os.environ.get("DOCKER_HOST", "the default socket")
+            return f"no Docker engine answers at {where}"
+        finally:
+            gc.collect()
     return None
 
 
