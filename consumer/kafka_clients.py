@@ -1,7 +1,11 @@
-"""How every Kafka client connects, from the settings."""
+"""How every Kafka client connects, from the settings, and how a consumer is stopped whatever state it is in."""
 
+import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any
+
+from aiokafka import AIOKafkaConsumer
 
 from .errors import MisconfiguredError
 from .settings import KafkaSettings
@@ -38,6 +42,19 @@ def login_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     return options
+
+
+async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a consumer, which leaves its group if it can be reached; after so long, leave it behind with no connection.
+
+    A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
+    """
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait({stopping}, timeout=seconds)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(consumer._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails
 
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:

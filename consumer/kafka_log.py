@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from .kafka_clients import connection_options
+from .kafka_clients import connection_options, stop_within
 from .kafka_diagnosis import diagnose
 from .kafka_records import read_any_header_name
 from .records import Anchor, Partition, anchor_of
@@ -105,20 +105,7 @@ class KafkaLog:
             await reader.start()
             yield reader
         finally:
-            await _stop(reader)
-
-
-async def _stop(reader: AIOKafkaConsumer) -> None:
-    """Stop it, or leave it behind after five seconds.
-
-    A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
-    """
-    stopping = asyncio.create_task(reader.stop())
-    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
-    if not stopping.done() or stopping.cancelled() or stopping.exception():
-        stopping.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await asyncio.wait_for(reader._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails
+            await stop_within(reader, _STOP_SECONDS)
 
 
 async def _fetch_at(

@@ -1,7 +1,4 @@
-"""One membership of the consumer group: how it is made, and how it ends whatever state it is in."""
-
-import asyncio
-from contextlib import suppress
+"""One membership of the consumer group, as it is made."""
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -10,7 +7,6 @@ from .kafka_clients import connection_options
 from .kafka_records import read_any_header_name
 from .settings import KafkaSettings
 
-_STOP_SECONDS = 10.0
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
 
@@ -37,14 +33,3 @@ def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
         ),
         metadata_max_age_ms=30_000,
     )
-
-
-async def end_membership(member: AIOKafkaConsumer) -> None:
-    """Leave the group if it can be reached, and close the connections in any case, within ten seconds."""
-    # A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
-    stopping = asyncio.create_task(member.stop())
-    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
-    if not stopping.done() or stopping.cancelled() or stopping.exception():
-        stopping.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await asyncio.wait_for(member._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails

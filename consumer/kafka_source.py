@@ -13,9 +13,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from .kafka_clients import stop_within
 from .kafka_commits import OffsetCommits
 from .kafka_log import KafkaLog
-from .kafka_membership import end_membership, new_member
+from .kafka_membership import new_member
 from .metrics import Metrics
 from .offsets import Stored
 from .positions import Halt, LogState, check_position
@@ -25,6 +26,7 @@ from .silence import Silence
 
 _POLL_MS = 200
 _RECHECK_SECONDS = 15.0
+_STOP_SECONDS = 10.0
 _LEAST_SILENCE_SECONDS = 5.0
 
 _log = structlog.get_logger("reelsync.source")
@@ -138,7 +140,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._positions.clear()
         self._unsettled.clear()
         if consumer is not None:
-            await end_membership(consumer)
+            await stop_within(consumer, _STOP_SECONDS)
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""

@@ -1,6 +1,5 @@
 """Apache Kafka in a container, with one listener for each way to be secure, and for each way to get it wrong."""
 
-import os
 import secrets
 import shlex
 import socket
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certificates import Pair, make_certificates
+from services.docker import APACHE_KAFKA_IMAGE
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from demo.process import free_port
 
-IMAGE = os.environ.get("TEST_KAFKA_APACHE_IMAGE", "apache/kafka:4.3.1")
 USER = "reelsync-user"
 _HOME = "/tmp/reelsync"
 _DATA = "/tmp/reelsync-data"
@@ -55,7 +54,7 @@ class TlsKafka:
     def __init__(self, directory: Path) -> None:
         self.password = f"canary-{secrets.token_urlsafe(16)}"
         self._listeners = listeners()
-        self._container = DockerContainer(IMAGE).with_command(
+        self._container = DockerContainer(APACHE_KAFKA_IMAGE).with_command(
             ["bash", "-c", f"until [ -e {_HOME}/start ]; do sleep 0.1; done; exec bash {_HOME}/start"]
         )
         for listener in self._listeners.values():
