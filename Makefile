@@ -25,7 +25,7 @@ test: setup
 
 # The fault suite at length: 5 seeds, 20 rounds each; about an hour. `make test` runs a short form of it.
 test-faults: setup
-	FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
