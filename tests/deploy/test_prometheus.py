@@ -21,7 +21,7 @@ from demo.process import free_port
 EVENTS = 50
 POISON = 20
 NOTHING_TO_SHOW = {"Slow statements", "Failed statements per second", "Batches run again"}
-"""Panels that may be empty: nothing was slow, failed or was tried again, and a series with labels begins with its first."""
+"""Panels that may be empty: nothing was slow, failed or was tried again, and such series begin with the first."""
 SHORTENED = re.sub(r"\[5m\]", "[10s]", re.sub(r"for: \w+", "for: 1s", RULES.read_text()))
 """The rules that are shipped, with less patience."""
 
