@@ -86,3 +86,20 @@ def test_names_in_an_expression_are_found(registry: CollectorRegistry) -> None:
     assert labels_named(expression) == {"job", "tpoic", "kind"}
     wrong = 'sum by (tpoic) (reelsync_lag_records{topic="a"}) / reelsync_fenced'
     assert list(unknown_names(wrong, registry)) == ["reelsync_fenced", "tpoic"]
+
+
+def test_operations_lists_every_alert() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    listed = re.findall(r"(?m)^\| `(Reelsync\w+)` \|", page)
+    assert sorted(listed) == sorted(alert["alert"] for alert in alerts())
+
+
+@pytest.mark.parametrize("page", ["runbook.md", "operations.md"])
+def test_links_lead_to_pages_and_headings_that_exist(page: str) -> None:
+    docs = ROOT / "docs"
+    links = re.findall(r"\]\(([^)#]*)#?([^)]*)\)", (docs / page).read_text())
+    assert links
+    for path, anchor in links:
+        target = docs / (path or page)
+        assert target.is_file(), path
+        assert not anchor or anchor in anchors(target.read_text()), (path, anchor)
