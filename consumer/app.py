@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from models.engine import create_engine
+from models.engine import create_engine, get_pool_stats
 
 from .backoff import Backoff
 from .batch import Batch
@@ -28,6 +28,7 @@ from .ledger import Ledger
 from .loop import BatchLoop
 from .metrics import Metrics
 from .monitor import Monitor, work_of
+from .pool_metrics import PoolCollector
 from .preflight import check_brokers, check_schema, check_topics
 from .probe import Probe
 from .query_timing import QueryTiming, attach_query_timing
@@ -55,6 +56,8 @@ class Consumer:
         group = settings.kafka.group_id
         self.engine = engine_of(settings.database)
         attach_query_timing(self.engine, partial(_publish_timing, self.metrics, settings.log))
+        pool_limit = settings.database.pool_size + settings.database.max_overflow
+        self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
         self.ledger = Ledger(self.engine, group)
         self.writer = BatchWriter(self.engine, group)
         self.kafka_log = KafkaLog(settings.kafka)

@@ -15,6 +15,7 @@ from .writer import Written
 _QUERY_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0)
 _BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
+_OTHER = "other"
 _OPERATIONS = {"merge": "INSERT", "park": "INSERT", "create": "INSERT", "known": "SELECT", "read": "SELECT"}
 
 
@@ -32,6 +33,9 @@ class Metrics:
         )
         self.slow_queries = self._counter("db_client_slow_queries", "Statements over the limit.", "query_name")
         self.events = self._counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
+        # A series that begins above zero shows no increase: the first dead letters would alert nobody.
+        for event_type in (*EVENT_DATA, _OTHER):
+            self.events.labels(event_type, "rejected")
         self.rows = self._counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
         self.dead_letters = self._counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
         self.batch_records = Histogram(
@@ -129,4 +133,4 @@ def _error_type(timing: QueryTiming) -> str:
 
 def known_type(event_type: str | None) -> str:
     """The type as a label: those of the contract, and `other` for whatever else a publisher may invent."""
-    return event_type if event_type in EVENT_DATA else "other"
+    return event_type if event_type in EVENT_DATA else _OTHER

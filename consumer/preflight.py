@@ -2,28 +2,39 @@
 
 from collections.abc import Mapping
 
-from migrations.runner import current_revision, head_revision
+import structlog
+
+from migrations.runner import head_revision, schema_state
 
 from .database_errors import explained
 from .errors import ReelsyncError
 from .kafka_log import KafkaLog
 from .settings import DatabaseSettings, KafkaSettings
 
+_log = structlog.get_logger("reelsync")
+
 
 async def check_schema(settings: DatabaseSettings) -> str:
-    """The revision of the database, which is the one that this version needs.
+    """The revision of the database: the one that this version has, or a later one that it may use.
 
     Raises:
         UnavailableError: the database cannot be reached.
         ReelsyncError: it cannot be used as it is, or is at another revision.
     """
     with explained(settings):
-        current = await current_revision(settings.url.get_secret_value())
+        state = await schema_state(settings.url.get_secret_value())
     head = head_revision()
-    if current != head:
-        message = f"the database is at revision {current or 'none'}, this version needs {head}: run `reelsync migrate`"
-        raise ReelsyncError(message)
-    return head
+    if not state.usable:
+        told = f"the database is at revision {state.revision or 'none'}, this version needs {head}: "
+        fix = (
+            "deploy the version of reelsync that migrated it, for this one is older and may not use it"
+            if state.newer
+            else "run `reelsync migrate`"
+        )
+        raise ReelsyncError(told + fix)
+    if state.newer:
+        _log.info("schema.newer", revision=state.revision, ours=head)
+    return state.revision or head
 
 
 async def check_brokers(log: KafkaLog) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, text
 
+from migrations.compatibility import state_on_apply
 from models import Base
 from models.engine import create_single_use_engine
 
@@ -32,6 +33,7 @@ def migrate(connection: Connection) -> None:
             transaction_per_migration=True,
             compare_type=True,
             compare_server_default=True,
+            on_version_apply=lambda ctx, heads, **_: state_on_apply(context.script, ctx, heads),
         )
         with context.begin_transaction():
             context.run_migrations()

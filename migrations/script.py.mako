@@ -11,6 +11,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# The oldest revision whose code works with the schema that this one leaves: README.md, "Expand, then contract".
+compatible_from = ${repr(up_revision)}
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from consumer.database_errors import explain
 from consumer.errors import MisconfiguredError, ReelsyncError, describe
 from consumer.settings import Settings
-from migrations.runner import current_revision, head_revision, upgrade
+from migrations.runner import SchemaState, head_revision, schema_state, upgrade
 
 from .terminal import JsonOption, err, load, print_json, run_async
 
@@ -16,10 +16,11 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     settings = load(Settings).database
     url = settings.url.get_secret_value()
 
-    async def bring_up() -> str | None:
+    async def bring_up() -> SchemaState:
         try:
-            before = await current_revision(url)
-            await upgrade(url)
+            before = await schema_state(url)
+            if not before.newer:
+                await upgrade(url)
         except Exception as error:
             problem = explain(error, settings)
             if isinstance(problem, MisconfiguredError):
@@ -32,11 +33,18 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
         return before
 
     with err.status("Migrating…"):
-        before = run_async(bring_up())
-    head = head_revision()
+        state = run_async(bring_up())
+    before, head = state.revision, head_revision()
+    if state.newer and not state.usable:
+        message = (
+            f"the database is at revision {before}, newer than this version's {head}, and may not be used by it: "
+            "deploy the version of reelsync that migrated it"
+        )
+        raise ReelsyncError(message)
+    after = before if state.newer else head
     if json:
-        print_json({"before": before, "after": head})
-    elif before == head:
-        err.print(f"Nothing to do: the schema is at {head}.")
+        print_json({"before": before, "after": after})
+    elif before == after:
+        err.print(f"Nothing to do: the schema is at {after}{', which is newer and may be used' * state.newer}.")
     else:
-        err.print(f"The schema went from {before or 'nothing'} to {head}.")
+        err.print(f"The schema went from {before or 'nothing'} to {after}.")

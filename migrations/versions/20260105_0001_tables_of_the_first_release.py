@@ -12,6 +12,7 @@ revision = "20260105_0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+compatible_from = "20260105_0001"
 
 
 def upgrade() -> None:

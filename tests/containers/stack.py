@@ -101,8 +101,11 @@ class Stack:
 
     def prometheus(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The series that an expression gives: labels and value."""
-        query = urllib.parse.urlencode({"query": expression})
-        url = f"http://127.0.0.1:{self.ports['PROMETHEUS_PORT']}/api/v1/query?{query}"
+        found = self.prometheus_api("query", query=expression)["result"]
+        return [(series["metric"], float(series["value"][1])) for series in found]
+
+    def prometheus_api(self, path: str, **query: str) -> Any:
+        """The `data` of an answer of Prometheus' HTTP API."""
+        url = f"http://127.0.0.1:{self.ports['PROMETHEUS_PORT']}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=30) as response:
-            document = json.loads(response.read())
-        return [(series["metric"], float(series["value"][1])) for series in document["data"]["result"]]
+            return json.loads(response.read())["data"]

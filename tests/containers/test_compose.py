@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 
 import pytest
+import yaml
 from builders import an_id, video
 from running import eventually
 from sqlalchemy import text
@@ -97,6 +98,18 @@ async def test_prometheus_finds_every_replica_by_its_one_name(three: Stack) -> N
         return len({labels["instance"] for labels, _ in up}) == 3 and len(partitions) == 18
 
     await eventually(all_up, "three consumers are up, and all partitions have a lag")
+
+
+async def test_prometheus_has_the_alert_rules(stack: Stack) -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"]
+
+    async def evaluated() -> bool:
+        groups = await asyncio.to_thread(stack.prometheus_api, "rules")
+        rules = [rule for group in groups["groups"] for rule in group["rules"]]
+        names = {rule["alert"] for group in shipped for rule in group["rules"]}
+        return {rule["name"] for rule in rules} == names and all(rule["health"] == "ok" for rule in rules)
+
+    await eventually(evaluated, "all rules are loaded, and were evaluated without an error")
 
 
 def test_consumers_can_write_nowhere_and_do_nothing_but_consume(three: Stack) -> None:
