@@ -37,7 +37,8 @@ class Batch:
         """From the time of its oldest event to `now`; None if it has no event."""
         if not self.events:
             return None
-        return max(0.0, (now - min(located.event["time"] for located in self.events)).total_seconds())
+        oldest: datetime = min(located.event["time"] for located in self.events)
+        return max(0.0, (now - oldest).total_seconds())
 
     @property
     def positions(self) -> dict[Partition, int]:

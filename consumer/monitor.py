@@ -72,7 +72,7 @@ class Monitor:
         status = batch_status(batch, written)
         self._last_batch = (self._health.clock(), status)
         rejections = [rejection for part in written for rejection in part.rejections]
-        reasons = Counter(rejection.reason for rejection in rejections)
+        reasons = Counter[str](rejection.reason for rejection in rejections)
         self._history.committed(batch.count, reasons, status.seconds, age_seconds)
         self._dead_letters.add(rejections)
 
@@ -127,7 +127,7 @@ class Monitor:
             latest_dead_letters=self._dead_letters.latest(),
             pool=pool,
             notices=notices(facts),
-            records_per_second=round(facts.present.records_per_second, 1),
+            records_per_second=round(facts.present.records_per_second, 3),
             history=self._history.series(),
             phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
             statements=statements(self._metrics.query_seconds),

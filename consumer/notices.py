@@ -1,5 +1,6 @@
 """How it is, in words: one sentence for each thing that an operator should know, the worst cause first. Pure."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -34,23 +35,30 @@ _WHOLE = 10
 """From here on, decimals are noise."""
 _NAMES: Mapping[Server, str] = {"postgresql": "PostgreSQL", "kafka": "Kafka"}
 _NOT_ASKED = "not asked yet"
-_WORDS = {
+_BY_NAME = {
     "ConnectionRefusedError": "connection refused",
     "ConnectionResetError": "connection reset",
     "ConnectionDoesNotExistError": "connection lost",
-    "CannotConnectNowError": "it is starting up or shutting down",
-    "AdminShutdownError": "it is shutting down",
-    "CrashShutdownError": "it is recovering from a crash",
-    "TooManyConnectionsError": "it has too many connections",
-    "ReadOnlySQLTransactionError": "it takes no writes now: a replica?",
-    "InvalidPasswordError": "it refuses the password",
     "TimeoutError": "no answer in time",
+    "gaierror": "the DNS does not know its name",
     "KafkaConnectionError": "no connection",
     "KafkaTimeoutError": "no answer in time",
     "NodeNotReadyError": "no connection",
-    "gaierror": "its name is not known to the DNS",
 }
-"""What `errors.describe` begins with, for people who do not read Python."""
+_BY_SQLSTATE = {
+    "25006": "it takes no writes now: a replica?",
+    "28P01": "it refuses the password",
+    "3D000": "there is no such database",
+    "40001": "a serialization failure",
+    "40P01": "a deadlock",
+    "53300": "it has too many connections",
+    "55P03": "somebody else holds a lock for too long",
+    "57014": "a statement took too long",
+    "57P01": "it is shutting down",
+    "57P02": "it is recovering from a crash",
+    "57P03": "it is starting up or shutting down",
+}
+"""What errors.describe names, for people. Source: PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes"."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ def _attempts(off: BackingOff, now: float) -> str:
     upcoming = "trying again now"
     if off.next_at is not None and off.next_at > now:
         upcoming = f"next try in {duration(off.next_at - now)}"
-    return f", {upcoming} (for {duration(now - off.since)}, {off.attempts} so far)"
+    return f", {upcoming} (for {duration(now - off.since)}, {_count(off.attempts, 'attempt')} so far)"
 
 
 def _halted(facts: Facts) -> Iterator[Notice]:
@@ -179,7 +187,8 @@ def _retrying(facts: Facts) -> Iterator[Notice]:
     for activity, off in facts.backing_off.items():
         if not off.outage and facts.now - off.since > _LONG_RETRY_SECONDS:
             text = f"A {activity} fails and is tried again: {in_words(off.why)}{_attempts(off, facts.now)}"
-            yield Notice("retrying", "warning", text)
+            fix = 'if it goes on, see "The database is away" in docs/runbook.md'
+            yield Notice("retrying", "warning", text, fix)
 
 
 def _exhausted(facts: Facts) -> Iterator[Notice]:
@@ -219,14 +228,20 @@ def _dominant(minute: Recent) -> str:
 
 
 def in_words(why: str) -> str:
-    """What `errors.describe` said, for people: its first word translated, if it is one of those that are met often."""
-    name, comma, rest = why.partition(", ")
-    words = _WORDS.get(name)
-    return why if words is None else f"{words}{comma and f' ({rest})'}"
+    """What `errors.describe` said, for people, where its SQLSTATE or its class is one of those that are met often."""
+    name, _, rest = why.partition(", ")
+    state = re.search(r"SQLSTATE (\w{5})", rest)
+    if state and state[1] in _BY_SQLSTATE:
+        return f"{_BY_SQLSTATE[state[1]]} (SQLSTATE {state[1]})"
+    if name in _BY_NAME:
+        return _BY_NAME[name] + (f" ({rest})" if rest else "")
+    return why
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: `0.3 s`, `42 s`, `3 min`, `5 h`, `20 days`."""
+    """Seconds as people say them: `30 ms`, `4.2 s`, `42 s`, `3 min`, `5 h`, `20 days`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     for limit, unit, name in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
         if seconds < limit:
             amount = seconds / unit
