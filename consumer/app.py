@@ -141,8 +141,9 @@ class Consumer:
             await asyncio.sleep(_LAG_SECONDS)
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
-        self.metrics.batch(batch, written, datetime.now(UTC))
-        self.monitor.committed(batch, written)
+        age_seconds = batch.age_seconds(datetime.now(UTC))
+        self.metrics.batch(batch, written, age_seconds)
+        self.monitor.committed(batch, written, age_seconds)
         rejected = sum(len(part.rejections) for part in written)
         self._since.update(batches=1, records=batch.count, dead_letters=rejected)
         if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
@@ -178,6 +179,7 @@ async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> Non
         except UnavailableError as error:
             consumer.health.failed("start", describe(error.__cause__ or error), outage=True)
             delay = backoff.next_delay()
+            consumer.health.trying_again("start", delay)
             _log.warning("start.waiting", why=str(error), again_in_seconds=round(delay, 1))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,9 +20,11 @@ class Backoff:
         self.attempts += 1
         return random.uniform(self.shortest / 2, ceiling)  # noqa: S311 - jitter, not a secret
 
-    async def wait(self) -> float:
-        """Wait; the seconds waited."""
+    async def wait(self, tell: Callable[[float], None] | None = None) -> float:
+        """Wait; the seconds waited. `tell` is told of them before."""
         delay = self.next_delay()
+        if tell:
+            tell(delay)
         await asyncio.sleep(delay)
         return delay
 

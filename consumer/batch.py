@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 
 from .decode import Located, Rejection
@@ -31,6 +32,13 @@ class Batch:
     def count(self) -> int:
         """Records in the batch."""
         return len(self.events) + len(self.rejections)
+
+    def age_seconds(self, now: datetime) -> float | None:
+        """From the time of its oldest event to `now`; None if it has no event."""
+        if not self.events:
+            return None
+        oldest: datetime = min(located.event["time"] for located in self.events)
+        return max(0.0, (now - oldest).total_seconds())
 
     @property
     def positions(self) -> dict[Partition, int]:

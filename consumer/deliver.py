@@ -102,7 +102,7 @@ class Deliverer:
                 first, second = batch.halves()
                 return [*await self._attempt(first), *await self._attempt(second)]
             if not first_refusal:
-                await backoff.wait()
+                await backoff.wait(self._trying_again)
 
     def _judge(self, error: Exception) -> Verdict:
         verdict = classify(error)
@@ -114,9 +114,12 @@ class Deliverer:
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
         self._metrics.retries.labels(verdict.value).inc()
-        self._health.failed("write", describe(error), outage=verdict is Verdict.OUTAGE)
+        self._health.failed("write", describe(error), outage=verdict is Verdict.OUTAGE, server="postgresql")
         _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
         return verdict
+
+    def _trying_again(self, seconds: float) -> None:
+        self._health.trying_again("write", seconds)
 
     async def _outcome(self, batch: Batch) -> Outcome:
         """What the stored positions say, for as long as it takes to get an answer."""
@@ -126,7 +129,7 @@ class Deliverer:
                 stored = await self._ledger.next_offsets(batch.spans)
             except Exception as error:  # noqa: BLE001
                 self._judge(error)
-                await backoff.wait()
+                await backoff.wait(self._trying_again)
                 continue
             if stored == batch.positions:
                 return Outcome.COMMITTED

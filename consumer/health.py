@@ -19,12 +19,17 @@ _NOT_ASKED = "not asked yet"
 
 @dataclass
 class BackingOff:
-    """An activity that failed, and is tried again and again: why the last time, since when, how often."""
+    """An activity that failed, and is tried again and again: why the last time, since when, how often.
+
+    `server`: whose failure it was, if that is known. `next_at`: when the next attempt begins; None while one is made.
+    """
 
     why: str
     since: float
     outage: bool
+    server: Server | None = None
     attempts: int = 1
+    next_at: float | None = None
 
 
 class Health:
@@ -47,14 +52,20 @@ class Health:
         """Something was done, or there is nothing to do."""
         self._sign_at = self.clock()
 
-    def failed(self, activity: Activity, why: str, *, outage: bool) -> None:
+    def failed(self, activity: Activity, why: str, *, outage: bool, server: Server | None = None) -> None:
         """An attempt failed, and another will be made. `outage`: a server is away."""
         self.sign_of_life()
         before = self.backing_off.get(activity)
         if before is None:
-            self.backing_off[activity] = BackingOff(why, self.clock(), outage)
+            self.backing_off[activity] = BackingOff(why, self.clock(), outage, server)
         else:
-            before.why, before.outage, before.attempts = why, outage, before.attempts + 1
+            before.why, before.outage, before.server = why, outage, server
+            before.attempts, before.next_at = before.attempts + 1, None
+
+    def trying_again(self, activity: Activity, seconds: float) -> None:
+        """The next attempt begins in so many seconds."""
+        if off := self.backing_off.get(activity):
+            off.next_at = self.clock() + seconds
 
     def recovered(self, activity: Activity) -> None:
         """An attempt went well, or there is no need of another."""

@@ -11,10 +11,11 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from .errors import ReelsyncError, describe
 from .settings import HttpSettings
+from .status_page import status_page
 
+_POLICY = "Content-Security-Policy"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "reelsync",
@@ -71,6 +72,10 @@ async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int
 def application(answers: Answers) -> web.Application:
     """The endpoints. aiohttp answers GET and HEAD of these paths, 405 to other methods, and 404 elsewhere."""
 
+    async def page(_request: web.Request) -> web.Response:
+        html, policy = status_page()
+        return web.Response(text=html, content_type="text/html", headers={_POLICY: policy})
+
     async def livez(_request: web.Request) -> web.Response:
         return _verdict(answers.not_live())
 
@@ -82,6 +87,7 @@ def application(answers: Answers) -> web.Application:
 
     app = web.Application(middlewares=[_own_errors])
     app.on_response_prepare.append(_add_headers)
+    app.router.add_get("/", page)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/status.json", status)
@@ -95,6 +101,7 @@ def _verdict(reasons: list[str]) -> web.Response:
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
+    response.headers.setdefault(_POLICY, "default-src 'none'; frame-ancestors 'none'")
 
 
 @web.middleware

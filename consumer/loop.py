@@ -12,7 +12,7 @@ from .batch import Batch
 from .decode import Located, Rejection, decode
 from .deliver import Deliverer
 from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
-from .health import Health
+from .health import Health, Server
 from .kafka_source import KafkaSource
 from .metrics import Metrics
 from .records import Record
@@ -175,8 +175,10 @@ class BatchLoop:
             )
             raise HaltedError(message) from error
         self.metrics.retries.labels("kafka" if kafka else "outage").inc()
-        self.health.failed("read", describe(error), outage=verdict is Verdict.OUTAGE)
+        server: Server = "kafka" if kafka else "postgresql"
+        self.health.failed("read", describe(error), outage=verdict is Verdict.OUTAGE, server=server)
         delay = self._poll_backoff.next_delay()
+        self.health.trying_again("read", delay)
         _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
         await asyncio.sleep(delay)
 

@@ -1,7 +1,6 @@
 """What is measured. Names, labels and units are the design's; labels come from closed sets only."""
 
 from collections import Counter as Counts
-from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -79,8 +78,8 @@ class Metrics:
             _error_type(timing),
         ).observe(timing.seconds)
 
-    def batch(self, batch: Batch, written: list[Written], now: datetime) -> None:
-        """A batch that was committed."""
+    def batch(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
+        """A batch that was committed, and the age of its oldest event."""
         self.batch_records.observe(batch.count)
         rejections = [rejection for part in written for rejection in part.rejections]
         accepted = Counts[str](located.event["type"] for located in batch.events)
@@ -99,9 +98,8 @@ class Metrics:
         self.batch_seconds.labels("write").observe(sum(part.write_seconds for part in written))
         self.batch_seconds.labels("commit").observe(sum(part.commit_seconds for part in written))
         self.version_conflicts.inc(batch.fold.conflicts)
-        if batch.events:
-            oldest = min(located.event["time"] for located in batch.events)
-            self.event_age.observe(max(0.0, (now - oldest).total_seconds()))
+        if age_seconds is not None:
+            self.event_age.observe(age_seconds)
 
     def lags(self, lags: dict[Partition, int]) -> None:
         """The lag of every partition that is being read, and of no other."""

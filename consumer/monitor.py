@@ -1,34 +1,44 @@
 """What operators are told of one consumer: the answers of the HTTP endpoints, from what is in memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from models import get_pool_stats
+
 from .batch import Batch
 from .health import Health
+from .history import History
 from .http import Answers, serving
 from .kafka_source import KafkaSource
+from .latest_dead_letters import LatestDeadLetters
 from .metrics import Metrics
+from .notices import Facts, notices
 from .probe import Probe, Work
 from .settings import Settings
+from .statement_timings import statements
 from .status import (
     BatchStatus,
+    Counts,
+    PoolStatus,
     Status,
     backing_off_statuses,
     batch_status,
-    dead_letter_counts,
+    counts_by_reason,
     package_version,
     partition_statuses,
     pool_status,
     server_statuses,
+    total,
 )
 from .writer import Written
 
-if TYPE_CHECKING:
-    from sqlalchemy import QueuePool
+_LOOK_SECONDS = 1.0
+_PRESENT_SECONDS = 15.0
+_MINUTE_SECONDS = 60.0
 
 
 class Monitor:
@@ -52,11 +62,19 @@ class Monitor:
         self._probe = probe
         self._started_at = health.clock()
         self._last_batch: tuple[float, BatchStatus] | None = None
+        self._history = History(health.clock)
+        self._dead_letters = LatestDeadLetters(health.clock)
 
-    def committed(self, batch: Batch, written: list[Written]) -> None:
-        """Take note of a batch that was committed."""
+    def committed(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
+        """Take note of a batch that was committed, and of the age of its oldest event."""
         self._probe.committed(batch.positions)
-        self._last_batch = (self._health.clock(), batch_status(batch, written))
+        self._health.reached("postgresql")
+        status = batch_status(batch, written)
+        self._last_batch = (self._health.clock(), status)
+        rejections = [rejection for part in written for rejection in part.rejections]
+        reasons = Counter[str](rejection.reason for rejection in rejections)
+        self._history.committed(batch.count, reasons, status.seconds, age_seconds)
+        self._dead_letters.add(rejections)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -72,6 +90,7 @@ class Monitor:
             watching = [
                 asyncio.create_task(self._health.heartbeat.run()),
                 asyncio.create_task(self._probe.run()),
+                asyncio.create_task(self._watch_lag()),
             ]
             try:
                 yield port
@@ -90,7 +109,8 @@ class Monitor:
         health, source, probe = self._health, self._source, self._probe
         now = health.clock()
         not_live, not_ready = health.not_live(), self.not_ready()
-        database = self._settings.database
+        pool = pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow)
+        facts = self._facts(not_live, pool)
         return Status(
             version=package_version(),
             group=self._settings.kafka.group_id,
@@ -98,14 +118,58 @@ class Monitor:
             live=not not_live,
             ready=not not_ready,
             reasons=not_live + not_ready,
-            lag=probe.lag(source.positions) if source.settled else None,
+            lag=facts.lag,
             partitions=partition_statuses(probe.positions, probe.ends, source.positions.keys(), source.halted),
             backing_off=backing_off_statuses(health),
             servers=server_statuses(health),
             last_batch=self._dated_batch(now),
-            dead_letters=dead_letter_counts(self._metrics.dead_letters),
-            pool=pool_status(cast("QueuePool", self._engine.pool), database.pool_size + database.max_overflow),
+            dead_letters=counts_by_reason(self._metrics.dead_letters),
+            latest_dead_letters=self._dead_letters.latest(),
+            pool=pool,
+            notices=notices(facts),
+            records_per_second=round(facts.present.records_per_second, 3),
+            history=self._history.series(),
+            phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
+            statements=statements(self._metrics.query_seconds),
+            counts=self._counts(),
         )
+
+    def _facts(self, not_live: list[str], pool: PoolStatus) -> Facts:
+        health, source = self._health, self._source
+        return Facts(
+            now=health.clock(),
+            not_live=not_live,
+            schema_verified=health.schema_verified,
+            settled=source.settled,
+            unreachable=health.unreachable,
+            backing_off=health.backing_off,
+            halted=source.halted,
+            reading=len(source.positions),
+            lag=self._lag(),
+            present=self._history.recent(_PRESENT_SECONDS),
+            minute=self._history.recent(_MINUTE_SECONDS),
+            pool_in_use=pool.in_use,
+            pool_limit=pool.limit,
+        )
+
+    def _counts(self) -> Counts:
+        metrics = self._metrics
+        return Counts(
+            records=total(metrics.events),
+            rebalances=total(metrics.rebalances),
+            fenced=total(metrics.fenced),
+            kafka_commit_failures=total(metrics.kafka_commit_failures),
+            version_conflicts=total(metrics.version_conflicts),
+            retries=counts_by_reason(metrics.retries),
+        )
+
+    def _lag(self) -> int | None:
+        return self._probe.lag(self._source.positions) if self._source.settled else None
+
+    async def _watch_lag(self) -> None:
+        while True:
+            self._history.looked(self._lag())
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _dated_batch(self, now: float) -> BatchStatus | None:
         if self._last_batch is None:

@@ -3,19 +3,21 @@
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict
 
+from models import PoolStats
+
 from .batch import Batch
 from .health import Activity, Health, Server
+from .history import Series
+from .latest_dead_letters import LatestDeadLetter
+from .notices import Notice
 from .positions import Halt, HaltReason
 from .records import Partition
+from .statement_timings import Statements
 from .writer import Written
-
-if TYPE_CHECKING:
-    from sqlalchemy import QueuePool
 
 
 class _Part(BaseModel):
@@ -53,6 +55,10 @@ class BackingOffStatus(_Part):
     outage: bool
     attempts: int
     for_seconds: float
+    server: Server | None
+    """Whose failure it was, if that is known."""
+    next_in_seconds: float | None
+    """Until the next attempt; null while one is made."""
 
 
 class ServerStatus(_Part):
@@ -76,11 +82,29 @@ class BatchStatus(_Part):
 
 
 class PoolStatus(_Part):
-    """Connections to PostgreSQL: `open` of at most `limit`, `in_use` of those."""
+    """Connections to PostgreSQL: `open` of at most `limit`, `in_use` of those.
+
+    `size` are kept open, `overflow` are open beyond those; `invalid` were found broken, since the process started.
+    """
 
     open: int
     in_use: int
     limit: int
+    size: int
+    overflow: int
+    invalid: int
+
+
+class Counts(_Part):
+    """What happened since the process started, and how often."""
+
+    records: int
+    rebalances: int
+    fenced: int
+    kafka_commit_failures: int
+    version_conflicts: int
+    retries: dict[str, int]
+    """By reason."""
 
 
 class Status(_Part):
@@ -101,7 +125,18 @@ class Status(_Part):
     last_batch: BatchStatus | None
     dead_letters: dict[str, int]
     """Records parked, by reason."""
+    latest_dead_letters: list[LatestDeadLetter]
+    """The latest few of each reason, the latest first; nothing of what is in them."""
     pool: PoolStatus
+    notices: list[Notice]
+    """How it is, in words. The first is the headline; there is always one."""
+    records_per_second: float
+    """Committed, over the last quarter of a minute."""
+    history: Series
+    phase_seconds: dict[str, float]
+    """Time spent in each phase, in the last minute."""
+    statements: Statements
+    counts: Counts
 
 
 @cache
@@ -152,6 +187,8 @@ def backing_off_statuses(health: Health) -> list[BackingOffStatus]:
             outage=off.outage,
             attempts=off.attempts,
             for_seconds=round(now - off.since, 1),
+            server=off.server,
+            next_in_seconds=None if off.next_at is None else round(max(0.0, off.next_at - now), 1),
         )
         for activity, off in health.backing_off.items()
     ]
@@ -166,8 +203,8 @@ def server_statuses(health: Health) -> list[ServerStatus]:
     ]
 
 
-def dead_letter_counts(counter: Counter) -> dict[str, int]:
-    """Records parked since this process started, by reason."""
+def counts_by_reason(counter: Counter) -> dict[str, int]:
+    """What a counter with the label `reason` has counted since this process started."""
     return {
         sample.labels["reason"]: int(sample.value)
         for metric in counter.collect()
@@ -176,10 +213,23 @@ def dead_letter_counts(counter: Counter) -> dict[str, int]:
     }
 
 
-def pool_status(pool: "QueuePool", limit: int) -> PoolStatus:
+def total(counter: Counter) -> int:
+    """What a counter has counted since this process started, over all labels."""
+    return sum(
+        int(sample.value) for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
+def pool_status(pool: PoolStats, max_overflow: int) -> PoolStatus:
     """The pool's connections at the moment."""
-    in_use = pool.checkedout()
-    return PoolStatus(open=pool.checkedin() + in_use, in_use=in_use, limit=limit)
+    return PoolStatus(
+        open=pool.checked_in + pool.checked_out,
+        in_use=pool.checked_out,
+        limit=pool.size + max_overflow,
+        size=pool.size,
+        overflow=pool.overflow,
+        invalid=pool.invalid,
+    )
 
 
 def _partition_status(

@@ -309,7 +309,7 @@ async def test_metrics_in_both_formats(settings: Settings) -> None:
         assert samples["reelsync_events_total", "accepted"] == 30
 
 
-PATHS = ["/livez", "/readyz", "/metrics", "/status.json"]
+PATHS = ["/", "/livez", "/readyz", "/metrics", "/status.json"]
 
 
 async def test_read_only_and_nothing_to_frame_or_sniff(settings: Settings) -> None:

@@ -1,0 +1,26 @@
+"""A browser for all tests of the status page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import BROWSER, DRIVER, chromium, console, prefer, resize
+from selenium.webdriver import Chrome
+
+
+@pytest.fixture(scope="session")
+def a_browser() -> Iterator[Chrome]:
+    if not (Path(BROWSER).exists() and Path(DRIVER).exists()):
+        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(a_browser: Chrome) -> Chrome:
+    """On an empty page, 1280 pixels wide, light, with an empty console."""
+    a_browser.get("about:blank")
+    resize(a_browser, 1280)
+    prefer(a_browser, "light")
+    console(a_browser)
+    return a_browser

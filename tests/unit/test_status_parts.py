@@ -1,0 +1,82 @@
+"""Parts of /status.json that the page shows: statements, the latest dead letters, the page's own policy."""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+from consumer.decode import Reason, Rejection
+from consumer.latest_dead_letters import KEPT, LatestDeadLetters
+from consumer.metrics import Metrics
+from consumer.query_timing import QueryTiming
+from consumer.records import StoredRecord
+from consumer.statement_timings import statements
+from consumer.status import counts_by_reason, total
+from consumer.status_page import status_page
+
+
+def test_statements_add_up_over_successes_and_errors() -> None:
+    metrics = Metrics()
+    for seconds in (0.0005, 0.0007, 0.03):
+        metrics.query(QueryTiming("videos.merge", seconds, 1))
+    metrics.query(QueryTiming("videos.merge", 99.0, -1, "57014", "QueryCanceledError"))
+    metrics.query(QueryTiming("commit", 0.004, -1))
+    found = statements(metrics.query_seconds)
+    merge, commit = found.queries
+    assert found.bounds_seconds == [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0]
+    assert (merge.query_name, merge.calls, merge.failed, merge.seconds) == ("videos.merge", 4, 1, 99.0312)
+    assert merge.counts == [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+    assert (commit.query_name, commit.counts[1], sum(commit.counts)) == ("commit", 1, 1)
+
+
+def test_no_statement_is_no_query() -> None:
+    assert statements(Metrics().query_seconds).queries == []
+
+
+def test_counters_over_their_labels() -> None:
+    metrics = Metrics()
+    metrics.retries.labels("outage").inc(2)
+    metrics.retries.labels("again").inc()
+    assert counts_by_reason(metrics.retries) == {"outage": 2, "again": 1}
+    assert total(metrics.retries) == 3
+    assert total(metrics.fenced) == 0
+
+
+def rejection(reason: Reason, offset: int) -> Rejection:
+    record = StoredRecord("video-events", 3, offset, 0, b"swordfish", b"swordfish", [("swordfish", b"swordfish")])
+    return Rejection(record, "validate", reason, {"problems": ["swordfish"]}, "swordfish", "swordfish")
+
+
+def test_the_latest_few_of_each_reason_and_nothing_of_what_is_in_them() -> None:
+    now = 100.0
+    letters = LatestDeadLetters(lambda: now)
+    letters.add([rejection("unknown_type", 1)])
+    now += 10
+    letters.add([rejection("invalid", offset) for offset in range(1_000)])
+    now += 5
+    latest = letters.latest()
+    assert [letter.offset for letter in latest] == [999, 998, 997, 1]
+    assert len(latest) == KEPT + 1
+    assert latest[0].show == "reelsync dlq show video-events/3/999"
+    assert (latest[0].seconds_ago, latest[-1].seconds_ago) == (5.0, 15.0)
+    assert "swordfish" not in repr(latest)
+
+
+def test_the_policy_names_what_is_in_the_page_and_no_place_outside() -> None:
+    html, policy = status_page()
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = b64encode(sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    addresses = set(re.findall(r"https?://[^\"')\s]+", html))
+    assert addresses <= {"http://www.w3.org/2000/svg"}, "names of namespaces only: nothing is loaded from elsewhere"
+    for parsed in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        " style=",
+        " onclick=",
+    ):
+        assert parsed not in html
