@@ -22,6 +22,8 @@ from migrations.runner import upgrade
 
 _TEMPLATE = "migrated"
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
+_SERVERS_MATTER_NOT = {"browser", "deploy", "queries"}
+"""Folders of tests about something else: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 
 # Shared machines stall: no example may fail for the time it took.
@@ -35,6 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that needs servers once in every tier, or in containers alone if it needs those."""
     if "tier" in metafunc.fixturenames:
         tiers = ["containers"] if _is_about_containers(metafunc.definition) else _TIERS
+        if not _SERVERS_MATTER_NOT.isdisjoint(metafunc.definition.path.parts):
+            tiers = _TIERS[:1]
         metafunc.parametrize("tier", tiers, indirect=True, scope="session")
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from chromium import BROWSER, DRIVER, chromium, console, prefer, resize
 from selenium.webdriver import Chrome
+from services.docker import docker_is_required
 
 
 @pytest.fixture(scope="session")
 def a_browser() -> Iterator[Chrome]:
     if not (Path(BROWSER).exists() and Path(DRIVER).exists()):
-        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
+        (pytest.fail if docker_is_required() else pytest.skip)("no Chromium: apt-get install chromium chromium-driver")
     with chromium() as browser:
         yield browser
 

@@ -1,7 +1,6 @@
 """Debian's Prometheus and promtool: a server with its own port and directory, and checks without one."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from services.docker import docker_is_required
 
 from demo.process import ChildServer, free_port
 
@@ -33,7 +33,7 @@ def program(name: str) -> str:
     if found:
         return found
     message = f"no {name}: install Debian's package `prometheus`"
-    if os.environ.get("CI") or os.environ.get("REELSYNC_REQUIRE_DOCKER") == "1":
+    if docker_is_required():
         pytest.fail(message)
     pytest.skip(message)
 
