@@ -76,8 +76,7 @@ class _Id:
         )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        pattern = _CANONICAL_UUID if handler.mode == "serialization" else f"^({_UUID_SPELLINGS})$"
-        return {"type": "string", "pattern": pattern}
+        return _spelt(handler, written=_CANONICAL_UUID, also_read=f"^({_UUID_SPELLINGS})$")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class _Time:
         return core_schema.json_or_python_schema(from_json, from_python)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "pattern": _WRITTEN_TIME if handler.mode == "serialization" else _RFC3339}
+        return _spelt(handler, written=_WRITTEN_TIME, also_read=_RFC3339)
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,10 @@ class _JsonObject:
         )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "object"}
+        limits = (
+            f"At most {MAX_JSON_DEPTH} levels deep and {MAX_JSON_BYTES:,} bytes long as JSON; numbers within double."
+        )
+        return {"type": "object", "description": limits}
 
 
 def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +224,12 @@ def _check_json_part(part: object) -> None:
             raise PydanticCustomError("json_number", "must not contain a number beyond double at any depth")
     elif part is not None and not isinstance(part, dict | list):
         raise PydanticCustomError("json_type", "must contain JSON values only")
+
+
+def _spelt(handler: GetJsonSchemaHandler, *, written: str, also_read: str) -> JsonSchema:
+    """Text that writers spell in one way and readers take in others too: the modes of Pydantic's JSON Schema."""
+    one: JsonSchema = {"type": "string", "pattern": written}
+    return one if handler.mode == "serialization" else {"anyOf": [one, {"type": "string", "pattern": also_read}]}
 
 
 def _with_one_error(schema: CoreSchema, error: str, message: str) -> CoreSchema:
