@@ -81,7 +81,7 @@ def test_examples_are_valid_and_accepted_and_the_last_has_every_field(name: Even
             Validator(event_schema(name, side)).validate(example)
         assert parse_event(json.dumps(example).encode())["type"] == name
     fields = set(EVENT_DATA[name].model_fields)
-    assert fields == set(examples[-1]["data"]) or name in {"video.updated"}
+    assert fields == set(examples[-1]["data"]) or name == "video.updated"
 
 
 # Characters at the edges of what text may hold, among others; a lone surrogate is not UTF-8 at all.
@@ -223,7 +223,7 @@ def test_examples_of_messages_are_events(name: EventType, mode: str) -> None:
         pairs = [(header, content.encode()) for header, content in headers.items()]
         event = parse_event(json.dumps(example["payload"]).encode(), pairs)
         assert event["type"] == name
-        assert (event["subject"] is not None) and Validator(key).is_valid(event["subject"])
+        Validator(key).validate(event["subject"])
 
 
 @pytest.mark.parametrize("aggregate", ["user", "video"])

@@ -88,7 +88,8 @@ def _schemas(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
     return st.one_of(plain, plain, plain, together, st.tuples(plain, together).map(lambda two: two[0] | two[1]), odd)
 
 
-schemas = st.recursive(st.booleans() | _plain_schemas(st.just(True)), _schemas, max_leaves=5)
+inner_schemas = st.recursive(st.booleans() | _plain_schemas(st.sampled_from([True])), _schemas, max_leaves=3)
+schemas = _schemas(inner_schemas)
 
 
 def _places(schema: Any) -> list[dict[Any, Any] | list[Any]]:
@@ -118,7 +119,8 @@ def mutations(draw: st.DrawFn, schema: Schema, *, looser: bool) -> Schema:
                 place[name] += draw(st.sampled_from([-1, 1]))
         else:
             other = draw(schemas)
-            place |= other if isinstance(other, dict) else {}
+            names = [name for name in other if name != "type"] if isinstance(other, dict) else []
+            place |= {name: other[name] for name in names[:2]}
     return changed
 
 
@@ -127,13 +129,13 @@ def pairs(draw: st.DrawFn) -> tuple[Schema, Schema]:
     schema = draw(schemas)
     looser = draw(st.booleans())
     changed = draw(mutations(schema, looser=looser).filter(lambda other: other != schema))
-    return (schema, changed) if looser else (changed, schema)
+    return (schema, changed) if draw(st.booleans()) else (changed, schema)
 
 
 @st.composite
 def instances(draw: st.DrawFn, schema: Any, depth: int = 3) -> Any:
     """A document that mostly passes the schema: at its bounds, with its values, with a field more or less."""
-    if not isinstance(schema, dict) or not depth or draw(st.integers(0, 9)) == 0:
+    if not isinstance(schema, dict) or not depth or draw(st.integers(0, 19)) == 0:
         return draw(documents)
     for word in ("anyOf", "oneOf", "allOf"):
         if schema.get(word) and draw(st.integers(0, 3)):
@@ -142,29 +144,35 @@ def instances(draw: st.DrawFn, schema: Any, depth: int = 3) -> Any:
         return draw(st.sampled_from([*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])]))
     kinds = schema.get("type", ["string", "number", "array", "object"])
     kind = kinds if isinstance(kinds, str) else draw(st.sampled_from(kinds))
-    if kind == "string":
-        lengths = [schema.get("minLength", 0), schema.get("maxLength", 4)]
-        return draw(
-            st.sampled_from(WORDS) | st.text("xa0", min_size=0, max_size=4) | st.sampled_from(lengths).map("x".__mul__)
-        )
-    if kind in {"integer", "number"}:
-        bounds = [
-            schema[name] for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if name in schema
-        ]
-        near = [bound + step for bound in bounds for step in (0, 1, -1, 0.5)]
-        return draw(st.sampled_from([*near, *NUMBERS, schema.get("multipleOf", 1) * 6]))
-    if kind == "array":
-        size = draw(st.sampled_from([schema.get("minItems", 0), schema.get("maxItems", 2), 1]))
-        heads = [draw(instances(part, depth - 1)) for part in schema.get("prefixItems", [])]
-        return (heads + [draw(instances(schema.get("items", True), depth - 1)) for _ in range(size)])[: max(size, 0)]
-    if kind == "object":
-        known = schema.get("properties", {})
-        names = {*schema.get("required", []), *draw(st.sets(st.sampled_from((*NAMES, "d"))))}
-        return {
-            name: draw(instances(known.get(name, schema.get("additionalProperties", True)), depth - 1))
-            for name in names
-        }
-    return draw(scalars)
+    return draw(_OF_KIND.get(kind, lambda *_: scalars)(schema, depth - 1))
+
+
+def _text(schema: dict[str, Any], _depth: int) -> st.SearchStrategy[str]:
+    lengths = st.sampled_from([schema.get("minLength", 0), schema.get("maxLength", 4)])
+    return st.sampled_from(WORDS) | st.text("xa0", max_size=4) | lengths.map("x".__mul__)
+
+
+def _number(schema: dict[str, Any], _depth: int) -> st.SearchStrategy[float]:
+    keywords = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    near = [schema[name] + step for name in keywords if name in schema for step in (0, 1, -1, 0.5)]
+    return st.sampled_from([*near, *NUMBERS, schema.get("multipleOf", 1) * 6])
+
+
+@st.composite
+def _list(draw: st.DrawFn, schema: dict[str, Any], depth: int) -> list[Any]:
+    size = draw(st.sampled_from([schema.get("minItems", 0), schema.get("maxItems", 2), 1]))
+    heads = [draw(instances(part, depth)) for part in schema.get("prefixItems", [])]
+    return (heads + [draw(instances(schema.get("items", True), depth)) for _ in range(size)])[: max(size, 0)]
+
+
+@st.composite
+def _object(draw: st.DrawFn, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    names = {*schema.get("required", []), *draw(st.sets(st.sampled_from((*NAMES, "d"))))}
+    return {name: draw(instances(known.get(name, others), depth)) for name in sorted(names)}
+
+
+_OF_KIND: dict[str, Any] = {"string": _text, "integer": _number, "number": _number, "array": _list, "object": _object}
 
 
 def _is_schema(schema: Any) -> bool:

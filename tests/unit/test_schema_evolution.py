@@ -201,8 +201,10 @@ CASES: dict[str, tuple[list[Change], list[Change], str, list[str]]] = {
         [lambda data: data.update(dependentRequired={"voice_id": ["language"]})],
         "FORWARD",
         [
-            "backward: data uses dependentRequired in the new contract, which cannot be decided here: it counts as "
-            "breaking"
+            (
+                "backward: data uses dependentRequired in the new contract, which cannot be decided here: "
+                "it counts as breaking"
+            ),
         ],
     ),
 }
