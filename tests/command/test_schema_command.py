@@ -81,7 +81,7 @@ def test_check_names_the_break_and_fails_by_what_is_required(tmp_path: Path) -> 
     ]
 
 
-def test_check_compares_single_schemas(tmp_path: Path) -> None:
+def test_check_compares_single_schemas() -> None:
     old, new = (SCHEMA_DIRECTORY / side / "video.created.1.json" for side in ("writer", "reader"))
     done = run_command(None, "schema", "check", str(old), str(new))
     assert (done.returncode, "✓ video.created.1.json: BACKWARD" in done.stdout) == (0, True), done.stdout
