@@ -179,7 +179,7 @@ def _is_schema(schema: Any) -> bool:
     return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
 
 
-@settings(max_examples=4000)
+@settings(max_examples=2000)
 @given(pairs().filter(lambda pair: all(map(_is_schema, pair))), st.data())
 def test_no_document_contradicts_an_inclusion(pair: tuple[Schema, Schema], data: st.DataObject) -> None:
     written, read = pair
