@@ -85,11 +85,21 @@ def _schemas(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
     together = st.one_of([choices.map(lambda parts, word=word: {word: parts}) for word in ("anyOf", "allOf", "oneOf")])
     odd = inner.map(lambda part: {"not": part}) | inner.map(lambda part: {"if": part, "then": False})
     plain = _plain_schemas(inner)
-    return st.one_of(plain, plain, plain, together, st.tuples(plain, together).map(lambda two: two[0] | two[1]), odd)
+    both = st.tuples(plain, together).map(lambda two: two[0] | two[1])
+    return st.one_of(*[plain] * 5, together, both, odd)
 
 
 inner_schemas = st.recursive(st.booleans() | _plain_schemas(st.sampled_from([True])), _schemas, max_leaves=3)
-schemas = _schemas(inner_schemas)
+fields = _plain_schemas(st.sampled_from([True, {"type": "string"}]))
+records = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["object"]),
+        "properties": st.dictionaries(st.sampled_from(NAMES), fields, min_size=1),
+        "required": st.lists(st.sampled_from(NAMES), unique=True, max_size=3),
+    },
+    optional={"additionalProperties": st.booleans() | fields},
+)
+schemas = st.one_of(records, records, _schemas(inner_schemas))
 
 
 def _places(schema: Any) -> list[dict[Any, Any] | list[Any]]:
@@ -110,6 +120,9 @@ def mutations(draw: st.DrawFn, schema: Schema, *, looser: bool) -> Schema:
         places = [place for place in _places(changed) if isinstance(place, dict)]
         if not places:
             return draw(schemas)
+        if isinstance(changed, dict) and "required" in changed and draw(st.integers(0, 2)) == 0:
+            changed["required"] = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
+            continue
         place = draw(st.sampled_from(places))
         if place and looser != (draw(st.integers(0, 4)) == 0):
             name = draw(st.sampled_from(sorted(place)))
@@ -120,7 +133,7 @@ def mutations(draw: st.DrawFn, schema: Schema, *, looser: bool) -> Schema:
         else:
             other = draw(schemas)
             names = [name for name in other if name != "type"] if isinstance(other, dict) else []
-            place |= {name: other[name] for name in names[:2]}
+            place |= {name: other[name] for name in names and draw(st.lists(st.sampled_from(names), max_size=2))}
     return changed
 
 
