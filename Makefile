@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo test test-faults lint format docs lock clean
+.PHONY: setup demo test test-faults lint format docs schema lock clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ lock:
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Write the contract from the models. A test fails until this was run, so that its diff stands in review.
+schema: setup
+	$(BIN)/reelsync schema export events/schema
 
 # Put the settings of the code into the README.
 docs: setup

@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from pydantic_core import ValidationError, from_json
 
-from .contract import EVENT_DATA, EventType, check_subject
+from .contract import EVENT_DATA, EventType, check_subject, dataschema_of
 from .data import Aggregate
-from .upcasting import UnknownSchemaError, schema_version, upcast
+from .upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
 from .wire import WireEvent, validate_attributes, validate_data, validate_structured
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -99,14 +99,16 @@ def _parse_binary(value: bytes, headers: Headers) -> WireEvent:
                 problem = Problem(f"ce_{attribute}", "header_encoding", "must be UTF-8")
                 raise InvalidEventError("invalid", [problem]) from None
     event_type = _known_type(attributes.get("type"))
-    version = _schema_version(attributes.pop("dataschema", None), event_type)
+    version, current = _schema_version(attributes.get("dataschema"), event_type), EVENT_DATA[event_type].schema_version
+    if version < current:
+        attributes["dataschema"] = dataschema_of(event_type, current)
     try:
         event = validate_attributes(attributes)
     except ValidationError as error:
         raise _invalid(error, skip=1, prefix="ce_") from None
     try:
-        if version < EVENT_DATA[event_type].schema_version:
-            value = _dump(upcast(_object(value), event_type, version))
+        if version < current:
+            value = _dump(_upcast(_object(value), event_type, version))
         event["data"] = validate_data(event_type, value)
     except ValidationError as error:
         raise _invalid(error, skip=0, prefix="data.") from None
@@ -122,14 +124,21 @@ def _upcast_structured(value: bytes, error: ValidationError) -> WireEvent:
     current = EVENT_DATA[event_type].schema_version
     if version == current or not isinstance(document.get("data"), dict):
         raise _invalid(error, skip=1) from None
-    document["data"] = upcast(document["data"], event_type, version)
-    document["dataschema"] = f"urn:reelsync:{event_type}:{current}"
+    document["data"] = _upcast(document["data"], event_type, version)
+    document["dataschema"] = dataschema_of(event_type, current)
     try:
         event = validate_structured(_dump(document))
     except ValidationError as upcast_error:
         raise _invalid(upcast_error, skip=1) from None
     _check_subject(event)
     return event
+
+
+def _upcast(data: dict[str, Any], event_type: EventType, version: int) -> dict[str, Any]:
+    try:
+        return upcast(data, event_type, version)
+    except UpcastError as error:
+        raise InvalidEventError("invalid", [Problem("data", "upcast_failed", str(error))]) from None
 
 
 def _object(value: bytes) -> dict[str, Any]:

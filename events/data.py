@@ -13,7 +13,14 @@ class EventData(BaseModel):
     `schema_version` is the current version of the type's data; older ones are upcast (`events.upcasting`).
     """
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
     aggregate: ClassVar[Aggregate]
     type: ClassVar[str]

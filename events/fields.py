@@ -27,10 +27,16 @@ MAX_JSON_DEPTH = 64
 MAX_JSON_BYTES = 65_536
 
 _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_ANY_UUID = re.compile(
-    r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
-)
+_UUID_SPELLINGS = "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_ANY_UUID = re.compile(_UUID_SPELLINGS, re.ASCII)
 _RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+_WRITTEN_TIME = (
+    "^(197[1-9]|19[89][0-9]|20[0-9]{2}|21[0-9]{2})"
+    "-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""What publishers should write. A year inside the bounds, so that no offset leads out of them. Whether a year
+has a 29 February is beyond a pattern."""
 _LONG_NUMBER = re.compile(r"[0-9]{309}")
 _NO_NUL = r"^[^\x00]*$"
 
@@ -69,8 +75,8 @@ class _Id:
             "must be a UUID: 32 hex digits, with or without dashes",
         )
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "format": "uuid"}
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return _spelt(handler, written=_CANONICAL_UUID, also_read=f"^({_UUID_SPELLINGS})$")
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,8 @@ class _Time:
         )
         return core_schema.json_or_python_schema(from_json, from_python)
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "format": "date-time"}
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return _spelt(handler, written=_WRITTEN_TIME, also_read=_RFC3339)
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,16 @@ class _Money:
 class _JsonObject:
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         anything = core_schema.dict_schema(core_schema.str_schema(strict=True), core_schema.any_schema(), strict=True)
-        return core_schema.no_info_after_validator_function(checked_json_object, anything)
+        return core_schema.json_or_python_schema(
+            core_schema.no_info_after_validator_function(checked_json_object, anything),
+            core_schema.no_info_after_validator_function(_checked_python_object, anything),
+        )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "object"}
+        limits = (
+            f"At most {MAX_JSON_DEPTH} levels deep and {MAX_JSON_BYTES:,} bytes long as JSON; numbers within double."
+        )
+        return {"type": "object", "description": limits}
 
 
 def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +176,17 @@ def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
     if size > MAX_JSON_BYTES:
         raise PydanticCustomError("json_size", "must not be longer than 65,536 bytes as JSON")
     return value
+
+
+def _checked_python_object(value: dict[str, Any]) -> dict[str, Any]:
+    """The same for an object that was never JSON: what the encoder would quietly turn into JSON is refused."""
+    for part, depth in _walk(value):
+        if depth > MAX_JSON_DEPTH:
+            raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
+        if isinstance(part, dict) and not all(isinstance(key, str) for key in part):
+            raise PydanticCustomError("json_type", "must have text for keys at any depth")
+        _check_json_part(part)
+    return checked_json_object(value)
 
 
 def _is_surely_fine(encoded: str) -> bool:
@@ -201,6 +224,12 @@ def _check_json_part(part: object) -> None:
             raise PydanticCustomError("json_number", "must not contain a number beyond double at any depth")
     elif part is not None and not isinstance(part, dict | list):
         raise PydanticCustomError("json_type", "must contain JSON values only")
+
+
+def _spelt(handler: GetJsonSchemaHandler, *, written: str, also_read: str) -> JsonSchema:
+    """Text that writers spell in one way and readers take in others too: the modes of Pydantic's JSON Schema."""
+    one: JsonSchema = {"type": "string", "pattern": written}
+    return one if handler.mode == "serialization" else {"anyOf": [one, {"type": "string", "pattern": also_read}]}
 
 
 def _with_one_error(schema: CoreSchema, error: str, message: str) -> CoreSchema:

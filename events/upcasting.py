@@ -4,6 +4,7 @@ To change a type's data incompatibly: raise its `schema_version` and add the ste
 the decoded `data` of the older version and return that of the next; validation follows the last one.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,10 @@ _URN = re.compile(r"urn:reelsync:([a-z_]+\.[a-z_]+):([1-9][0-9]{0,8})", re.ASCII
 
 class UnknownSchemaError(ValueError):
     """The dataschema names no version of this type that is known here."""
+
+
+class UpcastError(ValueError):
+    """A step could not make data of the next version out of what it got."""
 
 
 def schema_version(dataschema: object, event_type: EventType) -> int:
@@ -44,7 +49,20 @@ def upcast(
     version: int,
     upcasts: Mapping[EventType, tuple[Upcast, ...]] = UPCASTS,
 ) -> dict[str, Any]:
-    """`data` of schema version `version`, brought to the current version."""
-    for step in upcasts.get(event_type, ())[version - 1 :]:
-        data = step(data)
+    """`data` of schema version `version`, brought to the current version.
+
+    Steps see data that nothing has validated, so what they raise is the data's fault as far as anybody knows here.
+
+    Raises:
+        UpcastError: a step raised, or gave what is not a JSON object. Names the step, never the data.
+    """
+    for number, step in enumerate(upcasts.get(event_type, ())[version - 1 :], start=version):
+        try:
+            data = step(data)
+            json.dumps(data)
+        except Exception as error:  # noqa: BLE001 - one record must not stop a batch
+            message = f"could not be brought from schema version {number} to {number + 1}: {type(error).__name__}"
+            raise UpcastError(message) from None
+        if not isinstance(data, dict):
+            raise UpcastError(f"could not be brought from schema version {number} to {number + 1}: not an object")
     return data

@@ -6,7 +6,7 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import check, dead_letters, lag, migrate, offsets, publish, run
+from . import check, dead_letters, lag, migrate, offsets, publish, run, schema
 from .demo import demo
 from .terminal import complain
 
@@ -26,6 +26,7 @@ app.command("publish")(publish.publish)
 app.command("lag")(lag.lag)
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
+app.add_typer(schema.app, name="schema")
 
 
 def main() -> None:

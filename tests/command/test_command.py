@@ -23,6 +23,8 @@ COMMANDS = (
     "dlq show",
     "offsets show",
     "offsets reset",
+    "schema export",
+    "schema check",
 )
 SECRET = "hunter2-do-not-print"
 

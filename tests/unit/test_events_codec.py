@@ -8,8 +8,18 @@ from builders import an_id, structured, usage, user, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import EVENT_DATA, InvalidEventError, aggregate_id, aggregate_of, codec, is_binary, parse_event
-from events.upcasting import UnknownSchemaError, schema_version, upcast
+from events import (
+    EVENT_DATA,
+    InvalidEventError,
+    aggregate_id,
+    aggregate_of,
+    codec,
+    contract,
+    is_binary,
+    parse_event,
+    wire,
+)
+from events.upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
 
 MARK = "canary-7c1e"
 SAMPLES = {
@@ -131,7 +141,8 @@ def test_dataschema_names_the_current_version_or_is_absent() -> None:
     urn = "urn:reelsync:video.created:1"
     assert parse_event(changed(video("created"), dataschema=urn))["dataschema"] == urn
     assert parse_event(video("created"))["dataschema"] is None
-    assert parse_event(*binary(ce_dataschema=urn.encode()))["data"]["title"] == "Video 1"
+    assert parse_event(*binary(ce_dataschema=urn.encode()))["dataschema"] == urn
+    assert parse_event(*binary())["dataschema"] is None
 
 
 @pytest.mark.parametrize(
@@ -267,21 +278,50 @@ def test_no_value_of_an_event_ever_shows_in_its_error(event_type: str, draw: st.
             assert all(problem.path and problem.code and problem.message for problem in refused.problems)
 
 
-def test_an_older_event_is_upcast_and_then_validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    cls = EVENT_DATA["video.created"]
-    monkeypatch.setattr(cls, "schema_version", 2)
-    monkeypatch.setattr(codec, "upcast", lambda data, kind, version: upcast(data, kind, version, STEPS))
-    document = changed(video("created"), dataschema="urn:reelsync:video.created:1")
-    document = changed(
-        document, data={name: value for name, value in DATA.items() if name != "title"} | {"name": "old"}
-    )
-    # The validators were made for version 1, so the step's URN is refused; what it does to data shows in binary mode.
-    value, headers = binary(json.loads(document)["data"], ce_dataschema=b"urn:reelsync:video.created:1")
-    assert parse_event(value, headers)["data"]["title"] == "old"
-    assert paths(invalid(*binary({"name": "old"}))) == ["data.video_id", "data.user_id", "data.version"]
-
-
 STEPS: Any = {"video.created": (lambda data: {**data, "title": data["name"]},)}
+OLDER = {name: value for name, value in DATA.items() if name != "title"} | {"name": "old"}
+VERSIONS = {number: f"urn:reelsync:video.created:{number}" for number in (1, 2)}
+
+
+@pytest.fixture
+def second_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract in which video.created has version 2, with the title called by another name in version 1."""
+    monkeypatch.setattr(EVENT_DATA["video.created"], "schema_version", 2)
+    monkeypatch.setattr(codec, "upcast", lambda data, kind, version: upcast(data, kind, version, STEPS))
+    envelope = contract._envelope_of(EVENT_DATA["video.created"])
+    attributes = {name: schema for name, schema in wire._schemas_of(envelope).items() if name != "data"}
+    whole = attributes | {"data": wire._DATA["video.created"]}
+    monkeypatch.setattr(wire, "_ATTRIBUTES", wire._by_type({"video.created": wire._typed_dict(attributes)}))
+    monkeypatch.setattr(wire, "_STRUCTURED", wire._by_type({"video.created": wire._typed_dict(whole)}))
+
+
+@pytest.mark.usefixtures("second_version")
+@pytest.mark.parametrize("named", [{"dataschema": VERSIONS[1]}, {}], ids=["named", "version 1 by default"])
+def test_an_older_event_becomes_a_current_one_in_both_modes(named: dict[str, str]) -> None:
+    value, headers = binary(OLDER, **{f"ce_{name}": text.encode() for name, text in named.items()})
+    for event in (parse_event(changed(video("created"), data=OLDER, **named)), parse_event(value, headers)):
+        assert (event["data"]["title"], event["dataschema"]) == ("old", VERSIONS[2])
+
+
+@pytest.mark.usefixtures("second_version")
+def test_what_a_step_makes_is_validated() -> None:
+    missing = ["data.video_id", "data.user_id", "data.version"]
+    assert paths(invalid(*binary({"name": "old"}))) == missing
+    assert paths(invalid(changed(video("created"), data={"name": "old"}))) == missing
+
+
+@pytest.mark.usefixtures("second_version")
+def test_data_that_a_step_cannot_take_is_invalid_and_not_shown() -> None:
+    for error in (invalid(*binary({"nome": MARK})), invalid(changed(video("created"), data={"nome": MARK}))):
+        assert (error.reason, error.problems[0].code, paths(error)) == ("invalid", "upcast_failed", ["data"])
+        assert "from schema version 1 to 2: KeyError" in str(error)
+        assert MARK not in str(error)
+
+
+@pytest.mark.parametrize("made", [[], None, {"time": object()}, {b"bytes": 1}], ids=str)
+def test_a_step_that_gives_no_json_object_is_named(made: Any) -> None:
+    with pytest.raises(UpcastError, match="from schema version 2 to 3"):
+        upcast({}, "video.created", 1, {"video.created": (lambda _: {}, lambda _: made)})
 
 
 def test_steps_are_taken_from_the_event_s_version_on() -> None:

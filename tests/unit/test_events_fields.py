@@ -339,3 +339,10 @@ def test_only_an_object_is_a_json_object(literal: str) -> None:
 def test_a_python_value_that_json_lacks_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(JsonObject).validate_python(value)
+
+
+@pytest.mark.parametrize("value", [{"a": (1, 2)}, {"a": [(1,)]}, {"a": {1: 2}}, {"a": [{None: 1}]}], ids=repr)
+def test_a_python_value_that_the_encoder_would_turn_into_json_is_refused_at_any_depth(value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(JsonObject).validate_python(value)
+    assert caught.value.errors()[0]["type"] == "json_type"

@@ -1,0 +1,77 @@
+"""BACKWARD, FORWARD, FULL or NONE for each type, and each breaking change in a sentence.
+
+Backward: readers of the new contract read what writers of the old one wrote. Forward: readers of the old one read what
+writers of the new one write. Definitions: Confluent, "Schema Evolution and Compatibility". Where writers and readers
+have one schema, as there, these are the same questions; two schemas let a contract be closed for writers and open for
+readers, so that a field may be added and old readers pass over it.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from .contracts import Contract, Sides
+from .differences import Difference
+from .inclusion import differences
+from .sentences import Direction, sentence
+
+Verdict = Literal["FULL", "BACKWARD", "FORWARD", "NONE"]
+
+
+class Break(NamedTuple):
+    """One change that readers on one side do not survive. `path` is dotted, from the event down."""
+
+    direction: Direction
+    path: str
+    rule: str
+    sentence: str
+
+
+class Compatibility(NamedTuple):
+    """The verdict on one type, and what speaks against a better one."""
+
+    type: str
+    verdict: Verdict
+    breaks: list[Break]
+
+    def satisfies(self, required: Verdict) -> bool:
+        """Whether the verdict is `required` or better. Everything is at least NONE."""
+        return required in {"NONE", self.verdict} or self.verdict == "FULL"
+
+
+def compare(old: Contract, new: Contract) -> list[Compatibility]:
+    """The verdict on every type that either contract has, by name."""
+    return [_compared(name, old.get(name, {}), new.get(name, {})) for name in sorted(old.keys() | new.keys())]
+
+
+def _compared(name: str, old: dict[int, Sides], new: dict[int, Sides]) -> Compatibility:
+    breaks = [*_versions(name, old, new)]
+    for version in sorted(old.keys() & new.keys()):
+        breaks += _breaks("backward", differences(old[version].writer, new[version].reader))
+        breaks += _breaks("forward", differences(new[version].writer, old[version].reader))
+    return Compatibility(name, _verdict({one.direction for one in breaks}), breaks)
+
+
+def _versions(name: str, old: dict[int, Sides], new: dict[int, Sides]) -> Iterator[Break]:
+    """A reader refuses a type, or a version of it, that it does not know."""
+    if not new:
+        yield Break("backward", "", "type_removed", f"{name} was removed: new readers refuse what is in the log")
+    elif not old:
+        yield Break("forward", "", "type_added", f"{name} was added: old readers do not know it")
+    else:
+        for version in sorted(old.keys() - new.keys()):
+            told = f"version {version} was removed: new readers refuse what is in the log"
+            yield Break("backward", "", "version_removed", told)
+        for version in sorted(new.keys() - old.keys()):
+            yield Break("forward", "", "version_added", f"version {version} was added: old readers do not know it")
+
+
+def _breaks(direction: Direction, found: list[Difference]) -> list[Break]:
+    return list(dict.fromkeys(Break(direction, one.path, one.rule, sentence(one, direction)) for one in found))
+
+
+def _verdict(broken: set[Direction]) -> Verdict:
+    if len(broken) == len(("backward", "forward")):
+        return "NONE"
+    if "backward" in broken:
+        return "FORWARD"
+    return "BACKWARD" if "forward" in broken else "FULL"

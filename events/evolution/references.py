@@ -1,0 +1,84 @@
+"""A schema with its references put in place of themselves, and without what says nothing about documents."""
+
+from typing import Any
+
+Schema = dict[str, Any] | bool
+
+ANNOTATIONS = frozenset(
+    {
+        *("$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default", "examples"),
+        *("deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"),
+    }
+)
+_SHAPES: tuple[tuple[tuple[type, ...], frozenset[str]], ...] = (
+    ((int, float), frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})),
+    ((int, float), frozenset({"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"})),
+    ((str,), frozenset({"pattern", "format"})),
+    ((str, list), frozenset({"type"})),
+    ((list,), frozenset({"required", "enum", "anyOf", "allOf", "oneOf", "prefixItems"})),
+    ((dict,), frozenset({"properties", "patternProperties"})),
+    ((bool,), frozenset({"uniqueItems"})),
+)
+_SCHEMAS = frozenset({"items", "additionalProperties", "propertyNames", "not", "contains"})
+_LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
+_TABLES = frozenset({"properties", "patternProperties"})
+
+
+def plain(schema: Any) -> Schema:  # noqa: ANN401 - what a file held
+    """`schema` without references and annotations.
+
+    A reference that is recursive, or leads out of the document, stays as it is: nothing is known about it.
+
+    Raises:
+        ValueError: not a schema, or a reference to what is not there.
+    """
+    return _plain(schema, schema, ())
+
+
+def _plain(schema: Any, root: Any, inside: tuple[str, ...]) -> Schema:  # noqa: ANN401
+    if isinstance(schema, bool):
+        return schema
+    if not isinstance(schema, dict):
+        raise ValueError("a schema is an object, true or false")  # noqa: TRY004 - what a file holds is a value
+    if "$id" in schema and schema is not root:
+        return {"$ref": "a schema with an id of its own"}
+    _see_that_keywords_are_well_formed(schema)
+    known = {name: part for name, part in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
+    pointer = known.pop("$ref", None)
+    found = {name: _below(name, part, root, inside) for name, part in known.items()}
+    if pointer is None:
+        return found
+    if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")) or pointer in inside:
+        target: Schema = {"$ref": pointer}
+    else:
+        target = _plain(_at(root, pointer), root, (*inside, pointer))
+    return {"allOf": [target, found]} if found else target
+
+
+def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:  # noqa: ANN401
+    if name in _SCHEMAS:
+        return _plain(part, root, inside)
+    if name in _LISTS and isinstance(part, list):
+        return [_plain(one, root, inside) for one in part]
+    if name in _TABLES and isinstance(part, dict):
+        return {key: _plain(one, root, inside) for key, one in part.items()}
+    return part
+
+
+def _see_that_keywords_are_well_formed(schema: dict[str, Any]) -> None:
+    """Refuse what another dialect means by the same word, or what no dialect means."""
+    for kinds, names in _SHAPES:
+        for name in names & schema.keys():
+            if not isinstance(schema[name], kinds) or (isinstance(schema[name], bool) and bool not in kinds):
+                raise ValueError(f"{name} is not what JSON Schema 2020-12 has there")
+
+
+def _at(root: Any, pointer: str) -> Any:  # noqa: ANN401
+    """What a JSON Pointer in a fragment leads to (RFC 6901, section 6)."""
+    place = root
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(place, dict) or key not in place:
+            raise ValueError(f"$ref {pointer} leads nowhere")
+        place = place[key]
+    return place

@@ -1,0 +1,63 @@
+"""Inclusion for text and numbers, bound by bound."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .differences import Difference, Rule
+
+Keywords = dict[str, Any]
+
+LENGTHS = {"string": ("minLength", "maxLength"), "array": ("minItems", "maxItems")}
+_BOUNDS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+
+
+def text_differences(written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
+    """Where text of `written` may not be text of `read`. Patterns are compared as text: no two are known to overlap."""
+    yield from length_differences("string", written, read, path)
+    for keyword in ("pattern", "format"):
+        if keyword in read and written.get(keyword) != read[keyword]:
+            yield Difference(path, keyword, keyword, written.get(keyword), read[keyword])
+
+
+def length_differences(kind: str, written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
+    """Where what is written may be shorter or longer than what is read."""
+    least, most = LENGTHS[kind]
+    if written.get(least, 0) < read.get(least, 0):
+        yield Difference(path, "lower_bound", least, written.get(least), read[least])
+    if most in read and (most not in written or written[most] > read[most]):
+        yield Difference(path, "upper_bound", most, written.get(most), read[most])
+
+
+def number_differences(written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
+    """Where a number of `written` may not be one of `read`."""
+    for sign, keywords in zip((1, -1), _BOUNDS, strict=True):
+        writes, reads = (_tightest(side, keywords, sign) for side in (written, read))
+        if reads is not None and (writes is None or writes < reads):
+            rule: Rule = "lower_bound" if sign == 1 else "upper_bound"
+            keyword = next(name for name in keywords if name in read and sign * read[name] == reads[0])
+            yield Difference(path, rule, keyword, None if writes is None else sign * writes[0], read[keyword])
+    if "multipleOf" in read and not _divides(read["multipleOf"], written.get("multipleOf")):
+        yield Difference(path, "multiple", "multipleOf", written.get("multipleOf"), read["multipleOf"])
+
+
+def _tightest(side: Keywords, keywords: tuple[str, str], sign: int) -> tuple[float, bool] | None:
+    """The lower bound, and whether it is itself left out; upper ones are lower ones of the other sign."""
+    found = [(sign * side[name], name == keywords[1]) for name in keywords if name in side]
+    return max(found, default=None)
+
+
+def _divides(divisor: float, number: float | None) -> bool:
+    if number == divisor:
+        return True
+    return isinstance(divisor, int) and isinstance(number, int) and number % divisor == 0
+
+
+def value_matches(value: object, pattern: str) -> bool:
+    """Whether `pattern` is found in `value`, as far as all dialects of regular expressions agree."""
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        return False
+    try:
+        return re.search(pattern, value) is not None and re.search(pattern, value, re.ASCII) is not None
+    except re.error:
+        return False

@@ -1,0 +1,74 @@
+"""A difference, told as the change that made it."""
+
+import json
+from typing import Any, Literal, NamedTuple
+
+from .differences import Difference, Rule
+
+Direction = Literal["backward", "forward"]
+
+_LONGEST = 80
+
+
+class _Told(NamedTuple):
+    """One kind of difference both ways. Backward, the old contract writes; forward, the new one does."""
+
+    backward: str
+    forward: str
+
+
+_BOUND = _Told(
+    "tightened {keyword} from {written} to {read}",
+    "loosened {keyword} from {read} to {written}: old readers keep to it",
+)
+_REWRITTEN = _Told(
+    "changed its {keyword} from {written} to {read}: old values may not match",
+    "changed its {keyword} from {read} to {written}: old readers may refuse new values",
+)
+_TOLD: dict[Rule, _Told] = {
+    "required": _Told(
+        "is required now: events of the old contract may lack it", "may be left out now: old readers require it"
+    ),
+    "missing": _Told(
+        "was added as a required field: events of the old contract lack it", "was removed: old readers require it"
+    ),
+    "field": _Told("was removed, and new readers are closed", "was added, and old readers are closed"),
+    "open": _Told(
+        "is restricted to {read}: the old contract, being open, let more through",
+        "is no longer restricted to {read}: old readers expect that",
+    ),
+    "type": _Told(
+        "narrowed its type: {written} was allowed, now {listed}",
+        "widened its type: {written} is allowed now, old readers take {listed}",
+    ),
+    "value": _Told("lost the value {written}", "gained the value {written}: old readers do not know it"),
+    "values": _Told("is limited to {listed} now", "is no longer limited to {listed}: old readers expect one of them"),
+    "lower_bound": _BOUND,
+    "upper_bound": _BOUND,
+    "multiple": _BOUND,
+    "unique": _BOUND,
+    "pattern": _REWRITTEN,
+    "format": _REWRITTEN,
+    "undecided": _Told(
+        "uses {keyword} in the new contract, which cannot be decided here: it counts as breaking",
+        "uses {keyword} in the old contract, which cannot be decided here: it counts as breaking",
+    ),
+}
+
+
+def sentence(found: Difference, direction: Direction) -> str:
+    """What changed at the path, and who does not survive it."""
+    template: str = getattr(_TOLD[found.rule], direction)
+    told = template.format(
+        keyword=found.keyword, written=_shown(found.written), read=_shown(found.read), listed=_listed(found.read)
+    )
+    return f"{found.path or 'the whole'} {told}"
+
+
+def _listed(parts: Any) -> str:  # noqa: ANN401 - part of a schema
+    return " or ".join(map(_shown, parts)) if isinstance(parts, list) and parts else _shown(parts)
+
+
+def _shown(part: Any) -> str:  # noqa: ANN401 - part of a schema
+    text = "none" if part is None else part if isinstance(part, str) else json.dumps(part)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
