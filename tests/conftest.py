@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +14,8 @@ from services.contract import Broker, DatabaseServer
 from services.docker import REQUIRED, docker_is_required, why_no_docker
 from services.external import BOOTSTRAP_SERVERS, ExternalBroker
 from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
@@ -101,6 +103,15 @@ def operator_url(postgres: DatabaseServer) -> Iterator[str]:
     postgres.create_database(name, _TEMPLATE)
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture
+async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of the person at the console, past all proxies. Each statement is a transaction."""
+    engine = create_async_engine(operator_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -13,8 +13,7 @@ from proxy import TcpProxy
 from services.containers import ContainerBroker
 from services.contract import Broker
 from sqlalchemy import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
@@ -71,15 +70,6 @@ def postgres_proxy(operator_url: str) -> Iterator[TcpProxy]:
     with TcpProxy() as proxy:
         proxy.target = (str(url.host), int(url.port or 0))
         yield proxy
-
-
-@pytest.fixture
-async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection of the person at the console, past all proxies. Each statement is a transaction."""
-    engine = create_async_engine(operator_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        yield connection
-    await engine.dispose()
 
 
 @pytest.fixture

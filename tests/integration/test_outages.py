@@ -1,14 +1,12 @@
 """The database goes away, refuses, or is slow: the consumer waits or works around it, and applies each record once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from builders import an_id, user, video
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection
 from test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
 
 from consumer.app import Consumer
@@ -20,15 +18,6 @@ from demo.postgres import EmbeddedPostgres
 
 def changed(settings: Settings, section: str, **values: object) -> Settings:
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
-
-
-@pytest.fixture
-async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection of the person at the console."""
-    engine = create_async_engine(operator_url, poolclass=NullPool)
-    async with engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-    await engine.dispose()
 
 
 async def retries(consumer: object, reason: str) -> float:
