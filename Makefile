@@ -45,7 +45,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra api --extra demo --extra dev --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra api --extra bench --extra demo --extra dev --extra otel --extra testing --output-file requirements.txt
 	$(COMPILE) pyproject.toml --constraints requirements.txt --no-annotate --output-file requirements-run.txt
 	echo 'setuptools>=80' | $(COMPILE) - --constraints requirements.txt --no-annotate --output-file requirements-build.txt
 
