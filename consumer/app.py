@@ -19,6 +19,7 @@ from models.engine import create_engine, get_pool_stats
 from .backoff import Backoff
 from .batch import Batch
 from .breaker import DeadLetterLimit
+from .decode import decoder
 from .deliver import Deliverer
 from .errors import ReelsyncError, UnavailableError, describe
 from .health import Health
@@ -73,7 +74,13 @@ class Consumer:
             is_current=lambda epoch: epoch == self.source.epoch,
         )
         self.loop = BatchLoop(
-            self.source, self.deliverer, self.metrics, self.health, settings.kafka, settings.batch, self._committed
+            self.source,
+            self.deliverer,
+            self.metrics,
+            self.health,
+            decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
+            settings.batch,
+            self._committed,
         )
         topics = settings.kafka.topics.keys()
         work = partial(work_of, self.source)

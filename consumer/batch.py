@@ -1,24 +1,33 @@
 """The records on their way to one transaction, and the positions that it moves. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from .decode import Located, Rejection
+from events import WireEvent
+
+from .decode import Decode, Located, Rejection
 from .fold import Fold
 from .records import Anchor, Partition, Record, Span, anchor_of, record_size
 
 
 @dataclass
 class Batch:
-    """Verdicts on records, folded as they come, and the span of each partition that they stand for.
+    """Records, their events folded as they come, and the span of each partition that they stand for.
 
     `epoch` numbers the assignment under which they were read: a batch of an older epoch is forgotten, not written.
+    Events that the fold has no more use for are not kept, for memory that is used again at once is the fastest; who
+    needs all of them, which is rare, decodes again.
     """
 
     epoch: int
-    events: list[Located] = field(default_factory=list)
+    decode: Decode
+    records: list[Record] = field(default_factory=list)
+    """Those that carry an event."""
+    event_types: Counter[str] = field(default_factory=Counter)
+    """Events by type."""
     rejections: list[Rejection] = field(default_factory=list)
     spans: dict[Partition, Span] = field(default_factory=dict)
     anchors: dict[Partition, Anchor] = field(default_factory=dict)
@@ -31,14 +40,18 @@ class Batch:
     @property
     def count(self) -> int:
         """Records in the batch."""
-        return len(self.events) + len(self.rejections)
+        return len(self.records) + len(self.rejections)
+
+    @property
+    def events(self) -> list[Located]:
+        """All events, decoded anew."""
+        verdicts = ((record, self.decode(record)) for record in self.records)
+        return [Located(record, event) for record, event in verdicts if not isinstance(event, Rejection)]
 
     def age_seconds(self, now: datetime) -> float | None:
         """From the time of its oldest event to `now`; None if it has no event."""
-        if not self.events:
-            return None
-        oldest: datetime = min(located.event["time"] for located in self.events)
-        return max(0.0, (now - oldest).total_seconds())
+        oldest = self.fold.earliest
+        return None if oldest is None else max(0.0, (now - oldest).total_seconds())
 
     @property
     def positions(self) -> dict[Partition, int]:
@@ -49,15 +62,16 @@ class Batch:
         """Count time spent in a phase."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
-    def add(self, verdicts: Iterable[Located | Rejection]) -> None:
-        """Take verdicts in, in the order of the log within each partition."""
-        for verdict in verdicts:
-            self.size += record_size(verdict.record)
+    def add(self, records: Sequence[Record], verdicts: Sequence[WireEvent | Rejection]) -> None:
+        """Take records in, and the verdict on each, in the order of the log within each partition."""
+        self.size += sum(map(record_size, records))
+        for record, verdict in zip(records, verdicts, strict=True):
             if isinstance(verdict, Rejection):
                 self.rejections.append(verdict)
             else:
-                self.events.append(verdict)
-                self.fold.add(verdict.event)
+                self.records.append(record)
+                self.event_types[verdict["type"]] += 1
+                self.fold.add(verdict)
 
     def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
         """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
@@ -72,24 +86,24 @@ class Batch:
         The first takes the records of the first partitions, in order; where a partition is cut in two, the second goes
         on where the first ends. A partition without records goes with the second.
         """
-        verdicts: list[Located | Rejection] = [*self.events, *self.rejections]
-        verdicts.sort(key=lambda verdict: (_partition_of(verdict), verdict.record.offset))
-        cut = (len(verdicts) + 1) // 2
-        first, second = type(self)(self.epoch), type(self)(self.epoch)
+        records = [*self.records, *(rejection.record for rejection in self.rejections)]
+        records.sort(key=lambda record: (_partition_of(record), record.offset))
+        cut = (len(records) + 1) // 2
+        first, second = type(self)(self.epoch, self.decode), type(self)(self.epoch, self.decode)
         for partition, span in self.spans.items():
-            earlier = [verdict for verdict in verdicts[:cut] if _partition_of(verdict) == partition]
-            later = [verdict for verdict in verdicts[cut:] if _partition_of(verdict) == partition]
-            middle = earlier[-1].record.offset + 1 if earlier else span.start
+            earlier = [record for record in records[:cut] if _partition_of(record) == partition]
+            later = [record for record in records[cut:] if _partition_of(record) == partition]
+            middle = earlier[-1].offset + 1 if earlier else span.start
             if earlier:
                 first._take(partition, Span(span.start, middle if later else span.next), earlier)  # noqa: SLF001
             if later or not earlier:
                 second._take(partition, Span(middle, span.next), later)  # noqa: SLF001
         return first, second
 
-    def _take(self, partition: Partition, span: Span, verdicts: list[Located | Rejection]) -> None:
-        self.add(verdicts)
-        self.extend({partition: span}, {partition: verdicts[-1].record} if verdicts else {})
+    def _take(self, partition: Partition, span: Span, records: list[Record]) -> None:
+        self.add(records, [self.decode(record) for record in records])
+        self.extend({partition: span}, {partition: records[-1]} if records else {})
 
 
-def _partition_of(verdict: Located | Rejection) -> Partition:
-    return Partition(verdict.record.topic, verdict.record.partition)
+def _partition_of(record: Record) -> Partition:
+    return Partition(record.topic, record.partition)

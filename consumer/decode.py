@@ -3,7 +3,8 @@
 The two verdicts for a record begin here: an event goes on to be merged, a rejection becomes a dead letter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -47,6 +48,15 @@ class Rejection(NamedTuple):
     event_id: str | None = None
     event_type: str | None = None
     aggregate_id: UUID | None = None
+
+
+Decode = Callable[[Record], WireEvent | Rejection]
+"""The verdict on a record. It is pure: asked again, it says the same again."""
+
+
+def decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
+    """`decode` with these topics and this limit."""
+    return partial(decode, topics=topics, max_value_bytes=max_value_bytes)
 
 
 def decode(record: Record, topics: Mapping[str, Aggregate], max_value_bytes: int) -> WireEvent | Rejection:

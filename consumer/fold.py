@@ -45,6 +45,12 @@ class Fold:
         for event in events:
             self.add(event)
 
+    @property
+    def earliest(self) -> Any:  # noqa: ANN401 - a datetime, whose type the validators do not state
+        """The earliest time of all events; None if there are none."""
+        times = [row.created_at for rows in self.rows.values() for row in rows.values()]
+        return min((*times, *(fact["time"] for fact in self.facts.values())), default=None)
+
     def add(self, event: WireEvent) -> None:
         """Merge one event."""
         data = event["data"]

@@ -1,6 +1,7 @@
 """Ids known to be in a table: rows are never deleted, so what was seen once need not be asked for again."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 
 class KnownIds:
@@ -17,7 +18,7 @@ class KnownIds:
     def add(self, ids: Iterable[str]) -> None:
         """Remember ids that a committed transaction saw or wrote."""
         self._ids.update(dict.fromkeys(ids))
-        for oldest in list(self._ids)[: max(0, len(self._ids) - self._limit)]:
+        for oldest in list(islice(self._ids, max(0, len(self._ids) - self._limit))):
             del self._ids[oldest]
 
     def clear(self) -> None:

@@ -9,14 +9,13 @@ import structlog
 
 from .backoff import Backoff
 from .batch import Batch
-from .decode import Located, Rejection, decode
+from .decode import Decode
 from .deliver import Deliverer
 from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
 from .health import Health, Server
-from .kafka_source import KafkaSource
+from .kafka_source import KafkaSource, Poll
 from .metrics import Metrics
-from .records import Record
-from .settings import BatchSettings, KafkaSettings
+from .settings import BatchSettings
 from .writer import Written
 
 _POLL_RECORDS = 500
@@ -42,15 +41,16 @@ class BatchLoop:
     deliverer: Deliverer
     metrics: Metrics
     health: Health
-    kafka: KafkaSettings
+    decode: Decode
     limits: BatchSettings
     on_commit: Committed
     drain_seconds: float = 20.0
     audit_seconds: float = 15.0
 
     def __post_init__(self) -> None:
-        self._batch = Batch(self.source.epoch)
+        self._batch = self._new_batch()
         self._written = self._batch
+        self._decoding = False
         self._next_audit = perf_counter() + self.audit_seconds
         self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -79,12 +79,19 @@ class BatchLoop:
             await self._cancel(self._polling, self._writing)
             await self.source.leave()
 
+    def _new_batch(self) -> Batch:
+        return Batch(self.source.epoch, self.decode)
+
     def _start_writing(self) -> None:
         if self._batch.epoch != self.source.epoch:
-            self._batch = Batch(self.source.epoch)
-        if self._writing is None and self._batch.spans and self._is_due():
-            self._written, self._batch = self._batch, Batch(self.source.epoch)
+            self._batch = self._new_batch()
+        if self._is_ready() and self._is_due():
+            self._written, self._batch = self._batch, self._new_batch()
             self._writing = asyncio.create_task(self._write(self._written))
+
+    def _is_ready(self) -> bool:
+        """Whether there is something to write, whole, and nothing else being written."""
+        return bool(self._batch.spans) and self._writing is None and not self._decoding
 
     def _start_polling(self) -> None:
         if self._polling is None and not self._is_full():
@@ -98,7 +105,7 @@ class BatchLoop:
 
     def _linger_left(self) -> float | None:
         """Seconds until a batch that is not full is written all the same; None while there is none to write."""
-        if self._writing is not None or not self._batch.spans:
+        if not self._is_ready():
             return None
         return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
 
@@ -114,20 +121,12 @@ class BatchLoop:
             return
         self._poll_backoff.reset()
         self.health.recovered("read")
-        polled = perf_counter()
-        verdicts = await self._decode(poll.records)
-        decoded = perf_counter()
-        if poll.epoch != self.source.epoch or not poll.spans:
+        if not poll.spans:
             return
         if self._batch.epoch != poll.epoch:
-            self._batch = Batch(poll.epoch)
-        if not self._batch.spans:
-            self._filled_since = decoded
-        self._batch.add(verdicts)
-        self._batch.extend(poll.spans, poll.last)
-        self._batch.spend("poll", polled - started)
-        self._batch.spend("decode", decoded - polled)
-        self._batch.spend("fold", perf_counter() - decoded)
+            self._batch = self._new_batch()
+        self._batch.spend("poll", perf_counter() - started)
+        await self._take(self._batch, poll)
 
     def _is_audit_due(self) -> bool:
         return perf_counter() >= self._next_audit or (self.deliverer.doubtful and not self._writing)
@@ -154,15 +153,22 @@ class BatchLoop:
         typical = max(1, self._batch.size // max(1, self._batch.count))
         return max(1, min(records, (self.limits.max_bytes - self._batch.size) // typical))
 
-    async def _decode(self, records: list[Record]) -> list[Located | Rejection]:
-        verdicts: list[Located | Rejection] = []
-        topics, max_bytes = self.kafka.topics, self.kafka.max_value_bytes
-        for first in range(0, len(records), _SLICE):
-            for record in records[first : first + _SLICE]:
-                verdict = decode(record, topics, max_bytes)
-                verdicts.append(verdict if isinstance(verdict, Rejection) else Located(record, verdict))
+    async def _take(self, batch: Batch, poll: Poll) -> None:
+        """Decode and fold what was polled. Until all of it is in the batch, the batch is not written."""
+        self._decoding = True
+        for first in range(0, len(poll.records), _SLICE):
+            records = poll.records[first : first + _SLICE]
+            started = perf_counter()
+            verdicts = [self.decode(record) for record in records]
+            decoded = perf_counter()
+            batch.add(records, verdicts)
+            batch.spend("decode", decoded - started)
+            batch.spend("fold", perf_counter() - decoded)
             await asyncio.sleep(0)
-        return verdicts
+        if not batch.spans:
+            self._filled_since = perf_counter()
+        batch.extend(poll.spans, poll.last)
+        self._decoding = False
 
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""

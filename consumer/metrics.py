@@ -82,7 +82,7 @@ class Metrics:
         """A batch that was committed, and the age of its oldest event."""
         self.batch_records.observe(batch.count)
         rejections = [rejection for part in written for rejection in part.rejections]
-        accepted = Counts[str](located.event["type"] for located in batch.events)
+        accepted = Counts(batch.event_types)
         accepted.subtract(known_type(r.event_type) for r in rejections if r.stage == "write")
         for event_type, count in accepted.items():
             self.events.labels(event_type, "accepted").inc(count)

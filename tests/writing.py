@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumer.batch import Batch
-from consumer.decode import Located, Rejection, decode
+from consumer.decode import decoder
 from consumer.ledger import Ledger
 from consumer.records import Partition, Span
 from consumer.settings import DEFAULT_TOPICS
@@ -19,10 +19,8 @@ GROUP = "law"
 
 def batch_of(records: Sequence[Any], partition: Partition, start: int) -> Batch:
     """A batch of these records, as if they stood in `partition` from offset `start` on."""
-    batch = Batch(0)
-    for record in records:
-        verdict = decode(record, DEFAULT_TOPICS, 524_288)
-        batch.add([verdict if isinstance(verdict, Rejection) else Located(record, verdict)])
+    batch = Batch(0, decoder(DEFAULT_TOPICS, 524_288))
+    batch.add(records, [batch.decode(record) for record in records])
     batch.extend({partition: Span(start, start + len(records))}, {})
     return batch
 

@@ -1,14 +1,13 @@
 """Batches: records and positions travel together, and two halves do what the whole does."""
 
 from itertools import pairwise
-from typing import Any
 
 from builders import record, video
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.batch import Batch
-from consumer.decode import Located, Rejection, decode
+from consumer.decode import decoder
 from consumer.records import Partition, Span, anchor_of, record_size
 from consumer.settings import DEFAULT_TOPICS
 
@@ -16,29 +15,26 @@ A, B, C = Partition("user-events", 3), Partition("video-events", 0), Partition("
 OFFSETS = st.fixed_dictionaries({part: st.sets(st.integers(10, 40), max_size=12) for part in (A, B, C)})
 
 
-def verdict_on(item: Any) -> Located | Rejection:
-    found = decode(item, DEFAULT_TOPICS, 10**6)
-    return found if isinstance(found, Rejection) else Located(item, found)
+DECODE = decoder(DEFAULT_TOPICS, 10**6)
 
 
 def batch_of(offsets: dict[Partition, set[int]], gap: int = 0) -> Batch:
     """A batch of these offsets, every third of them poison; all partitions were read from 10 to 41 and the gap."""
-    batch = Batch(7)
+    batch = Batch(7, DECODE)
     last = {}
     for partition, numbers in offsets.items():
         for number in sorted(numbers):
             value = video("created", number) if number % 3 else b"poison"
             last[partition] = record(value, number, topic=partition.topic, partition=partition.number)
-            batch.add([verdict_on(last[partition])])
+            batch.add([last[partition]], [DECODE(last[partition])])
     batch.extend({partition: Span(10, 41 + gap) for partition in offsets}, last)
     return batch
 
 
 def places(batch: Batch) -> list[tuple[Partition, int]]:
     """Where the records of the batch stood, in the order in which it holds them."""
-    return [
-        (Partition(v.record.topic, v.record.partition), v.record.offset) for v in (*batch.events, *batch.rejections)
-    ]
+    records = [*batch.records, *(rejection.record for rejection in batch.rejections)]
+    return [(Partition(record.topic, record.partition), record.offset) for record in records]
 
 
 @given(offsets=OFFSETS, gap=st.integers(0, 3))
@@ -93,7 +89,7 @@ def test_the_halves_keep_epoch_size_fold_and_order(offsets: dict[Partition, set[
     for half in (first, second):
         assert len(half.fold.rows["videos"]) == len({located.event["data"]["video_id"] for located in half.events})
         for partition in half.spans:
-            offsets_held = [offset for held, offset in places(half)[: len(half.events)] if held == partition]
+            offsets_held = [offset for held, offset in places(half)[: len(half.records)] if held == partition]
             assert offsets_held == sorted(offsets_held)
 
 
@@ -110,7 +106,7 @@ def test_halving_ends_at_single_records(offsets: dict[Partition, set[int]]) -> N
 
 
 def test_a_partition_without_records_still_moves_on() -> None:
-    batch = Batch(0)
+    batch = Batch(0, DECODE)
     batch.extend({A: Span(3, 9)}, {})
     first, second = batch.halves()
     assert (first.spans, second.spans) == ({}, {A: Span(3, 9)})
@@ -118,7 +114,7 @@ def test_a_partition_without_records_still_moves_on() -> None:
 
 
 def test_a_span_grows_from_poll_to_poll_and_the_last_record_is_the_anchor() -> None:
-    batch = Batch(0)
+    batch = Batch(0, DECODE)
     first, last = record(b"x", 4), record(b"y", 6)
     batch.extend({A: Span(3, 5)}, {A: first})
     batch.extend({A: Span(5, 9)}, {A: last})
@@ -129,10 +125,11 @@ def test_a_span_grows_from_poll_to_poll_and_the_last_record_is_the_anchor() -> N
 
 
 def test_a_batch_counts_events_rejections_bytes_and_seconds() -> None:
-    batch = Batch(0)
+    batch = Batch(0, DECODE)
     records = [record(video("created"), 0, key=b"key"), record(b"poison", 1), record(video("created"), 2)]
-    batch.add(map(verdict_on, records))
+    batch.add(records, [DECODE(item) for item in records])
     assert (len(batch.events), len(batch.rejections), batch.count) == (2, 1, 3)
+    assert batch.event_types == {"video.created": 2}
     assert batch.size == sum(map(record_size, records))
     assert len(batch.fold.rows["videos"]) == 1
     batch.spend("decode", 0.25)
