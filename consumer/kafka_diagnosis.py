@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
@@ -35,6 +36,19 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@asynccontextmanager
+async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
+    """Turn whatever Kafka's client fails with into an error with a message for people.
+
+    Raises:
+        ReelsyncError: see `diagnose`.
+    """
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise await diagnose(settings, error) from error
 
 
 async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncError:

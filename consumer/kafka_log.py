@@ -53,7 +53,7 @@ class KafkaLog:
             KafkaError: the brokers did not answer.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
-        async with self._reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
+        async with self.reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
             begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
             await _fetch_at(reader, ends, reader.highwater)
             return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
@@ -66,10 +66,40 @@ class KafkaLog:
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
         options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
-        async with self._reader(wanted, **options) as reader:
+        async with self.reader(wanted, **options) as reader:
             ends = await reader.end_offsets(wanted) if wanted else {}
             await _fetch_at(reader, ends, reader.last_stable_offset)
             return {Partition(*tp): max(ends[tp], reader.last_stable_offset(tp)) for tp in wanted}
+
+    async def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int | None]:
+        """The first offset of each partition whose record is of this time (ms since 1970) or later, or None.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        wanted = {TopicPartition(*partition): timestamp for partition in partitions}
+        async with self.reader(list(wanted)) as reader:
+            found = await reader.offsets_for_times(wanted)
+            return {Partition(*tp): found[tp] and found[tp].offset for tp in wanted}
+
+    async def timestamps(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, int]:
+        """When the first record at or after each of these offsets was written, in ms since 1970.
+
+        One that does not come in time is left out.
+        """
+        found: dict[Partition, int] = {}
+        if not offsets:
+            return found
+        wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        options = {"isolation_level": "read_committed", "max_partition_fetch_bytes": 4_096}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self.reader(list(wanted), **options) as reader:
+                for tp, offset in wanted.items():
+                    reader.seek(tp, offset)
+                while waiting := [tp for tp in wanted if Partition(*tp) not in found]:
+                    for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+                        found[Partition(*tp)] = records[0].timestamp
+        return found
 
     async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
         """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
@@ -78,7 +108,7 @@ class KafkaLog:
             return found
         wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._reader(list(wanted), max_partition_fetch_bytes=65_536) as reader:
+            async with asyncio.timeout(seconds), self.reader(list(wanted), max_partition_fetch_bytes=65_536) as reader:
                 for tp, offset in wanted.items():
                     reader.seek(tp, offset)
                 waiting = set(wanted)
@@ -91,7 +121,8 @@ class KafkaLog:
         return found
 
     @asynccontextmanager
-    async def _reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+        """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
         read_any_header_name()
         reader = AIOKafkaConsumer(
             **connection_options(self._settings),

@@ -59,14 +59,24 @@ _CREATE = text(
     """
 ).bindparams(bindparam("partitions", type_=JsonText()))
 
+# Locked in order before any is updated, for the reason of the fence.
 _RESET = text(
     """
-    UPDATE consumer_offsets
-       SET next_offset = :next_offset, cluster_id = :cluster_id, updated_at = now(),
+    WITH w AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint)),
+    held AS MATERIALIZED (
+      SELECT o.topic, o.partition, w.next_offset
+        FROM consumer_offsets o JOIN w USING (topic, partition)
+       WHERE o.consumer_group = :consumer_group
+       ORDER BY o.topic, o.partition
+         FOR NO KEY UPDATE OF o)
+    UPDATE consumer_offsets o
+       SET next_offset = h.next_offset, cluster_id = :cluster_id, updated_at = now(),
            anchor_offset = NULL, anchor_timestamp = NULL, anchor_crc = NULL
-     WHERE consumer_group = :consumer_group AND topic = :topic AND partition = :partition
+      FROM held h
+     WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)
     """
-)
+).bindparams(bindparam("partitions", type_=JsonText()))
 
 _LIST = text(
     """
@@ -126,19 +136,17 @@ async def create_positions(
     await connection.execute(_CREATE, parameters, execution_options={"query_name": "offsets.create"})
 
 
-async def reset_position(
-    connection: AsyncConnection, group: str, cluster_id: str | None, partition: Partition, next_offset: int
-) -> bool:
-    """Set one position by hand; whether there was one. A running consumer is fenced by it, and goes on from there."""
-    parameters = {
-        "consumer_group": group,
-        "cluster_id": cluster_id,
-        "topic": partition.topic,
-        "partition": partition.number,
-        "next_offset": next_offset,
-    }
+async def reset_positions(
+    connection: AsyncConnection, group: str, cluster_id: str | None, next_offsets: Mapping[Partition, int]
+) -> int:
+    """Set positions by hand; how many there were.
+
+    A running consumer is fenced by it, and goes on from there.
+    """
+    rows = [{"topic": p.topic, "partition": p.number, "next_offset": at} for p, at in sorted(next_offsets.items())]
+    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": orjson.dumps(rows).decode()}
     changed = await connection.execute(_RESET, parameters, execution_options={"query_name": "offsets.reset"})
-    return changed.rowcount == 1
+    return changed.rowcount
 
 
 async def list_positions(connection: AsyncConnection, group: str) -> list[RowMapping]:

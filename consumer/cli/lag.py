@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from aiokafka.errors import KafkaError
-
-from consumer.kafka_diagnosis import diagnose
+from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
 from consumer.preflight import check_topics
 from consumer.records import Partition
@@ -33,12 +31,10 @@ def lag(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
 async def _lags(settings: Settings) -> list[dict[str, Any]]:
     stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in await positions_of(settings)}
     log = KafkaLog(settings.kafka)
-    try:
+    async with diagnosed(settings.kafka):
         topics = check_topics((await log.cluster())[1], settings.kafka)
         partitions = [Partition(topic, number) for topic, count in topics.items() for number in range(count)]
         ranges = await log.ranges(partitions)
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise await diagnose(settings.kafka, error) from error
     return [
         {
             "topic": partition.topic,

@@ -1,59 +1,46 @@
 """`reelsync offsets`."""
 
-from typing import Annotated
+import time
+from typing import Any
 
 import typer
-from aiokafka.errors import KafkaError
 from sqlalchemy import RowMapping
 
 from consumer.app import engine_of
 from consumer.database_errors import explained
 from consumer.errors import ReelsyncError
-from consumer.kafka_diagnosis import diagnose
+from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
-from consumer.offsets import list_positions, reset_position
+from consumer.offsets import list_positions
 from consumer.records import Partition
-from consumer.settings import Settings
+from consumer.settings import KafkaSettings, Settings
 
-from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
+from .reset import reset
+from .terminal import JsonOption, err, load, print_json, print_rows, run_async
 
 app = typer.Typer(help="Positions, as PostgreSQL keeps them.", no_args_is_help=True)
+app.command()(reset)
 
-_COLUMNS = ("topic", "partition", "next_offset", "cluster_id", "anchor_offset", "updated_at")
+_COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "updated_at")
+_ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds")
+_AGE_SECONDS = 10.0
 
 
 @app.command()
 def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
-    """Show the group's position in each partition.
+    """Show the group's position in each partition, and the log around it.
+
+    Lag is the number of offsets to go; age, how long ago the oldest record among them was written; updated at, when the
+    position last moved. Without an answer from Kafka the positions are shown all the same.
 
     Example: reelsync offsets show
     """
     settings = load(Settings)
-    rows = run_async(positions_of(settings))
+    rows = run_async(_positions_and_logs(settings))
     if json:
-        print_json([dict(row) for row in rows])
+        print_json(rows)
     else:
-        print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, [dict(row) for row in rows])
-
-
-@app.command()
-def reset(
-    topic: str,
-    partition: int,
-    to: Annotated[str, typer.Option(help="earliest, latest or an offset.")],
-    json: JsonOption = False,  # noqa: FBT002 - a flag
-) -> None:
-    """Set the position of one partition. A running consumer notices at its next batch, and goes on from there.
-
-    Example: reelsync offsets reset video-events 3 --to earliest
-    """
-    settings = load(Settings)
-    place = Partition(topic, partition)
-    offset = run_async(_reset(settings, place, to))
-    if json:
-        print_json({"topic": topic, "partition": partition, "next_offset": offset})
-    else:
-        err.print(f"{place} goes on at {offset}.")
+        print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, rows)
 
 
 async def positions_of(settings: Settings) -> list[RowMapping]:
@@ -67,27 +54,33 @@ async def positions_of(settings: Settings) -> list[RowMapping]:
         await engine.dispose()
 
 
-async def _reset(settings: Settings, place: Partition, to: str) -> int:
-    if to not in {"earliest", "latest"} and not to.isdecimal():
-        raise UsageError(f"--to must be earliest, latest or an offset, not {to!r}")
-    log = KafkaLog(settings.kafka)
+async def _positions_and_logs(settings: Settings) -> list[dict[str, Any]]:
+    rows = [dict(row) for row in await positions_of(settings)]
+    stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     try:
-        cluster_id, topics = await log.cluster()
-        if place.number >= topics.get(place.topic, 0):
-            raise UsageError(f"there is no partition {place}")
-        begin, end = (await log.ranges([place]))[place]
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise await diagnose(settings.kafka, error) from error
-    offset = {"earliest": begin, "latest": end}.get(to) if not to.isdecimal() else int(to)
-    if offset is None or not begin <= offset <= end:
-        raise UsageError(f"--to must be from {begin} to {end}: {place} has nothing else")
-    engine = engine_of(settings.database)
-    try:
-        with explained(settings.database):
-            async with engine.begin() as connection:
-                known = await reset_position(connection, settings.kafka.group_id, cluster_id, place, offset)
-    finally:
-        await engine.dispose()
-    if not known:
-        raise ReelsyncError(f"group {settings.kafka.group_id} has no position in {place} yet: nothing to reset")
-    return offset
+        logs = await _logs(settings.kafka, stored)
+    except ReelsyncError as error:
+        err.print(f"Only what PostgreSQL knows: {error}", style="yellow", markup=False, soft_wrap=True)
+        logs = {}
+    unknown = dict.fromkeys(_ASKED_OF_THE_LOG)
+    return [row | (logs.get(partition) or unknown) for partition, row in zip(stored, rows, strict=True)]
+
+
+async def _logs(settings: KafkaSettings, stored: dict[Partition, int]) -> dict[Partition, dict[str, Any]]:
+    """What the log of each partition says, of those that exist still."""
+    log = KafkaLog(settings)
+    async with diagnosed(settings):
+        _, topics = await log.cluster()
+        ranges = await log.ranges(place for place in stored if place.number < topics.get(place.topic, 0))
+        waiting = {place: max(begin, stored[place]) for place, (begin, end) in ranges.items() if stored[place] < end}
+        written = await log.timestamps(waiting, _AGE_SECONDS)
+    now = time.time()
+    return {
+        place: {
+            "begin": begin,
+            "end": end,
+            "lag": max(0, end - max(begin, stored[place])),
+            "age_seconds": max(0, round(now - written[place] / 1000)) if place in written else None,
+        }
+        for place, (begin, end) in ranges.items()
+    }

@@ -1,0 +1,133 @@
+"""`reelsync offsets reset`."""
+
+from collections.abc import Collection
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from consumer.app import engine_of
+from consumer.database_errors import explained
+from consumer.errors import ReelsyncError
+from consumer.kafka_diagnosis import diagnosed
+from consumer.kafka_groups import count_members
+from consumer.kafka_log import KafkaLog
+from consumer.offsets import read_positions, reset_positions
+from consumer.records import Partition
+from consumer.resets import Move, Target, ask_logs, find_halted, parse_target, plan_moves, refusal_while_live
+from consumer.settings import Settings
+
+from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
+
+_MOVED = ("topic", "partition", "from", "to", "replayed", "skipped", "halted")
+_NAMED = 6
+
+
+def reset(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    topic: Annotated[str | None, typer.Argument(help="The topic; left out with --all.")] = None,
+    partition: Annotated[
+        int | None, typer.Argument(min=0, help="The partition; all of the topic's if left out.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option(help="earliest, latest, an offset, a time (2026-01-05T10:00:00Z) or @MILLISECONDS.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Also while consumers are at work there.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,  # noqa: FBT002
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Set the position of a partition, of a topic, or of all. To a time: the first record written then or later.
+
+    Refused while consumers are at work in one of the partitions, unless forced; a partition that they have halted
+    waits for nothing else. A running consumer notices at its next batch, and goes on from there.
+
+    Example: reelsync offsets reset video-events 3 --to earliest
+    """
+    target = _target(to, topic, every=every)
+    settings = load(Settings)
+    moves = run_async(_reset(settings, _Wish(topic, partition, target, force, dry_run)))
+    rows = [_shown(move) for move in moves]
+    if json:
+        print_json(rows)
+        return
+    print_rows(f"{'Would reset' if dry_run else 'Reset'} group {settings.kafka.group_id}", _MOVED, rows)
+    err.print("Nothing was changed." if dry_run else f"{len(moves)} partitions go on from there.")
+
+
+def _target(to: str, topic: str | None, *, every: bool) -> Target:
+    if every == (topic is not None):
+        raise UsageError("name a TOPIC, or say --all for all topics of the settings")
+    if not to:
+        raise UsageError("--to is missing: earliest, latest, an offset, a time or @MILLISECONDS")
+    try:
+        return parse_target(to)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+class _Wish(NamedTuple):
+    """What the command was asked for."""
+
+    topic: str | None
+    partition: int | None
+    target: Target
+    force: bool
+    dry_run: bool
+
+
+async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
+    group, log = settings.kafka.group_id, KafkaLog(settings.kafka)
+    async with diagnosed(settings.kafka):
+        cluster_id, topics = await log.cluster()
+        partitions = _chosen(topics, [wish.topic] if wish.topic else list(settings.kafka.topics), wish.partition)
+        logs = await ask_logs(log, cluster_id, partitions, wish.target)
+    engine = engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            async with engine.connect() as connection:
+                stored = await read_positions(connection, group, partitions)
+        async with diagnosed(settings.kafka):
+            halted = await find_halted(log, logs, stored, settings.kafka.anchor_timeout_ms / 1000)
+            members = 0 if wish.force else await count_members(settings.kafka)
+        moves = [move for move in plan_moves(logs, stored, halted, wish.target) if move.before is not None]
+        if not moves:
+            raise ReelsyncError(f"group {group} has no position in {_named(partitions)} yet: nothing to reset")
+        if refusal := refusal_while_live(moves, group, members):
+            if not wish.dry_run:
+                raise ReelsyncError(f"{refusal}. Nothing was changed")
+            err.print(f"Would be refused: {refusal}", style="yellow", markup=False, soft_wrap=True)
+        if not wish.dry_run:
+            with explained(settings.database):
+                async with engine.begin() as connection:
+                    after = {move.partition: move.after for move in moves}
+                    await reset_positions(connection, group, cluster_id, after)
+    finally:
+        await engine.dispose()
+    return moves
+
+
+def _chosen(topics: dict[str, int], wanted: list[str], partition: int | None) -> list[Partition]:
+    if partition is not None:
+        partitions = [Partition(wanted[0], partition)]
+    else:
+        partitions = [Partition(topic, number) for topic in wanted for number in range(topics.get(topic, 0))]
+    if not partitions or any(place.number >= topics.get(place.topic, 0) for place in partitions):
+        raise UsageError(
+            f"there is no {'topic ' + wanted[0] if partition is None else 'partition ' + str(partitions[0])}"
+        )
+    return partitions
+
+
+def _named(partitions: Collection[Partition]) -> str:
+    return ", ".join(map(str, sorted(partitions)[:_NAMED])) + " …" * (len(partitions) > _NAMED)
+
+
+def _shown(move: Move) -> dict[str, Any]:
+    return {
+        "topic": move.partition.topic,
+        "partition": move.partition.number,
+        "from": move.before,
+        "to": move.after,
+        "replayed": move.replayed,
+        "skipped": move.skipped,
+        "halted": move.halt and move.halt.reason,
+    }
