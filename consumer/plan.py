@@ -3,12 +3,12 @@
 Pure. One sorted statement a table is what keeps concurrent writers from deadlocking; two over one table would not.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from models.facets import version_column
+from models.facets import Merge, version_column
 
 from .fold import Fold, Row
 from .projections import MERGES, RowType
@@ -43,53 +43,48 @@ def referenced_videos(fold: Fold) -> list[str]:
 
 def plan(fold: Fold, missing: Missing) -> list[Statement]:
     """The statements that merge `fold`, with placeholders for what is `missing`. Tables without rows are left out."""
-    placeholders: dict[RowType, dict[str, dict[str, Any]]] = {
-        "users": {user: _placeholder(fold.user_references[user]) for user in missing.users},
+    missing_rows: dict[RowType, dict[str, dict[str, Any]]] = {
+        "users": {user: _placeholder(user, fold.user_references[user]) for user in missing.users},
         "user_profiles": {},
-        "videos": {video: _placeholder_video(*fold.video_references[video]) for video in missing.videos},
+        "videos": {video: _placeholder_video(video, *fold.video_references[video]) for video in missing.videos},
     }
-    statements = [_statement(table, dict(_rendered(fold, table)) | placeholders[table]) for table in placeholders]
+    statements = [_statement(table, _rendered(fold, table) | missing_rows[table]) for table in missing_rows]
     statements.append(_statement("model_usage", {usage: _fact(event) for usage, event in fold.facts.items()}))
     return [statement for statement in statements if statement.row_count]
 
 
-def _rendered(fold: Fold, table: RowType) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rendered(fold: Fold, table: RowType) -> dict[str, dict[str, Any]]:
     merge = MERGES[table]
-    columns = {facet: version_column(facet) for facet in merge.facets}
-    for key, row in fold.rows[table].items():
-        rendered = _render(row, columns)
-        rendered[merge.version] = row.version
-        for column in merge.with_version:
-            rendered[column] = row.latest["data"].get(column)
-        yield key, rendered
+    version_columns = {facet: version_column(facet) for facet in merge.facets}
+    return {key: _render(key, row, merge, version_columns) for key, row in fold.rows[table].items()}
 
 
-def _render(row: Row, version_columns: dict[str, str]) -> dict[str, Any]:
-    rendered: dict[str, Any] = {"created_at": row.created_at, "updated_at": row.updated_at}
+def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:
+    rendered: dict[str, Any] = {merge.key: key, "created_at": row.created_at, "updated_at": row.updated_at}
     for facet, (version, event, values) in row.facets.items():
         rendered.update(values(event))
         rendered[version_columns[facet]] = version
+    rendered[merge.version] = row.version
+    for column in merge.with_version:
+        rendered[column] = row.latest["data"].get(column)
     return rendered
 
 
-def _placeholder(time: Any) -> dict[str, Any]:  # noqa: ANN401 - a datetime, whose type the validators do not state
+def _placeholder(key: str, time: Any) -> dict[str, Any]:  # noqa: ANN401 - a datetime, whose type the validators do not state
     """A row of version 0. Its times are provisional: the row's own first event replaces them."""
-    return {"created_at": time, "updated_at": time, "version": 0}
+    return {"id": key, "created_at": time, "updated_at": time, "version": 0}
 
 
-def _placeholder_video(user_id: str, time: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {**_placeholder(time), "user_id": user_id}
+def _placeholder_video(key: str, user_id: str, time: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {**_placeholder(key, time), "user_id": user_id}
 
 
 def _fact(event: Any) -> dict[str, Any]:  # noqa: ANN401
     time = event["time"]
-    return {**event["data"], "used_at": time, "created_at": time, "updated_at": time}
+    return {**event["data"], "id": event["data"]["usage_id"], "used_at": time, "created_at": time, "updated_at": time}
 
 
 def _statement(table: TableName, rows: dict[str, dict[str, Any]]) -> Statement:
     """Keys in lower-case hex sort as PostgreSQL sorts UUIDs."""
-    key_column = "user_id" if table == "user_profiles" else "id"
-    for key, row in rows.items():
-        row[key_column] = key
     encoded = orjson.dumps([rows[key] for key in sorted(rows)])
     return Statement(table, encoded.decode(), len(rows))

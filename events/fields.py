@@ -30,6 +30,9 @@ _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 _UUID_SPELLINGS = "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _ANY_UUID = re.compile(_UUID_SPELLINGS, re.ASCII)
 _RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+_PLAIN_UTC = (
+    r"^(19[7-9][0-9]|20[0-9]{2}|21[0-9]{2})-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z$"
+)
 _WRITTEN_TIME = (
     "^(197[1-9]|19[89][0-9]|20[0-9]{2}|21[0-9]{2})"
     "-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))"
@@ -86,12 +89,22 @@ class _Time:
             ge=EARLIEST_TIME, le=LATEST_TIME, tz_constraint="aware", microseconds_precision="truncate", strict=False
         )
         # A string of digits is a Unix time to Pydantic, strict or not: the pattern must come first.
-        from_json = core_schema.chain_schema([core_schema.str_schema(pattern=_RFC3339, strict=True), instant])
+        any_form = core_schema.chain_schema([core_schema.str_schema(pattern=_RFC3339, strict=True), instant])
+        # The form that most publishers write. Times of the standard library share one UTC and so compare ten times as
+        # fast as Pydantic's, which the fold does for every event.
+        utc = core_schema.no_info_after_validator_function(
+            datetime.fromisoformat, core_schema.str_schema(pattern=_PLAIN_UTC, strict=True)
+        )
+        from_json = core_schema.union_schema([utc, any_form], mode="left_to_right")
         from_python = core_schema.union_schema(
-            [core_schema.chain_schema([core_schema.is_instance_schema(datetime), instant]), from_json],
+            [core_schema.chain_schema([core_schema.is_instance_schema(datetime), instant]), any_form],
             mode="left_to_right",
         )
-        return core_schema.json_or_python_schema(from_json, from_python)
+        return _with_one_error(
+            core_schema.json_or_python_schema(from_json, from_python),
+            "time_format",
+            "must be an RFC 3339 time with an offset, from 1970 to 2200",
+        )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         return _spelt(handler, written=_WRITTEN_TIME, also_read=_RFC3339)

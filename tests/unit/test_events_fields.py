@@ -7,7 +7,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator, core_schema
 
 from events import canonical_id
 from events.fields import (
@@ -126,6 +129,47 @@ def test_a_time_is_an_instant_cut_to_microseconds(text: str, instant: datetime) 
 )
 def test_a_time_without_an_offset_not_on_the_calendar_or_out_of_1970_to_2200_is_refused(literal: str) -> None:
     refused(Time, literal)
+
+
+PLAIN_TIME = SchemaValidator(
+    core_schema.chain_schema(
+        [
+            core_schema.str_schema(
+                pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$", strict=True
+            ),
+            core_schema.datetime_schema(
+                ge=datetime(1970, 1, 1, tzinfo=UTC),
+                le=datetime(2200, 1, 1, tzinfo=UTC),
+                tz_constraint="aware",
+                microseconds_precision="truncate",
+                strict=False,
+            ),
+        ]
+    )
+)
+"""A time by Pydantic alone, without the form for UTC that is faster to compare."""
+
+
+@given(
+    year=st.integers(1969, 2201),
+    numbers=st.tuples(*(st.integers(0, most) for most in (13, 32, 25, 61, 61))),
+    fraction=st.sampled_from(["", "."]) | st.from_regex(r"\.[0-9]{1,10}", fullmatch=True),
+    between=st.sampled_from("Tt "),
+    offset=st.sampled_from(["Z", "z", "", "+00:00", "-03:30", "+24:00"]),
+)
+def test_the_form_for_utc_gives_what_pydantic_gives(
+    year: int, numbers: tuple[int, ...], fraction: str, between: str, offset: str
+) -> None:
+    month, day, hour, minute, second = numbers
+    text = f"{year}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{fraction}{offset}"
+    assert instant_or_none(TypeAdapter(Time).validator, text) == instant_or_none(PLAIN_TIME, text)
+
+
+def instant_or_none(validator: Any, text: str) -> datetime | None:
+    try:
+        return validator.validate_json(json.dumps(text))
+    except ValidationError:
+        return None
 
 
 def test_publishers_may_pass_an_aware_datetime_and_no_other() -> None:
