@@ -2,13 +2,10 @@
 
 A type is a core schema of its own, so that the models and the fast form (`events.wire`) check the very same rules.
 Bounds that Pydantic does not have by default, and why they are here: NUL characters (SQLSTATE 22021), numeric strings
-taken for times, times outside 1970-2200, and JSON objects whose size, depth or numbers `jsonb` would refuse.
+taken for times, and times outside 1970-2200. JSON objects have theirs in `events.json_objects`.
 """
 
-import json
-import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,8 +20,6 @@ MAX_VERSION = 2**62 - 1
 """Versions of 2^62 and above belong to erasures (`events.tombstones`)."""
 EARLIEST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
-MAX_JSON_DEPTH = 64
-MAX_JSON_BYTES = 65_536
 
 _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _UUID_SPELLINGS = "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -40,7 +35,6 @@ _WRITTEN_TIME = (
 )
 """What publishers should write. A year inside the bounds, so that no offset leads out of them. Whether a year
 has a 29 February is beyond a pattern."""
-_LONG_NUMBER = re.compile(r"[0-9]{309}")
 _NO_NUL = r"^[^\x00]*$"
 
 JsonSchema = dict[str, Any]
@@ -153,92 +147,6 @@ class _Money:
         return {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"}
 
 
-@dataclass(frozen=True)
-class _JsonObject:
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        anything = core_schema.dict_schema(core_schema.str_schema(strict=True), core_schema.any_schema(), strict=True)
-        return core_schema.json_or_python_schema(
-            core_schema.no_info_after_validator_function(checked_json_object, anything),
-            core_schema.no_info_after_validator_function(_checked_python_object, anything),
-        )
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        limits = (
-            f"At most {MAX_JSON_DEPTH} levels deep and {MAX_JSON_BYTES:,} bytes long as JSON; numbers within double."
-        )
-        return {"type": "object", "description": limits}
-
-
-def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
-    """`value` itself, when `jsonb` can keep all of it.
-
-    Raises:
-        PydanticCustomError: deeper than 64 levels, over 64 KiB as JSON, or holding, at any depth, NUL, a lone
-            surrogate, a number beyond double, or something JSON does not have.
-    """
-    try:
-        encoded = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        size = len(encoded.encode())
-    except (ValueError, TypeError, RecursionError):
-        encoded, size = "", 0
-    if not _is_surely_fine(encoded):
-        for part, depth in _walk(value):
-            if depth > MAX_JSON_DEPTH:
-                raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
-            _check_json_part(part)
-    if size > MAX_JSON_BYTES:
-        raise PydanticCustomError("json_size", "must not be longer than 65,536 bytes as JSON")
-    return value
-
-
-def _checked_python_object(value: dict[str, Any]) -> dict[str, Any]:
-    """The same for an object that was never JSON: what the encoder would quietly turn into JSON is refused."""
-    for part, depth in _walk(value):
-        if depth > MAX_JSON_DEPTH:
-            raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
-        if isinstance(part, dict) and not all(isinstance(key, str) for key in part):
-            raise PydanticCustomError("json_type", "must have text for keys at any depth")
-        _check_json_part(part)
-    return checked_json_object(value)
-
-
-def _is_surely_fine(encoded: str) -> bool:
-    """Whether the encoded text alone shows that no part needs a look: the walk costs ten times as much."""
-    return bool(
-        encoded
-        and "\\u0000" not in encoded
-        and encoded.count("[") + encoded.count("{") <= MAX_JSON_DEPTH
-        and _LONG_NUMBER.search(encoded) is None
-    )
-
-
-def _walk(value: object) -> Iterator[tuple[object, int]]:
-    waiting = [(value, 1)]
-    while waiting:
-        part, depth = waiting.pop()
-        yield part, depth
-        if isinstance(part, dict):
-            waiting.extend((key, depth) for key in part)
-            waiting.extend((item, depth + 1) for item in part.values())
-        elif isinstance(part, list):
-            waiting.extend((item, depth + 1) for item in part)
-
-
-def _check_json_part(part: object) -> None:
-    if isinstance(part, str):
-        if "\x00" in part or any("\ud800" <= character <= "\udfff" for character in part):
-            raise PydanticCustomError("json_text", "must not contain NUL or a lone surrogate at any depth")
-    elif isinstance(part, int | float):
-        try:
-            finite = math.isfinite(part)
-        except OverflowError:
-            finite = False
-        if not finite:
-            raise PydanticCustomError("json_number", "must not contain a number beyond double at any depth")
-    elif part is not None and not isinstance(part, dict | list):
-        raise PydanticCustomError("json_type", "must contain JSON values only")
-
-
 def _spelt(handler: GetJsonSchemaHandler, *, written: str, also_read: str) -> JsonSchema:
     """Text that writers spell in one way and readers take in others too: the modes of Pydantic's JSON Schema."""
     one: JsonSchema = {"type": "string", "pattern": written}
@@ -263,8 +171,6 @@ Amount = Annotated[float, _Amount()]
 """A finite number of 0 or more."""
 Money = Annotated[str, _Money()]
 """US dollars as a plain decimal string, at most 6 digits before and 6 after the point."""
-JsonObject = Annotated[dict[str, Any], _JsonObject()]
-"""A JSON object that `jsonb` can keep: at most 64 levels deep and 64 KiB long."""
 Username = Annotated[str, Text(50, pattern="^[a-zA-Z0-9_]{3,50}$")]
 """3 to 50 ASCII letters, digits and underscores."""
 Attribute = Annotated[str, Text(shortest=1)]

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from .data import EventData
-from .fields import Id, JsonObject, Text, Username, Version
+from .fields import Id, Text, Username, Version
+from .json_objects import JsonObject
 
 
 class UserEvent(EventData):

@@ -14,13 +14,10 @@ from pydantic_core import SchemaValidator, core_schema
 
 from events import canonical_id
 from events.fields import (
-    MAX_JSON_BYTES,
-    MAX_JSON_DEPTH,
     Amount,
     Attribute,
     Count,
     Id,
-    JsonObject,
     Money,
     Percent,
     Text,
@@ -28,6 +25,7 @@ from events.fields import (
     Username,
     Version,
 )
+from events.json_objects import MAX_JSON_BYTES, MAX_JSON_DEPTH, JsonObject
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 DIGITS = ID.replace("-", "")
