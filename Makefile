@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo test test-faults lint format docs schema lock clean
+.PHONY: setup demo bench test test-faults lint format docs schema lock clean
 
 setup: $(STAMP)
 
@@ -19,6 +19,11 @@ $(STAMP): requirements.txt pyproject.toml
 
 demo: setup
 	$(BIN)/reelsync demo --events $(EVENTS) $(if $(KEEP),--keep)
+
+# EVENTS, ROUNDS, WORKLOADS, CONTENDERS, PARTITIONS, SEED, JSON and PLOT are its options, BROKER=kafka runs Apache Kafka in
+# Docker, BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers of your own: docs/performance.md.
+bench: setup
+	$(BIN)/reelsync bench
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

@@ -25,6 +25,7 @@ COMMANDS = (
     "offsets reset",
     "schema export",
     "schema check",
+    "bench",
 )
 SECRET = "hunter2-do-not-print"
 

@@ -22,7 +22,7 @@ SHOW_VIDEOS = (
 
 
 def test_these_are_the_commands() -> None:
-    """A command that is new here needs a test: below, in tests/queries (uvicorn) or in tests/containers (Docker)."""
+    """A command that is new here needs a test: below, or in tests/benchmarks, tests/queries or tests/containers."""
     assert COMMANDS == [
         "make demo",
         "make setup",
@@ -41,10 +41,11 @@ def test_these_are_the_commands() -> None:
         ".venv/bin/uvicorn --factory examples.api.app:create_app",
         "make test",
         "make lint",
+        "make bench",
     ]
 
 
-@pytest.mark.parametrize("target", ["setup", "test", "lint"])
+@pytest.mark.parametrize("target", ["setup", "test", "lint", "bench"])
 def test_make_knows_its_targets(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,1 @@
+"""Benchmarks: reelsync beside the database alone and beside what most teams write. See docs/performance.md."""

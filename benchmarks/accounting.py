@@ -1,0 +1,58 @@
+"""What processes cost: CPU seconds of whole trees, and peak memory."""
+
+from collections.abc import Iterable
+
+import psutil
+
+Pids = tuple[int, ...]
+
+
+def cpu_seconds(roots: Iterable[int]) -> float:
+    """User and system CPU seconds that these processes and all they ever started have used, in steps of 10 ms.
+
+    A process that has ended counts from when its parent has waited for it, so the time of a backend of PostgreSQL that
+    is gone is in its postmaster's. Of a process that is gone itself, nothing is known: look while it lives.
+    """
+    seconds = 0.0
+    for process in _trees(roots):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
+
+
+def peak_memory(roots: Iterable[int]) -> int:
+    """The most memory that any single process of these trees has held, in bytes, since it started.
+
+    On other systems than Linux, what it holds now.
+    """
+    return max((_peak_of(process) for process in _trees(roots)), default=0)
+
+
+def _trees(roots: Iterable[int]) -> list[psutil.Process]:
+    found: dict[int, psutil.Process] = {}
+    for root in roots:
+        try:
+            process = psutil.Process(root)
+            found |= {member.pid: member for member in (process, *process.children(recursive=True))}
+        except psutil.NoSuchProcess:
+            continue
+    return list(found.values())
+
+
+def _peak_of(process: psutil.Process) -> int:
+    try:
+        with open(f"/proc/{process.pid}/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
+            peaks = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+        return int(peaks[0]) * 1024 if peaks else 0
+    except FileNotFoundError:
+        return _present_of(process)
+
+
+def _present_of(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

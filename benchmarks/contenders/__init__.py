@@ -1,0 +1,95 @@
+"""Who takes part, what each of them guarantees, and how it is started."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from benchmarks.expected import READ_COLUMNS, STORED_COLUMNS
+
+from . import reelsync
+from .assignment import Assignment, Launch, module
+
+Progress = Literal["positions", "output"]
+"""How far it is: by the positions in the database, or by the number of events that it prints after each commit."""
+
+
+class Contender(NamedTuple):
+    """One way to bring the events of a log into the tables."""
+
+    name: str
+    title: str
+    guarantee: str
+    launches: Callable[[Assignment], list[Launch]]
+    """The processes to start."""
+    waits: int
+    """Connections that wait at the gate when it is ready."""
+    share: float
+    """Of the events of the run, so many are enough to measure its rate."""
+    progress: Progress = "output"
+    columns: Iterable[str] = READ_COLUMNS
+    """What it keeps, of what is compared in the end."""
+    is_ceiling: bool = False
+    """Whether others are measured by it, those with as many connections that write."""
+
+
+_REELSYNC = "exactly once in effect; any order; bad records kept; every rule of the contract checked"
+_ALONE = "the same statements, made before the clock starts; no Kafka, no client work: the ceiling"
+_AT_LEAST_ONCE = "at least once; last to arrive wins; one bad record stops its batch"
+_AT_MOST_ONCE = "offsets committed on their own (FastStream's default): may lose; last to arrive wins"
+
+
+def _alone(connections: int) -> Contender:
+    return Contender(
+        f"database-{connections}",
+        f"database alone, {_counted(connections, 'connection')}",
+        _ALONE,
+        lambda assignment: [module("database_alone", assignment._replace(connections=connections))],
+        waits=connections,
+        share=1.0,
+        progress="positions",
+        columns=STORED_COLUMNS,
+        is_ceiling=True,
+    )
+
+
+def _reelsync(workers: int) -> Contender:
+    return Contender(
+        f"reelsync-{workers}",
+        f"reelsync, {_counted(workers, 'worker')}",
+        _REELSYNC,
+        lambda assignment: reelsync.launches(assignment, workers),
+        waits=workers,
+        share=1.0,
+        progress="positions",
+        columns=STORED_COLUMNS,
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    contender.name: contender
+    for contender in (
+        _alone(1),
+        _alone(2),
+        _reelsync(1),
+        _reelsync(2),
+        Contender(
+            "faststream",
+            "FastStream batch + Pydantic + values(list)",
+            _AT_MOST_ONCE,
+            lambda assignment: [module("faststream_values", assignment)],
+            waits=1,
+            share=0.1,
+        ),
+        Contender(
+            "orm",
+            "aiokafka + Pydantic + session.merge",
+            _AT_LEAST_ONCE,
+            lambda assignment: [module("orm_merge", assignment)],
+            waits=1,
+            share=0.02,
+        ),
+    )
+}

@@ -1,0 +1,48 @@
+"""What a contender is told, and how its process is started."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+SESSION_MS = 6_000
+"""Of all members of groups: the embedded broker lets a new group wait for half of it."""
+
+
+class Assignment(NamedTuple):
+    """Consume this topic, as this group, into this database."""
+
+    bootstrap_servers: str
+    database_url: str
+    topic: str
+    partitions: int
+    events: int
+    group: str
+    connections: int = 1
+
+
+class Launch(NamedTuple):
+    """A process to start in the root of the project."""
+
+    command: list[str]
+    env: Mapping[str, str]
+
+
+def module(name: str, assignment: Assignment) -> Launch:
+    """A contender that is a module here; it reads its assignment from the command line."""
+    command = [sys.executable, "-m", f"benchmarks.contenders.{name}", json.dumps(assignment._asdict())]
+    return Launch(command, environment())
+
+
+def environment() -> dict[str, str]:
+    """Ours, without settings of reelsync that somebody may have set."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
+    return ours | {"PYTHONPATH": str(ROOT)}
+
+
+def read_assignment() -> Assignment:
+    """The assignment that `module` gave."""
+    return Assignment(**json.loads(sys.argv[1]))

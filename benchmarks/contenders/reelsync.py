@@ -1,0 +1,29 @@
+"""reelsync, by its own command, as it is run in production: HTTP, metrics and health included."""
+
+import json
+import sys
+
+from .assignment import SESSION_MS, Assignment, Launch, environment
+
+_GATE_SECONDS = "120"
+"""The gate is a lock: reelsync must not give up waiting for it."""
+
+
+def launches(assignment: Assignment, workers: int) -> list[Launch]:
+    """One process for each worker, all of one group."""
+    return [Launch([sys.executable, "-m", "consumer", "run"], environment() | settings(assignment))] * workers
+
+
+def settings(assignment: Assignment) -> dict[str, str]:
+    """Defaults, but for where the servers are and how long they are waited for."""
+    return {
+        "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": assignment.bootstrap_servers,
+        "REELSYNC_KAFKA__TOPICS": json.dumps({assignment.topic: "video"}),
+        "REELSYNC_KAFKA__GROUP_ID": assignment.group,
+        "REELSYNC_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS),
+        "REELSYNC_DATABASE__URL": assignment.database_url,
+        "REELSYNC_DATABASE__LOCK_TIMEOUT": _GATE_SECONDS,
+        "REELSYNC_DATABASE__STATEMENT_TIMEOUT": _GATE_SECONDS,
+        "REELSYNC_HTTP__PORT": "0",
+        "REELSYNC_LOG__LEVEL": "WARNING",
+    }

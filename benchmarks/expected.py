@@ -1,0 +1,88 @@
+"""The rows that a log must end in, worked out by an independent fold, and what differs from them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import asyncpg
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from demo.oracle import Row, expected_tables
+from migrations.runner import upgrade
+from models import Video
+
+from .servers import Servers
+from .workloads import LogRecord, owner_ids
+
+STORED_COLUMNS = tuple(column.name for column in Video.__table__.columns if column.computed is None)
+READ_COLUMNS = tuple(name for name in STORED_COLUMNS if not name.endswith("_version"))
+"""What readers see: without the versions of single facets, which only reelsync keeps."""
+_EXPECTED = "bench_expected_videos"
+
+_OWNERS = text(
+    "INSERT INTO users (id, username, email, account_version, version, created_at, updated_at) "
+    "SELECT id::uuid, 'owner_' || number, 'owner_' || number || '@example.com', 1, 1, '2026-01-01Z', '2026-01-01Z' "
+    "FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS r(id, number)"
+)
+_OTHER_VIDEOS = text(
+    "INSERT INTO videos (id, user_id, title, status, progress, details_version, state_version, version, "
+    "created_at, updated_at) "
+    "SELECT gen_random_uuid(), CAST((CAST(:ids AS text[]))[1 + number % cardinality(CAST(:ids AS text[]))] AS uuid), "
+    "'Video ' || number, 'completed', 100, 1, 6, 6, "
+    "at, at FROM generate_series(1, CAST(:rows AS bigint)) AS number, "
+    "LATERAL (SELECT timestamptz '2025-01-01Z' + number * interval '1 second') AS r(at)"
+)
+
+
+class Difference(NamedTuple):
+    """Rows that are not as they must be: missing, one too many, or other values."""
+
+    wrong_rows: int
+    expected_rows: int
+
+
+async def prepare_database(
+    servers: Servers, database: str, records: Iterable[LogRecord], *, applied: bool, rows_before: int
+) -> None:
+    """Tables, owners, and what the records must come to; `applied` puts that into the tables too."""
+    await upgrade(servers.url(database))
+    rows = expected_tables(records)["videos"].values()
+    async with servers.connected(database) as connection:
+        await connection.execute(_OWNERS, {"ids": owner_ids()})
+        await connection.execute(text(f"CREATE TABLE {_EXPECTED} AS SELECT {_listed(STORED_COLUMNS)} FROM videos"))
+        await _copy(servers.url(database), rows)
+        if applied:
+            columns = _listed(STORED_COLUMNS)
+            await connection.execute(text(f"INSERT INTO videos ({columns}) SELECT {columns} FROM {_EXPECTED}"))
+        if rows_before:
+            await connection.execute(_OTHER_VIDEOS, {"ids": owner_ids(), "rows": rows_before})
+        for table in ("users", "videos", _EXPECTED):
+            await connection.execute(text(f"VACUUM ANALYZE {table}"))
+
+
+async def difference(connection: AsyncConnection, columns: Iterable[str] = STORED_COLUMNS) -> Difference:
+    """How many rows differ in these columns."""
+    compared = [name for name in columns if name != "id"]
+    counted = await connection.execute(
+        text(
+            f"SELECT count(*) FILTER (WHERE e.id IS NULL OR v.id IS NULL "
+            f"OR ({_listed(compared, 'e')}) IS DISTINCT FROM ({_listed(compared, 'v')})), count(e.id) "
+            f"FROM {_EXPECTED} e FULL JOIN videos v ON v.id = e.id"
+        )
+    )
+    return Difference(*counted.one())
+
+
+async def _copy(url: str, rows: Iterable[Row]) -> None:
+    dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(dsn)
+    try:
+        records = (tuple(row.get(column) for column in STORED_COLUMNS) for row in rows)
+        await connection.copy_records_to_table(_EXPECTED, records=records, columns=STORED_COLUMNS)
+    finally:
+        await connection.close()
+
+
+def _listed(columns: Iterable[str], of: str = "") -> str:
+    prefix = f"{of}." if of else ""
+    return ", ".join(f"{prefix}{column}" for column in columns)

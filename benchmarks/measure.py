@@ -1,0 +1,252 @@
+"""One turn of one contender.
+
+The clock is the same for all. Before it starts, a lock keeps every writer out of the tables; the contender starts,
+imports, connects, joins its group, and waits for that lock with its first write. The clock starts when the lock is let
+go, and ends when the last event is committed.
+"""
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consumer.errors import ReelsyncError
+from demo.process import last_lines
+
+from .accounting import Pids, cpu_seconds, peak_memory
+from .contenders import Contender
+from .contenders.assignment import ROOT, Assignment, Launch
+from .expected import difference
+from .published_log import PublishedLog
+from .servers import Servers, fresh_name
+
+_LOOK_SECONDS = 0.02
+_READY_SECONDS = 90.0
+_STALLED_SECONDS = 120.0
+_STOP_SECONDS = 30.0
+
+_GATE = text("LOCK TABLE consumer_offsets, videos IN SHARE MODE")
+_WAITING = text(
+    "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation IN "
+    "('consumer_offsets'::regclass, 'videos'::regclass)"
+)
+_OTHERS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type = 'client backend'"
+)
+_POSITIONS = text("SELECT COALESCE(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer_group = :name")
+_WAL = text("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+_ROWS = text(
+    "SELECT COALESCE(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables "
+    "WHERE relname IN ('users', 'user_profiles', 'videos', 'model_usage', 'dead_letters')"
+)
+
+
+class BenchmarkError(ReelsyncError):
+    """A turn could not be measured."""
+
+
+class Turn(NamedTuple):
+    """What was measured of one turn."""
+
+    events: int
+    seconds: float
+    client_cpu: float
+    """CPU seconds, user and system, of all its processes."""
+    postgres_cpu: float | None
+    """Of the server and its backends; None if its processes are not here."""
+    broker_cpu: float | None
+    peak_memory: int
+    """Bytes, of its largest process."""
+    rows_written: int
+    """Inserted, updated and deleted, in the tables that events are merged into."""
+    wal_bytes: int
+    wrong_rows: int | None
+    """None if it was not looked."""
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+class _Spent(NamedTuple):
+    client: float
+    postgres: float
+    broker: float
+    wal: int
+
+
+async def measure(servers: Servers, log: PublishedLog, contender: Contender) -> Turn:
+    """Have the contender consume the log into a fresh copy of the log's database.
+
+    Raises:
+        BenchmarkError: it ended, or stood still; with the end of what it said.
+    """
+    database = fresh_name("turn")
+    await servers.create_database(database, log.template)
+    try:
+        return await _measured(servers, log, contender, database)
+    finally:
+        await servers.drop_database(database)
+
+
+async def _measured(servers: Servers, log: PublishedLog, contender: Contender, database: str) -> Turn:
+    assignment = Assignment(
+        bootstrap_servers=servers.bootstrap_servers,
+        database_url=servers.url(database),
+        topic=log.topic,
+        partitions=log.partitions,
+        events=log.events,
+        group=fresh_name("group"),
+    )
+    async with servers.connected(database) as watcher:
+        rows_before = (await watcher.execute(_ROWS)).scalar_one()
+        launches = contender.launches(assignment)
+        async with _gate_closed(servers, database) as open_gate, _processes(launches) as processes:
+            await _until_ready(processes, watcher, contender)
+            before = await _spent(servers, processes.pids, watcher)
+            await open_gate()
+            started = time.perf_counter()
+            await _until_done(processes, watcher, contender, assignment)
+            seconds = time.perf_counter() - started
+            after = await _spent(servers, processes.pids, watcher)
+            memory = peak_memory(processes.pids)
+        await _until_alone(watcher)
+        rows_after = (await watcher.execute(_ROWS)).scalar_one()
+        found = await difference(watcher, contender.columns) if log.expected else None
+    return Turn(
+        events=log.events,
+        seconds=seconds,
+        client_cpu=after.client - before.client,
+        postgres_cpu=after.postgres - before.postgres if servers.postgres_pids else None,
+        broker_cpu=after.broker - before.broker if servers.broker_pids else None,
+        peak_memory=memory,
+        rows_written=rows_after - rows_before,
+        wal_bytes=after.wal - before.wal,
+        wrong_rows=found.wrong_rows if found else None,
+    )
+
+
+@asynccontextmanager
+async def _gate_closed(servers: Servers, database: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Keep all writers out of the tables until what is yielded is called."""
+    async with servers.connected(database) as connection:
+        await connection.execute(text("CHECKPOINT"))
+        await connection.execute(text("BEGIN"))
+        await connection.execute(_GATE)
+
+        async def open_gate() -> None:
+            await connection.execute(text("COMMIT"))
+
+        yield open_gate
+
+
+class _Processes:
+    """The processes of a contender, and what they print."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.running: list[asyncio.subprocess.Process] = []
+        self.printed = 0
+        """The last number that they printed."""
+        self._listening: list[asyncio.Task[None]] = []
+
+    @property
+    def pids(self) -> Pids:
+        return tuple(process.pid for process in self.running)
+
+    async def start(self, launch: Launch) -> None:
+        with self.log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *launch.command, env=launch.env, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=errors
+            )
+        self.running.append(process)
+        if process.stdout is not None:
+            self._listening.append(asyncio.create_task(self._listen(process.stdout)))
+
+    def check(self) -> None:
+        """Raise if one of them has ended."""
+        if any(process.returncode is not None for process in self.running):
+            raise BenchmarkError(f"it ended too early. The last that it said:\n{last_lines(self.log)}")
+
+    async def stop(self) -> None:
+        for process in self.running:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        await asyncio.gather(*self._listening)
+
+    async def _listen(self, output: asyncio.StreamReader) -> None:
+        async for line in output:
+            if line.strip().isdigit():
+                self.printed = int(line)
+
+
+@asynccontextmanager
+async def _processes(launches: list[Launch]) -> AsyncIterator[_Processes]:
+    with tempfile.TemporaryDirectory(prefix="reelsync-bench-") as directory:
+        processes = _Processes(Path(directory) / "log")
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(processes.stop)
+            for launch in launches:
+                await processes.start(launch)
+            yield processes
+
+
+async def _until_ready(processes: _Processes, watcher: AsyncConnection, contender: Contender) -> None:
+    """Wait until all connections that will write wait for the gate: each worker has its partitions by then."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while (await watcher.execute(_WAITING)).scalar_one() < contender.waits:
+        processes.check()
+        if time.monotonic() > deadline:
+            raise BenchmarkError(
+                f"it was not ready after {_READY_SECONDS:g} s. The last that it said:\n{last_lines(processes.log)}"
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _until_done(
+    processes: _Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
+) -> None:
+    done, moved_at = 0, time.monotonic()
+    while done < assignment.events:
+        await asyncio.sleep(_LOOK_SECONDS)
+        seen = processes.printed
+        if contender.progress == "positions":
+            seen = (await watcher.execute(_POSITIONS, {"name": assignment.group})).scalar_one()
+        if seen > done:
+            done, moved_at = seen, time.monotonic()
+        elif time.monotonic() - moved_at > _STALLED_SECONDS:
+            raise BenchmarkError(f"it stands still at {done:,} events. It said:\n{last_lines(processes.log)}")
+        processes.check()
+
+
+async def _until_alone(watcher: AsyncConnection) -> None:
+    """Wait until the contender's backends are gone: as they go they hand in what they know of rows written."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while (await watcher.execute(_OTHERS)).scalar_one():
+        if time.monotonic() > deadline:
+            raise BenchmarkError("its connections stayed open after it was stopped")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _spent(servers: Servers, client: Pids, watcher: AsyncConnection) -> _Spent:
+    return _Spent(
+        client=cpu_seconds(client),
+        postgres=cpu_seconds(servers.postgres_pids),
+        broker=cpu_seconds(servers.broker_pids),
+        wal=(await watcher.execute(_WAL)).scalar_one(),
+    )

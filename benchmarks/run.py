@@ -1,0 +1,110 @@
+"""A whole run: every workload, every contender; a table, and JSON and a plot where they are asked for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .compare import Listener, compare
+from .contenders import CONTENDERS, Contender
+from .plot import plot
+from .report import machine, print_report, write_json
+from .servers import BrokerChoice, servers
+from .summary import Summary
+from .workloads import WORKLOADS, Workload
+
+_T = TypeVar("_T")
+
+
+class Chosen(NamedTuple):
+    """Who takes part in what."""
+
+    workloads: Sequence[Workload]
+    contenders: Sequence[Contender]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    events: int = 300_000
+    """For the fast contenders; the others get their share."""
+    rounds: int = 3
+    seed: int = 1
+    partitions: int = 6
+    broker: BrokerChoice = "embedded"
+    workloads: Sequence[Workload] = tuple(WORKLOADS.values())
+    contenders: Sequence[Contender] = tuple(CONTENDERS.values())
+    json: Path | None = None
+    plot: Path | None = None
+
+
+def chosen(workloads: str, contenders: str) -> Chosen:
+    """Those named in comma-separated lists; all, if a list is empty.
+
+    Raises:
+        ValueError: there is none of that name; says which there are.
+    """
+    return Chosen(_named(WORKLOADS, workloads), _named(CONTENDERS, contenders))
+
+
+async def run(options: Options, console: Console) -> list[Summary]:
+    """Measure, print the tables on `console`, and write what was asked for.
+
+    Raises:
+        ReelsyncError: a server did not start, or a contender ended or stood still.
+    """
+    found: list[Summary] = []
+    turns = len(options.workloads) * len(options.contenders) * options.rounds
+    with servers(options.broker) as started, shown(turns) as told:
+        about = machine(started)
+        for workload in options.workloads:
+            told(f"{workload.name}: publishing")
+            found += await compare(
+                started,
+                workload,
+                options.contenders,
+                events=options.events,
+                rounds=options.rounds,
+                seed=options.seed,
+                partitions=options.partitions,
+                before=told,
+            )
+    print_report(console, about, found)
+    if options.json:
+        write_json(
+            options.json,
+            about,
+            found,
+            events=options.events,
+            rounds=options.rounds,
+            seed=options.seed,
+            partitions=options.partitions,
+        )
+    if options.plot:
+        plot(options.plot, about, found)
+    return found
+
+
+def _named(known: Mapping[str, _T], names: str) -> list[_T]:
+    wanted = [name.strip() for name in names.split(",")] if names else list(known)
+    if strangers := [name for name in wanted if name not in known]:
+        raise ValueError(f"there is no {', '.join(strangers)}, only {', '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+@contextmanager
+def shown(turns: int) -> Iterator[Listener]:
+    """Progress on standard error, for a terminal; what is yielded is told of each step."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=turns, completed=-1)
+
+        def told(what: str) -> None:
+            progress.update(task, description=what, advance=0 if what.endswith("publishing") else 1)
+
+        yield told

@@ -1,0 +1,119 @@
+"""The broker and the PostgreSQL that all contenders share: embedded, in a container, or some that run already."""
+
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from demo.broker import EmbeddedBroker
+from demo.postgres import EmbeddedPostgres
+from demo.process import ServiceError
+
+from .accounting import Pids
+from .kafka_container import kafka_container
+
+BrokerChoice = Literal["embedded", "kafka"]
+
+_POSTGRES = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
+"""A checkpoint in the middle of one contender's turn would be charged to it: there is one before each turn instead."""
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where they are, what they are, and their processes, as far as they run here; else their CPU is not known."""
+
+    bootstrap_servers: str
+    broker_name: str
+    broker_pids: Pids
+    database_url: str
+    """As a role that may create databases and lock tables."""
+    postgres_name: str
+    postgres_pids: Pids
+
+    def url(self, database: str) -> str:
+        """The URL of another database of the server."""
+        return make_url(self.database_url).set(database=database).render_as_string(hide_password=False)
+
+    @asynccontextmanager
+    async def connected(self, database: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement is a transaction of its own."""
+        url = self.url(database) if database else self.database_url
+        engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        finally:
+            await engine.dispose()
+
+    async def create_database(self, name: str, template: str | None = None) -> None:
+        """Create a database; nobody may be connected to the template."""
+        copied = f" TEMPLATE {_quoted(template)} STRATEGY FILE_COPY" if template else ""
+        async with self.connected() as connection:
+            await connection.execute(text(f"CREATE DATABASE {_quoted(name)}{copied}"))
+
+    async def drop_database(self, name: str) -> None:
+        """Drop it, and its connections."""
+        async with self.connected() as connection:
+            await connection.execute(text(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)"))
+
+
+@contextmanager
+def servers(broker: BrokerChoice = "embedded") -> Iterator[Servers]:
+    """The servers, while the block runs.
+
+    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that run already, BENCH_BROKER_PID and
+    BENCH_POSTGRES_PID their processes.
+
+    Raises:
+        ServiceError: one of them did not start.
+    """
+    with _broker(broker) as (bootstrap_servers, broker_name, broker_pids), _postgres() as (url, name, postgres_pids):
+        yield Servers(bootstrap_servers, broker_name, broker_pids, url, name, postgres_pids)
+
+
+@contextmanager
+def _broker(choice: BrokerChoice) -> Iterator[tuple[str, str, Pids]]:
+    if external := os.environ.get("BENCH_BOOTSTRAP_SERVERS"):
+        yield external, f"broker at {external}", _pids("BENCH_BROKER_PID")
+    elif choice == "kafka":
+        with kafka_container() as container:
+            yield container.bootstrap_servers, f"Apache Kafka, {container.image}", (container.pid,)
+    else:
+        with EmbeddedBroker() as embedded:
+            yield embedded.bootstrap_servers, "embedded broker (Tansu, in memory: not Apache Kafka)", (embedded.pid,)
+
+
+@contextmanager
+def _postgres() -> Iterator[tuple[str, str, Pids]]:
+    if external := os.environ.get("BENCH_DATABASE_URL"):
+        yield external, f"PostgreSQL at {make_url(external).host}", _pids("BENCH_POSTGRES_PID")
+        return
+    with EmbeddedPostgres(settings=_POSTGRES) as embedded:
+        yield embedded.url(), "embedded PostgreSQL, fsync on", (embedded.pid,)
+
+
+def _pids(variable: str) -> Pids:
+    given = os.environ.get(variable)
+    if given is None:
+        return ()
+    if not given.isdigit() or not psutil.pid_exists(int(given)):
+        raise ServiceError(f"{variable} must be the id of a process of this machine")
+    return (int(given),)
+
+
+def fresh_name(purpose: str) -> str:
+    """A name for a topic, a group or a database that nobody has."""
+    return f"bench_{_NOT_IN_NAMES.sub('_', purpose.lower())}_{secrets.token_hex(4)}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

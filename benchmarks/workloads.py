@@ -1,0 +1,161 @@
+"""What is published: events of videos whose owners exist already. The same seed gives the same log, byte for byte."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+OWNERS = 1_000
+_OWNERS_SEED = 4_711
+_LIVE = 5_000
+"""Videos that have events to come, at any moment of a lifecycle."""
+_HOT_KEYS = 1_000
+_BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+_RESOLUTIONS = ("1280x720", "1920x1080", "3840x2160")
+LIFECYCLE = ("created", "processing", "progressed", "progressed", "progressed", "completed")
+
+
+class LogRecord(NamedTuple):
+    """A record to publish: a structured event, keyed by the id of its video."""
+
+    key: bytes
+    value: bytes
+    topic: str = "video-events"
+    headers: Headers = ()
+    timestamp_ms: int = 0
+
+
+class Workload(NamedTuple):
+    """A log to consume. `applied`: whether the tables hold its rows before it is consumed."""
+
+    name: str
+    description: str
+    records: Callable[[int, int], Iterator[LogRecord]]
+    """From a seed and a number of events."""
+    applied: bool = False
+
+
+class _Video:
+    """A video, and what has been said of it."""
+
+    __slots__ = ("owner", "version", "video_id")
+
+    def __init__(self, rng: random.Random, owners: list[str]) -> None:
+        self.video_id = _an_id(rng)
+        self.owner = rng.choice(owners)
+        self.version = 0
+
+
+def owner_ids() -> list[str]:
+    """The ids of the users that own all videos, whatever the workload and its seed."""
+    rng = random.Random(_OWNERS_SEED)
+    return [_an_id(rng) for _ in range(OWNERS)]
+
+
+def lifecycle(seed: int, events: int, *, padding: int = 0) -> Iterator[LogRecord]:
+    """Six events for each video, in their order, those of 5,000 videos mixed.
+
+    Values are about 330 bytes long, and `padding` bytes longer: a field that readers do not know.
+    """
+    rng = random.Random(seed)
+    owners = owner_ids()
+    live = [_Video(rng, owners) for _ in range(max(1, min(_LIVE, events // len(LIFECYCLE))))]
+    for number in range(events):
+        place = rng.randrange(len(live))
+        video = live[place]
+        yield _record(rng, number, video, LIFECYCLE[video.version], padding)
+        if video.version == len(LIFECYCLE):
+            live[place] = _Video(rng, owners)
+
+
+def unique(seed: int, events: int) -> Iterator[LogRecord]:
+    """Each event makes a row of its own."""
+    rng = random.Random(seed)
+    owners = owner_ids()
+    for number in range(events):
+        yield _record(rng, number, _Video(rng, owners), "created")
+
+
+def hot(seed: int, events: int) -> Iterator[LogRecord]:
+    """A thousand videos, changed over and over."""
+    rng = random.Random(seed)
+    owners = owner_ids()
+    videos = [_Video(rng, owners) for _ in range(_HOT_KEYS)]
+    for number in range(events):
+        video = rng.choice(videos)
+        kind = "created" if not video.version else rng.choice(("updated", "processing", "progressed", "completed"))
+        yield _record(rng, number, video, kind)
+
+
+def disorder(seed: int, events: int) -> Iterator[LogRecord]:
+    """The events of a lifecycle, in any order whatever."""
+    records = list(lifecycle(seed, events))
+    random.Random(seed + 1).shuffle(records)
+    yield from records
+
+
+WORKLOADS: Mapping[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Workload("lifecycle", "6 events per video in order, 5,000 videos at a time", lifecycle),
+        Workload("unique", "every event a new row", unique),
+        Workload("replay", "the lifecycle once more: nothing to write", lifecycle, applied=True),
+        Workload("hot", "1,000 videos, changed over and over", hot),
+        Workload("disorder", "the lifecycle in any order", disorder),
+    )
+}
+
+
+def padded_lifecycle(padding: int) -> Workload:
+    """The lifecycle with values that are `padding` bytes longer."""
+    return Workload(f"lifecycle+{padding}", f"values {padding} bytes longer", partial(lifecycle, padding=padding))
+
+
+def _an_id(rng: random.Random) -> str:
+    return str(UUID(int=rng.getrandbits(128), version=4))
+
+
+def _record(rng: random.Random, number: int, video: _Video, kind: str, padding: int = 0) -> LogRecord:
+    video.version += 1
+    event = {
+        "specversion": "1.0",
+        "id": f"{video.video_id}-{video.version}",
+        "source": "/render/eu-1",
+        "type": f"video.{kind}",
+        "time": (_BEGIN + timedelta(milliseconds=number)).isoformat(),
+        "data": {"video_id": video.video_id, "user_id": video.owner, "version": video.version} | _data(rng, kind),
+    }
+    if padding:
+        event["padding"] = "x" * padding
+    return LogRecord(video.video_id.encode(), orjson.dumps(event))
+
+
+def _data(rng: random.Random, kind: str) -> dict[str, Any]:
+    match kind:
+        case "created" | "updated":
+            return {
+                "title": f"Product tour {rng.randrange(1_000_000)}",
+                "description": "What it does, in two minutes.",
+                "voice_id": f"voice-{rng.randrange(40)}",
+                "language": "en-GB",
+                "resolution": rng.choice(_RESOLUTIONS),
+            }
+        case "progressed":
+            return {"progress": rng.randrange(1, 100)}
+        case "completed":
+            url = f"https://cdn.example.com/videos/{rng.getrandbits(48):012x}"
+            return {
+                "output_url": f"{url}.mp4",
+                "thumbnail_url": f"{url}.jpg",
+                "duration_seconds": rng.randrange(5_000, 600_000) / 1000,
+                "processing_time": rng.randrange(1_000, 90_000) / 1000,
+                "file_size": rng.randrange(200_000, 300_000_000),
+            }
+        case _:
+            return {}
