@@ -11,6 +11,8 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
+from events.debezium import OutboxTopic, RowChangeTopic, Topic, id_in_record, parse_outbox_record, parse_row_change
+from events.wire import erasure_event
 
 from .records import Record
 
@@ -28,7 +30,7 @@ Reason = Literal[
 ]
 
 _LONGEST_IDENTIFIER = 500
-_STAGES: Mapping[str, Stage] = {"not_json": "decode", "not_an_event": "decode"}
+_STAGES: Mapping[str, Stage] = {"not_json": "decode", "not_an_event": "decode", "bad_tombstone": "decode"}
 
 
 class Located(NamedTuple):
@@ -54,26 +56,54 @@ Decode = Callable[[Record], WireEvent | Rejection]
 """The verdict on a record. It is pure: asked again, it says the same again."""
 
 
-def decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
-    """`decode` with these topics and this limit."""
-    return partial(decode, topics=topics, max_value_bytes=max_value_bytes)
+def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
+    """How records are decoded, topic by topic. Where all topics are native, none is looked up."""
+    captured = {
+        name: partial(_decode_captured, topic=topic, max_value_bytes=max_value_bytes)
+        for name, topic in topics.items()
+        if not isinstance(topic, str)
+    }
+    aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
+    native = partial(_decode_native, topics=aggregates, max_value_bytes=max_value_bytes)
+
+    def decode_by_topic(record: Record) -> WireEvent | Rejection:
+        return captured.get(record.topic, native)(record)
+
+    return decode_by_topic if captured else native
 
 
-def decode(record: Record, topics: Mapping[str, Aggregate], max_value_bytes: int) -> WireEvent | Rejection:
-    """The event that `record` carries, an erasure included.
+def decode(record: Record, topics: Mapping[str, Topic], max_value_bytes: int) -> WireEvent | Rejection:
+    """The event that one `record` carries, an erasure included; for many records, ask for a `decoder`."""
+    return decoder(topics, max_value_bytes)(record)
 
-    `topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type.
-    """
+
+def _decode_native(record: Record, topics: Mapping[str, Aggregate], max_value_bytes: int) -> WireEvent | Rejection:
+    """`topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type."""
     value = record.value
     if value is None:
         return _decode_null(record, topics)
     if len(value) > max_value_bytes:
-        detail = {"bytes": len(value), "limit": max_value_bytes}
-        return Rejection(record, "decode", "too_large", detail, aggregate_id=_id_in_key(record))
+        return _too_large(record, max_value_bytes, _id_in_key(record))
     try:
         return parse_event(value, record.headers)
     except InvalidEventError as error:
         return _reject(record, error)
+
+
+def _decode_captured(
+    record: Record, topic: RowChangeTopic | OutboxTopic, max_value_bytes: int
+) -> WireEvent | Rejection:
+    if len(record.value or b"") > max_value_bytes:
+        return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+    try:
+        return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
+    except InvalidEventError as error:
+        return _reject_captured(record, topic, error)
+
+
+def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
+    detail = {"bytes": len(record.value or b""), "limit": limit}
+    return Rejection(record, "decode", "too_large", detail, aggregate_id=aggregate_id)
 
 
 def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent | Rejection:
@@ -88,17 +118,8 @@ def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent |
         erased = tombstone(aggregate, record.key, record.timestamp)
     except ValueError:
         return _bad_tombstone(record, "key", "a tombstone's key must be a UUID")
-    event: WireEvent = {
-        "specversion": "1.0",
-        "id": f"{record.topic}/{record.partition}/{record.offset}",
-        "source": record.topic,
-        "type": "user.erased" if aggregate == "user" else "video.erased",
-        "time": erased.time,
-        "subject": None,
-        "dataschema": None,
-        "data": {f"{aggregate}_id": erased.aggregate_id, "version": erased.version},
-    }
-    return event
+    event_id = f"{record.topic}/{record.partition}/{record.offset}"
+    return erasure_event(erased, event_id=event_id, source=record.topic)
 
 
 def _bad_tombstone(record: Record, path: str, message: str) -> Rejection:
@@ -126,6 +147,25 @@ def _reject(record: Record, error: InvalidEventError) -> Rejection:
         event_type=_identifier(attributes.get("type"), headers.get("ce_type")),
         aggregate_id=_id_in_key(record) or _id_in_data(data if isinstance(data, dict) else found),
     )
+
+
+def _reject_captured(record: Record, topic: RowChangeTopic | OutboxTopic, error: InvalidEventError) -> Rejection:
+    """The rejection, with what can be told of a record that Debezium wrote."""
+    headers = dict(record.headers) if isinstance(topic, OutboxTopic) else {}
+    return Rejection(
+        record,
+        _STAGES.get(error.reason, "validate"),
+        error.reason,
+        {"problems": [problem._asdict() for problem in error.problems]},
+        event_id=_identifier(None, headers.get("id")),
+        event_type=_identifier(None, headers.get(topic.type_header) if isinstance(topic, OutboxTopic) else None),
+        aggregate_id=_id_in_captured(record, topic),
+    )
+
+
+def _id_in_captured(record: Record, topic: RowChangeTopic | OutboxTopic) -> UUID | None:
+    found = id_in_record(record, topic)
+    return None if found is None else UUID(found)
 
 
 def _identifier(attribute: object, header: bytes | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from events import WireEvent
 
-from .projections import PROJECTIONS, RowType, Values
+from .projections import PROJECTIONS, RowType, Target, Values, targets_of
 
 
 class Row:
@@ -30,7 +30,7 @@ class Fold:
     cut into batches.
     """
 
-    __slots__ = ("conflicts", "facts", "rows", "user_references", "video_references")
+    __slots__ = ("begun", "conflicts", "facts", "rows", "user_references", "video_references")
 
     def __init__(self, events: Iterable[WireEvent] = ()) -> None:
         self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
@@ -40,6 +40,8 @@ class Fold:
         """User id → time of the first event here that refers to it."""
         self.video_references: dict[str, tuple[str, Any]] = {}
         """Video id → its owner by the first fact here that refers to it, and that fact's time."""
+        self.begun: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
+        """Ids of rows → when they were created, as rows of other databases say it: perhaps before any event's time."""
         self.conflicts = 0
         """Events that share aggregate and version with another, different event: their publisher broke the contract."""
         for event in events:
@@ -51,13 +53,18 @@ class Fold:
         times = [row.created_at for rows in self.rows.values() for row in rows.values()]
         return min((*times, *(fact["time"] for fact in self.facts.values())), default=None)
 
-    def add(self, event: WireEvent) -> None:
+    def add(self, event: WireEvent) -> None:  # noqa: C901 - the one loop that every event goes through
         """Merge one event."""
         data = event["data"]
         targets = PROJECTIONS[event["type"]].targets
         if not targets:
-            self._add_fact(event, data)
-            return
+            if event["type"] == "model_usage.recorded":
+                self._add_fact(event, data)
+                return
+            targets = targets_of(event)
+            if not targets:
+                return
+            self._begin_row(targets[0], event)
         version = data["version"]
         time = event["time"]
         conflict = False
@@ -86,6 +93,14 @@ class Fold:
         self.conflicts += conflict
         if table == "videos" and "user_id" in data:
             self.user_references.setdefault(data["user_id"], time)
+
+    def _begin_row(self, target: Target, event: WireEvent) -> None:
+        """Note when a changed row was created, if it says so: long before a snapshot read it."""
+        begun = event["data"]["created_at"]
+        if begun is not None:
+            times = self.begun[target.table]
+            key = event["data"][target.key]
+            times[key] = min(begun, times.get(key, begun))
 
     def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
         self.facts.setdefault(data["usage_id"], event)

@@ -4,9 +4,8 @@ from collections import Counter as Counts
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from events import EVENT_DATA
-
 from .batch import Batch
+from .projections import PROJECTIONS
 from .query_timing import QueryTiming
 from .records import Partition
 from .writer import Written
@@ -33,7 +32,7 @@ class Metrics:
         self.slow_queries = self._counter("db_client_slow_queries", "Statements over the limit.", "query_name")
         self.events = self._counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
         # A series that begins above zero shows no increase: the first dead letters would alert nobody.
-        for event_type in (*EVENT_DATA, _OTHER):
+        for event_type in (*PROJECTIONS, _OTHER):
             self.events.labels(event_type, "rejected")
         self.rows = self._counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
         self.dead_letters = self._counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
@@ -130,5 +129,5 @@ def _error_type(timing: QueryTiming) -> str:
 
 
 def known_type(event_type: str | None) -> str:
-    """The type as a label: those of the contract, and `other` for whatever else a publisher may invent."""
-    return event_type if event_type in EVENT_DATA else _OTHER
+    """The type as a label: those that are projected, and `other` for whatever else a publisher may invent."""
+    return _OTHER if event_type is None or event_type not in PROJECTIONS else event_type

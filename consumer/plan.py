@@ -56,7 +56,10 @@ def plan(fold: Fold, missing: Missing) -> list[Statement]:
 def _rendered(fold: Fold, table: RowType) -> dict[str, dict[str, Any]]:
     merge = MERGES[table]
     version_columns = {facet: version_column(facet) for facet in merge.facets}
-    return {key: _render(key, row, merge, version_columns) for key, row in fold.rows[table].items()}
+    rendered = {key: _render(key, row, merge, version_columns) for key, row in fold.rows[table].items()}
+    for key, begun in fold.begun[table].items():
+        rendered[key]["created_at"] = min(rendered[key]["created_at"], begun)
+    return rendered
 
 
 def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, assert_never, get_args
 import orjson
 
 from events import ErasureType, EventType, WireEvent
+from events.wire import RowChangeType
 from models import User, UserProfile, Video
 from models.facets import Merge
 
@@ -34,12 +35,12 @@ class Target(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """What one type of event writes. A fact has no targets: it is a row of its own."""
+    """What one type of event writes. A fact has no targets, it is a row of its own; a changed row names its own."""
 
     targets: tuple[Target, ...]
 
 
-def projection_of(event_type: EventType | ErasureType) -> Projection:  # noqa: C901, PLR0911, PLR0912 - a table
+def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projection:  # noqa: C901, PLR0911, PLR0912 - a table
     """What events of this type write."""
     match event_type:
         case "video.created":
@@ -78,6 +79,14 @@ def projection_of(event_type: EventType | ErasureType) -> Projection:  # noqa: C
         case "user.restored":
             return _user(deletion=_constant())
         case "model_usage.recorded":
+            return Projection(())
+        case "video.row_deleted":
+            return _video(deletion=_time("deleted_at"))
+        case "user.row_deleted":
+            return _user(deletion=_time("deleted_at"))
+        case "user.row_changed" | "video.row_changed":
+            return Projection(())  # what it sets depends on the row: see targets_of
+        case "user.row_tombstone" | "video.row_tombstone":
             return Projection(())
         case "user.erased":
             return Projection((_erased("users", "user_id"), _erased("user_profiles", "user_id")))
@@ -139,8 +148,12 @@ def _activation(event: WireEvent) -> Iterable[tuple[str, Any]]:
 
 
 def _preferences(event: WireEvent) -> Iterable[tuple[str, Any]]:
+    return _preferences_of(event["data"])
+
+
+def _preferences_of(fields: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     # The standard encoder, because the fast one refuses integers beyond 64 bits, which jsonb keeps.
-    return (("preferences", orjson.Fragment(json.dumps(event["data"]["preferences"]))),)
+    return (("preferences", orjson.Fragment(json.dumps(fields["preferences"]))),)
 
 
 def _erased(table: RowType, key: str) -> Target:
@@ -154,5 +167,35 @@ def _erased(table: RowType, key: str) -> Target:
 
 
 PROJECTIONS: Mapping[str, Projection] = {
-    name: projection_of(name) for literal in (EventType, ErasureType) for name in get_args(literal)
+    name: projection_of(name) for literal in (EventType, ErasureType, RowChangeType) for name in get_args(literal)
+}
+
+
+def targets_of(event: WireEvent) -> tuple[Target, ...]:
+    """The rows that one event writes, also where only the event says which facets it sets."""
+    if not event["type"].endswith(".row_changed"):
+        return PROJECTIONS[event["type"]].targets
+    facets: Iterable[str] = event["data"]["facets"]
+    if event["type"] == "video.row_changed":
+        return (_row_target("videos", "video_id", facets),)
+    users = _row_target("users", "user_id", facets)
+    profiles = _row_target("user_profiles", "user_id", facets)
+    return (users, profiles) if profiles.facets else (users,)
+
+
+def _row_target(table: RowType, key: str, carried: Iterable[str]) -> Target:
+    return Target(table, key, tuple((facet, _OF_ROW[facet]) for facet in carried if facet in MERGES[table].facets))
+
+
+def _carried(facet: str) -> Values:
+    return lambda event: event["data"]["facets"][facet].items()
+
+
+def _carried_preferences(event: WireEvent) -> Iterable[tuple[str, Any]]:
+    return _preferences_of(event["data"]["facets"]["preferences"])
+
+
+_OF_ROW: Mapping[str, Values] = {
+    **{facet: _carried(facet) for merge in MERGES.values() for facet in merge.facets},
+    "preferences": _carried_preferences,
 }

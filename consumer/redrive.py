@@ -15,12 +15,13 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from events import Aggregate
+from events import WireEvent
+from events.debezium import Topic
 
 from .backoff import Backoff
 from .decode import Located, Rejection, decode
 from .errors import Verdict, classify, describe, is_name_conflict
-from .projections import PROJECTIONS
+from .projections import targets_of
 from .query_timing import timed_commit
 from .records import StoredRecord
 from .writer import BatchWriter
@@ -62,7 +63,7 @@ class Redriven(NamedTuple):
 
 
 async def redrive_conflicts(
-    engine: AsyncEngine, group: str, writer: BatchWriter, topics: Mapping[str, Aggregate], max_value_bytes: int
+    engine: AsyncEngine, group: str, writer: BatchWriter, topics: Mapping[str, Topic], max_value_bytes: int
 ) -> Redriven:
     """Apply all parked name conflicts of the group, in one transaction. Whoever comes second leaves it to the first."""
     async with engine.connect() as connection:
@@ -112,7 +113,7 @@ async def redrive_until(
             wake.set()
 
 
-def _letter(row: RowMapping, topics: Mapping[str, Aggregate], max_value_bytes: int) -> Letter:
+def _letter(row: RowMapping, topics: Mapping[str, Topic], max_value_bytes: int) -> Letter:
     headers = [(name.decode(errors="surrogateescape"), content) for name, content in row["headers"] or ()]
     record = StoredRecord(
         row["topic"], row["partition"], row["offset"], row["record_timestamp"], row["key"], row["value"], headers
@@ -142,16 +143,16 @@ async def _release_names(connection: AsyncConnection, events: Sequence[Located])
     accounts = {str(user_id): account_version for user_id, account_version in locked}
     stale = {
         UUID(data["user_id"])
-        for data, event_type in ((located.event["data"], located.event["type"]) for located in events)
-        if _sets_account(event_type) and accounts.get(data["user_id"], data["version"]) < data["version"]
+        for data, event in ((located.event["data"], located.event) for located in events)
+        if _sets_account(event) and accounts.get(data["user_id"], data["version"]) < data["version"]
     }
     if stale:
         parameters = {"ids": sorted(stale)}
         await connection.execute(_RELEASE_NAMES, parameters, execution_options=_named("redrive.release_names"))
 
 
-def _sets_account(event_type: str) -> bool:
-    return any(facet == "account" for target in PROJECTIONS[event_type].targets for facet, _ in target.facets)
+def _sets_account(event: WireEvent) -> bool:
+    return any(facet == "account" for target in targets_of(event) for facet, _ in target.facets)
 
 
 async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located | None) -> bool:

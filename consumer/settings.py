@@ -10,10 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from events import Aggregate
+from events.debezium import Topic
 from models.database_url import for_asyncpg
 
-DEFAULT_TOPICS: dict[str, Aggregate] = {
+DEFAULT_TOPICS: dict[str, Topic] = {
     "video-events": "video",
     "user-events": "user",
     "model-usage-events": "model_usage",
@@ -29,8 +29,13 @@ class KafkaSettings(_Section):
 
     bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, `host:port`, comma-separated.")
     group_id: str = Field("reelsync", min_length=1, max_length=255, description="Consumer group.")
-    topics: dict[str, Aggregate] = Field(
-        DEFAULT_TOPICS, min_length=1, description="JSON object: topic → aggregate (`user`, `video`, `model_usage`)."
+    topics: dict[str, Topic] = Field(
+        DEFAULT_TOPICS,
+        min_length=1,
+        description=(
+            "JSON object: topic → aggregate (`user`, `video`, `model_usage`), or an object for what "
+            "[Debezium](docs/debezium.md) writes."
+        ),
     )
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where to begin in a partition never seen before."

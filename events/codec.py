@@ -15,7 +15,7 @@ from .upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
 from .wire import WireEvent, validate_attributes, validate_data, validate_structured
 
 Headers = Sequence[tuple[str, bytes | None]]
-InvalidReason = Literal["not_json", "not_an_event", "unknown_type", "unknown_schema", "invalid"]
+InvalidReason = Literal["bad_tombstone", "not_json", "not_an_event", "unknown_type", "unknown_schema", "invalid"]
 
 _ATTRIBUTE_NAMES = ("specversion", "id", "source", "type", "time", "subject", "dataschema")
 

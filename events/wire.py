@@ -5,15 +5,26 @@ costs a third less than a model to build, and the fold and the JSON encoder want
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from pydantic import BaseModel
 from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema
 
 from .contract import ENVELOPES, EVENT_DATA, CloudEvent, EventType
-from .tombstones import ErasureType
+from .tombstones import ErasureType, Tombstone
 
-_STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
+RowChangeType = Literal[
+    "user.row_changed",
+    "video.row_changed",
+    "user.row_deleted",
+    "video.row_deleted",
+    "user.row_tombstone",
+    "video.row_tombstone",
+]
+"""The types of the events that changes of a table's rows become (`events.debezium`). Not in the contract: no publisher
+can send them."""
+
+STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class WireEvent(TypedDict):
@@ -22,7 +33,7 @@ class WireEvent(TypedDict):
     id: str
     source: str
     specversion: str
-    type: EventType | ErasureType
+    type: EventType | ErasureType | RowChangeType
     time: Any
     subject: str | None
     dataschema: str | None
@@ -46,29 +57,31 @@ def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
     return cast("dict[str, Any]", schema["fields"])
 
 
-def _typed_dict(schemas: Mapping[str, CoreSchema]) -> CoreSchema:
+def typed_dict(schemas: Mapping[str, CoreSchema]) -> CoreSchema:
+    """A plain dict with these members, of which those with a default may be left out. Others are ignored."""
     fields = {
         name: core_schema.typed_dict_field(schema, required=schema["type"] != "default")
         for name, schema in schemas.items()
     }
     # Strictness does not reach nested schemas from outside: each says it for itself.
-    return core_schema.typed_dict_schema(fields, extra_behavior="ignore", config=_STRICT)
+    return core_schema.typed_dict_schema(fields, extra_behavior="ignore", config=STRICT)
 
 
-def _schemas_of(model: type[BaseModel]) -> dict[str, CoreSchema]:
+def schemas_of(model: type[BaseModel]) -> dict[str, CoreSchema]:
+    """The core schema of each field of a model."""
     return {name: field["schema"] for name, field in _fields_of(model).items()}
 
 
 def _by_type(schemas: Mapping[EventType, CoreSchema]) -> SchemaValidator:
-    return SchemaValidator(core_schema.tagged_union_schema(dict(schemas), discriminator="type"), _STRICT)
+    return SchemaValidator(core_schema.tagged_union_schema(dict(schemas), discriminator="type"), STRICT)
 
 
-_DATA = {name: _typed_dict(_schemas_of(cls)) for name, cls in EVENT_DATA.items()}
-_STRUCTURED = _by_type({n: _typed_dict({**_schemas_of(cls), "data": _DATA[n]}) for n, cls in ENVELOPES.items()})
+_DATA = {name: typed_dict(schemas_of(cls)) for name, cls in EVENT_DATA.items()}
+_STRUCTURED = _by_type({n: typed_dict({**schemas_of(cls), "data": _DATA[n]}) for n, cls in ENVELOPES.items()})
 _ATTRIBUTES = _by_type(
-    {n: _typed_dict({k: v for k, v in _schemas_of(c).items() if k != "data"}) for n, c in ENVELOPES.items()}
+    {n: typed_dict({k: v for k, v in schemas_of(c).items() if k != "data"}) for n, c in ENVELOPES.items()}
 )
-_DATA_BY_TYPE = {name: SchemaValidator(schema, _STRICT) for name, schema in _DATA.items()}
+_DATA_BY_TYPE = {name: SchemaValidator(schema, STRICT) for name, schema in _DATA.items()}
 
 
 def validate_structured(value: bytes) -> WireEvent:
@@ -96,3 +109,17 @@ def validate_data(event_type: EventType, value: bytes) -> dict[str, Any]:
         pydantic_core.ValidationError: it is not valid.
     """
     return cast("dict[str, Any]", _DATA_BY_TYPE[event_type].validate_json(value))
+
+
+def erasure_event(erased: Tombstone, *, event_id: str, source: str) -> WireEvent:
+    """The event that a tombstone, or the removal of a row, becomes."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": "user.erased" if erased.aggregate == "user" else "video.erased",
+        "time": erased.time,
+        "subject": None,
+        "dataschema": None,
+        "data": {f"{erased.aggregate}_id": erased.aggregate_id, "version": erased.version},
+    }

@@ -289,10 +289,10 @@ def second_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EVENT_DATA["video.created"], "schema_version", 2)
     monkeypatch.setattr(codec, "upcast", lambda data, kind, version: upcast(data, kind, version, STEPS))
     envelope = contract._envelope_of(EVENT_DATA["video.created"])
-    attributes = {name: schema for name, schema in wire._schemas_of(envelope).items() if name != "data"}
+    attributes = {name: schema for name, schema in wire.schemas_of(envelope).items() if name != "data"}
     whole = attributes | {"data": wire._DATA["video.created"]}
-    monkeypatch.setattr(wire, "_ATTRIBUTES", wire._by_type({"video.created": wire._typed_dict(attributes)}))
-    monkeypatch.setattr(wire, "_STRUCTURED", wire._by_type({"video.created": wire._typed_dict(whole)}))
+    monkeypatch.setattr(wire, "_ATTRIBUTES", wire._by_type({"video.created": wire.typed_dict(attributes)}))
+    monkeypatch.setattr(wire, "_STRUCTURED", wire._by_type({"video.created": wire.typed_dict(whole)}))
 
 
 @pytest.mark.usefixtures("second_version")

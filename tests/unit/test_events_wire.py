@@ -154,8 +154,8 @@ def test_both_forms_refuse_what_is_no_event(value: bytes) -> None:
 def test_every_type_has_a_model_an_envelope_and_a_fast_form() -> None:
     assert set(wire._DATA_BY_TYPE) == set(ENVELOPES) == set(EVENT_DATA)
     for event_type, model in EVENT_DATA.items():
-        assert set(wire._schemas_of(model)) == set(model.model_fields)
-        assert set(wire._schemas_of(ENVELOPES[event_type])) == set(CloudEvent.model_fields)
+        assert set(wire.schemas_of(model)) == set(model.model_fields)
+        assert set(wire.schemas_of(ENVELOPES[event_type])) == set(CloudEvent.model_fields)
 
 
 def test_a_rule_on_a_field_of_a_model_is_in_the_fast_form_too() -> None:
@@ -167,7 +167,7 @@ def test_a_rule_on_a_field_of_a_model_is_in_the_fast_form_too() -> None:
         def refuse(cls, _name: str) -> str:
             raise AssertionError
 
-    assert wire._schemas_of(Ruled)["name"]["type"] == "function-after"
+    assert wire.schemas_of(Ruled)["name"]["type"] == "function-after"
 
 
 def test_a_rule_on_a_whole_model_has_no_fast_form() -> None:
@@ -179,7 +179,7 @@ def test_a_rule_on_a_whole_model_has_no_fast_form() -> None:
             raise AssertionError
 
     with pytest.raises(TypeError, match="no dict form"):
-        wire._schemas_of(Ruled)
+        wire.schemas_of(Ruled)
 
 
 def test_the_models_of_the_contract_have_no_rules_but_those_of_their_fields() -> None:

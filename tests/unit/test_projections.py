@@ -12,6 +12,7 @@ from consumer.decode import Rejection, decode
 from consumer.projections import MERGES, PROJECTIONS
 from consumer.settings import DEFAULT_TOPICS
 from events import ErasureType, EventType
+from events.wire import RowChangeType
 
 DETAILS = {"title": "t", "description": "d", "avatar_id": "a", "voice_id": "v", "language": "pt", "resolution": "4k"}
 AT = START + timedelta(seconds=1)
@@ -137,10 +138,11 @@ def test_an_erased_user_has_every_facet_of_both_rows_at_its_erased_value() -> No
 
 
 def test_every_type_has_a_projection_and_the_tables_above_have_every_type() -> None:
-    types = {*get_args(EventType), *get_args(ErasureType)}
+    types = {*get_args(EventType), *get_args(ErasureType), *get_args(RowChangeType)}
     assert set(PROJECTIONS) == types
     named = {f"video.{kind}" for kind, *_ in VIDEOS} | {f"user.{kind}" for kind, *_ in USERS}
-    assert types - named == {"user.profile_updated", "model_usage.recorded", "user.erased", "video.erased"}
+    elsewhere = {"user.profile_updated", "model_usage.recorded", "user.erased", "video.erased"}
+    assert types - named == elsewhere | {*get_args(RowChangeType)}
 
 
 @pytest.mark.parametrize("event_type", sorted(PROJECTIONS))

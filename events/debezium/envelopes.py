@@ -1,0 +1,179 @@
+"""Row changes: Debezium's envelope to the event that sets every facet which the row carries.
+
+Source: Debezium's PostgreSQL connector, "Data change events"; the connector for MySQL writes the same envelope.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from ..codec import InvalidEventError, Problem
+from ..fields import EARLIEST_TIME, LATEST_TIME, MAX_VERSION
+from ..tombstones import tombstone
+from ..wire import RowChangeType, WireEvent, erasure_event
+from .connect_json import as_time, parse_json, semantic_types, unwrapped
+from .keys import id_in_key
+from .rows import CapturedRow, facets_of
+from .topics import CapturedRecord, RowChangeTopic
+
+_SET = ("c", "r", "u")
+"""A row was inserted, read by a snapshot, or updated."""
+_TRUNCATED = (
+    "a TRUNCATE names no rows: leave it out with skipped.operations=t, and delete rows one by one to have them removed"
+)
+_NO_ENVELOPE = (
+    "has no op and no source: Debezium's envelope is needed whole, without the transform ExtractNewRecordState"
+)
+_FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
+    """The event that a row change amounts to.
+
+    An insert, an update or a snapshot's row sets facets. A removal, with `deletes` at `soft_delete`, sets `deleted_at`,
+    and the null value that Debezium sends after it does nothing; at `erase`, both erase.
+
+    Raises:
+        InvalidEventError: it amounts to none; says why, with the path of each problem.
+    """
+    if record.value is None:
+        return _parse_null(record, topic)
+    try:
+        document = parse_json(record.value)
+    except ValueError:
+        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+    payload, schema = unwrapped(document)
+    if not isinstance(payload, dict) or not isinstance(payload.get("source"), dict) or "op" not in payload:
+        raise InvalidEventError("not_an_event", [Problem("", "no_envelope", _NO_ENVELOPE)])
+    operation = payload["op"]
+    if operation == "t":
+        raise _invalid("op", "truncate", _TRUNCATED)
+    if operation != "d" and operation not in _SET:
+        raise _invalid("op", "operation", "must be c, r, u or d")
+    change = _Change(record, topic, payload, schema)
+    return change.removed() if operation == "d" else change.changed()
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One envelope, schema and all."""
+
+    record: CapturedRecord
+    topic: RowChangeTopic
+    payload: Mapping[str, Any]
+    schema: Mapping[str, Any]
+
+    def changed(self) -> WireEvent:
+        row = self._row("after")
+        facets, created_at = facets_of(row)
+        if self.topic.deletes == "soft_delete":
+            # A row that is there was not removed, or came back.
+            facets.setdefault("deletion", {"deleted_at": None})
+        data = {
+            f"{self.topic.aggregate}_id": row.id_of("id"),
+            "version": self._version(row),
+            "facets": facets,
+            "created_at": created_at,
+        }
+        if self.topic.aggregate == "video":
+            data["user_id"] = row.id_of("user_id")
+        return _event(f"{self.topic.aggregate}.row_changed", data, self._id(), self.record, self._time())
+
+    def removed(self) -> WireEvent:
+        row = self._row("before")
+        removed_id = (
+            row.id_of("id") if self.topic.column_of_table("id") in row.columns else _id_in_key(self.record, self.topic)
+        )
+        if self.topic.deletes == "erase":
+            milliseconds = (self._time() - EARLIEST_TIME) // timedelta(milliseconds=1)
+            erased = tombstone(self.topic.aggregate, removed_id.encode(), milliseconds)
+            return erasure_event(erased, event_id=self._id(), source=self.record.topic)
+        data: dict[str, Any] = {f"{self.topic.aggregate}_id": removed_id, "version": self._version(row)}
+        if self.topic.aggregate == "video":
+            data["user_id"] = row.id_of("user_id")
+        return _event(f"{self.topic.aggregate}.row_deleted", data, self._id(), self.record, self._time())
+
+    def _row(self, where: Literal["before", "after"]) -> CapturedRow:
+        columns = self.payload.get(where)
+        if columns is None and where == "before":
+            columns = {}
+        if not isinstance(columns, dict):
+            raise _invalid(where, "dict_type", "must be an object, the row")
+        return CapturedRow(columns, self.topic, where, semantic_types(self.schema, where))
+
+    def _version(self, row: CapturedRow) -> int:
+        """The version of this change: above that of the row's last state, where the removed row says it."""
+        column = self.topic.version_column
+        if column is None:
+            name = self.topic.version.removeprefix("source.")
+            version = self.payload["source"].get(name)
+            if type(version) is not int or not 1 <= version <= MAX_VERSION:
+                raise _invalid(f"source.{name}", "version", "must be a whole number from 1 to 2^62 - 1")
+            return version
+        if row.where == "after":
+            return row.version_of(column)
+        row.check_whole()
+        return min(row.version_of(column) + 1, MAX_VERSION)
+
+    def _time(self) -> datetime:
+        """When it happened: the transaction's commit, or the reading of a snapshot."""
+        source = self.payload["source"]
+        time = None
+        if type(source.get("ts_us")) is int:
+            time = as_time(source["ts_us"], "io.debezium.time.MicroTimestamp")
+        elif type(source.get("ts_ms")) is int:
+            time = as_time(source["ts_ms"], "io.debezium.time.Timestamp")
+        if time is None or not EARLIEST_TIME <= time <= LATEST_TIME:
+            raise _invalid("source.ts_ms", "time", "must be milliseconds since 1970, up to the year 2200")
+        return time
+
+    def _id(self) -> str:
+        """The same for a change that Debezium sends again, after it was restarted."""
+        source = self.payload["source"]
+        if type(source.get("lsn")) is int:
+            return f"{source['lsn']}"
+        if isinstance(source.get("file"), str) and _FILE.fullmatch(source["file"]) and type(source.get("pos")) is int:
+            row = source.get("row")
+            return f"{source['file']}:{source['pos']}:{row if type(row) is int else 0}"
+        return _place(self.record)
+
+
+def _parse_null(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
+    """What follows a removal, so that compaction drops the row's earlier records."""
+    erased = tombstone(topic.aggregate, _id_in_key(record, topic).encode(), record.timestamp)
+    if topic.deletes == "erase":
+        return erasure_event(erased, event_id=_place(record), source=record.topic)
+    data = {f"{topic.aggregate}_id": erased.aggregate_id}
+    return _event(f"{topic.aggregate}.row_tombstone", data, _place(record), record, erased.time)
+
+
+def _event(event_type: str, data: dict[str, Any], event_id: str, record: CapturedRecord, time: datetime) -> WireEvent:
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": record.topic,
+        "type": cast("RowChangeType", event_type),
+        "time": time,
+        "subject": None,
+        "dataschema": None,
+        "data": data,
+    }
+
+
+def _id_in_key(record: CapturedRecord, topic: RowChangeTopic) -> str:
+    column = topic.column_of_table("id")
+    try:
+        return id_in_key(record.key or b"", column)
+    except ValueError:
+        message = f"a removal's key must name the row: an object with {column}, or a text, and a UUID"
+        raise InvalidEventError("bad_tombstone", [Problem("key", "bad_tombstone", message)]) from None
+
+
+def _place(record: CapturedRecord) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _invalid(path: str, code: str, message: str) -> InvalidEventError:
+    return InvalidEventError("invalid", [Problem(path, code, message)])

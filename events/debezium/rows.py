@@ -1,0 +1,242 @@
+"""A row of an upstream table, column by column: the rules of the events' own fields, grouped into facets.
+
+A facet is set whole, as by an event. It is set if the row carries any of its columns, and then the row must carry those
+that the facet cannot do without; a column of a facet that the table does not have is NULL.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator, ValidationError, core_schema
+
+from ..codec import InvalidEventError, Problem
+from ..fields import MAX_VERSION, Id, Time
+from ..user import UserAccount, UserPreferencesChanged, UserProfileUpdated
+from ..video import VideoCompleted, VideoDetails, VideoFailed, VideoProgressed
+from ..wire import STRICT, schemas_of, typed_dict
+from .connect_json import as_time, parse_json
+from .topics import RowChangeTopic
+
+Facets = dict[str, dict[str, Any]]
+
+UNAVAILABLE = "__debezium_unavailable_value"
+"""What stands for a long value that PostgreSQL did not log because it did not change. Source: Debezium's PostgreSQL
+connector, "Toasted values"."""
+
+_WHOLE_ROW = "with the table's REPLICA IDENTITY at FULL a row's removal carries it"
+_NOT_LOGGED = "was not logged, because it is long and did not change: set the table's REPLICA IDENTITY to FULL"
+_NO_UNIT = "is a number, and nothing says in which unit: set time.precision.mode=isostring, or schemas.enable=true"
+
+_OF_THE_EVENT = {"user_id", "video_id", "version"}
+
+
+def _columns(event: type[BaseModel]) -> dict[str, CoreSchema]:
+    """The fields of an event beside its ids and version."""
+    return {name: schema for name, schema in schemas_of(event).items() if name not in _OF_THE_EVENT}
+
+
+def _column(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `events.fields`
+    return TypeAdapter(column_type).core_schema
+
+
+def _optional(schema: CoreSchema) -> CoreSchema:
+    return core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
+
+
+def _time() -> CoreSchema:
+    message = "must be a time with an offset, such as 2026-01-05T10:00:00Z, from 1970 to 2200"
+    return core_schema.custom_error_schema(_column(Time), custom_error_type="time", custom_error_message=message)
+
+
+def _nullable_time() -> CoreSchema:
+    return core_schema.nullable_schema(_time())
+
+
+def _flag(value: object) -> object:
+    """MySQL's TINYINT(1) is 0 or 1."""
+    return bool(value) if type(value) is int and value in {0, 1} else value
+
+
+def _json_object(value: object) -> object:
+    """A `jsonb` column is JSON in a text. NULL is an empty object, as of a user who has no preferences."""
+    if value is None:
+        return {}
+    try:
+        return parse_json(value) if isinstance(value, str) else value
+    except ValueError:
+        raise PydanticCustomError("json_invalid", "must be JSON") from None
+
+
+_completed = _columns(VideoCompleted)
+_failed = _columns(VideoFailed)
+
+_FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
+    "user": {
+        "account": _columns(UserAccount),
+        "activation": {"is_active": core_schema.no_info_before_validator_function(_flag, core_schema.bool_schema())},
+        "preferences": {
+            "preferences": core_schema.no_info_before_validator_function(
+                _json_object, _columns(UserPreferencesChanged)["preferences"]
+            )
+        },
+        "login": {"last_login_at": _nullable_time()},
+        "profile": _columns(UserProfileUpdated),
+        "deletion": {"deleted_at": _nullable_time()},
+    },
+    "video": {
+        "details": _columns(VideoDetails),
+        "state": {
+            "status": core_schema.literal_schema(["pending", "processing", "completed", "failed"]),
+            "progress": _optional(_columns(VideoProgressed)["progress"]),
+            "error_code": _optional(_failed["error_code"]),
+            "error_message": _failed["error_message"],
+        },
+        "start": {"started_at": _nullable_time()},
+        "output": {
+            "output_url": core_schema.nullable_schema(_completed["output_url"]),
+            "thumbnail_url": _completed["thumbnail_url"],
+            "duration_seconds": _optional(_completed["duration_seconds"]),
+            "processing_time": _optional(_completed["processing_time"]),
+            "file_size": _optional(_completed["file_size"]),
+            "completed_at": _optional(_time()),
+        },
+        "deletion": {"deleted_at": _nullable_time()},
+    },
+}
+_TIMES = {"created_at", "last_login_at", "started_at", "completed_at", "deleted_at"}
+_COLUMNS = {
+    aggregate: ("created_at", *(column for columns in facets.values() for column in columns))
+    for aggregate, facets in _FACETS.items()
+}
+_VALIDATORS = {
+    aggregate: {facet: SchemaValidator(typed_dict(columns), STRICT) for facet, columns in facets.items()}
+    for aggregate, facets in _FACETS.items()
+}
+_ID = SchemaValidator(_column(Id), STRICT)
+_TIME = SchemaValidator(_time(), STRICT)
+
+
+@dataclass(frozen=True)
+class CapturedRow:
+    """A row as Debezium wrote it, before or after a change. `types` names types of columns, where schemas are on."""
+
+    columns: Mapping[str, Any]
+    topic: RowChangeTopic
+    where: Literal["before", "after"]
+    types: Mapping[str, str]
+
+    def path(self, column: str) -> str:
+        """Where our `column` stands in the record."""
+        return f"{self.where}.{self.topic.column_of_table(column)}"
+
+    def carried(self) -> dict[str, Any]:
+        """Those of our columns that the table has, times as times.
+
+        Raises:
+            InvalidEventError: PostgreSQL did not log a value, or nothing says in which unit a time is.
+        """
+        found: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for column in _COLUMNS[self.topic.aggregate]:
+            name = self.topic.column_of_table(column)
+            if name not in self.columns:
+                continue
+            value = self.columns[name]
+            if value == UNAVAILABLE:
+                problems.append(Problem(self.path(column), "unavailable_value", _NOT_LOGGED))
+            elif column in _TIMES and type(value) is int:
+                found[column] = as_time(value, self.types.get(name))
+                if found[column] is None:
+                    problems.append(Problem(self.path(column), "time_unit", _NO_UNIT))
+            else:
+                found[column] = value
+        _raise_any(problems)
+        return found
+
+    def id_of(self, column: Literal["id", "user_id"]) -> str:
+        """An id that the row must have.
+
+        Raises:
+            InvalidEventError: it is no UUID.
+        """
+        try:
+            return cast("str", _ID.validate_python(self.columns.get(self.topic.column_of_table(column))))
+        except ValidationError:
+            message = "must be a UUID" if self.where == "after" else f"must be a UUID: {_WHOLE_ROW}"
+            raise InvalidEventError("invalid", [Problem(self.path(column), "id_format", message)]) from None
+
+    def check_whole(self) -> None:
+        """See that a removed row is there as it was, not its key alone with made-up values beside.
+
+        Debezium fills a NOT NULL column that was not logged with its default, or with 0 or an empty text.
+
+        Raises:
+            InvalidEventError: it is not.
+        """
+        if self.topic.aggregate == "video":
+            self.id_of("user_id")
+        elif "account" not in facets_of(self)[0]:
+            problem = Problem(self.path("username"), "missing", f"shows that the row is whole: {_WHOLE_ROW}")
+            raise InvalidEventError("invalid", [problem])
+
+    def version_of(self, column: str) -> int:
+        """The version in a column of the table.
+
+        Raises:
+            InvalidEventError: it is none.
+        """
+        value = self.columns.get(column)
+        if type(value) is not int or not 1 <= value <= MAX_VERSION:
+            problem = Problem(f"{self.where}.{column}", "version", "must be a whole number from 1 to 2^62 - 1")
+            raise InvalidEventError("invalid", [problem])
+        return value
+
+
+def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
+    """The facets that a row sets, with their values, and the time at which the row was created, if it says so.
+
+    Raises:
+        InvalidEventError: a column holds what no event may carry, or half of a facet is missing.
+    """
+    carried = row.carried()
+    facets: Facets = {}
+    problems: list[Problem] = []
+    for facet, validator in _VALIDATORS[row.topic.aggregate].items():
+        if carried.keys().isdisjoint(_FACETS[row.topic.aggregate][facet]):
+            continue
+        try:
+            facets[facet] = validator.validate_python(carried)
+        except ValidationError as error:
+            problems += _problems(row, facet, error)
+    created_at = None
+    if carried.get("created_at") is not None:
+        try:
+            created_at = _TIME.validate_python(carried["created_at"])
+        except ValidationError as error:
+            problems += _problems(row, "created_at", error)
+    _raise_any(problems)
+    if "state" in facets and facets["state"]["progress"] is None:
+        facets["state"]["progress"] = 100 if facets["state"]["status"] == "completed" else 0
+    return facets, created_at
+
+
+def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[Problem]:
+    for found in error.errors(include_input=False, include_url=False, include_context=False):
+        column = str(found["loc"][0]) if found["loc"] else facet
+        path = ".".join([row.path(column), *map(str, found["loc"][1:])])
+        if found["type"] == "missing":
+            others = ", ".join(name for name in _FACETS[row.topic.aggregate][facet] if name != column)
+            message = f"is missing: {facet} is set whole, so the table must have it too, or none of {others}"
+            yield Problem(path, "missing", message)
+        elif found["type"] == "float_type":
+            yield Problem(path, "float_type", f"{found['msg']}: set decimal.handling.mode=double")
+        else:
+            yield Problem(path, found["type"], found["msg"])
+
+
+def _raise_any(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidEventError("invalid", problems)

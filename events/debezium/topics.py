@@ -1,0 +1,83 @@
+"""How a topic that Debezium fills is to be read, and the records that stand in it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from ..data import Aggregate
+
+
+class CapturedRecord(Protocol):
+    """One Kafka record. `timestamp` is in milliseconds since 1970."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - names of Kafka's own
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class RowChangeTopic(_Read):
+    """A topic with the row changes of one table, in Debezium's envelope."""
+
+    format: Literal["debezium"] = "debezium"
+    aggregate: Literal["user", "video"]
+    version: Annotated[str, Field(min_length=1)]
+    """Where a change's version stands: `source.lsn`, `source.ts_ms`, or a column that every change of a row raises."""
+    deletes: Literal["soft_delete", "erase"] = "soft_delete"
+    """Whether a row's removal puts the aggregate away (`deleted_at`) or erases it for good, like a tombstone."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column of ours → column of the table, for those whose names differ."""
+
+    def column_of_table(self, column: str) -> str:
+        """What the table calls our `column`."""
+        return self.columns.get(column, column)
+
+    @property
+    def version_column(self) -> str | None:
+        """The column of the table that holds the version; None where Debezium's `source` block has it."""
+        return None if self.version in {"source.lsn", "source.ts_ms"} else self.version
+
+
+class OutboxTopic(_Read):
+    """A topic that Debezium's outbox event router fills."""
+
+    format: Literal["outbox"] = "outbox"
+    aggregate: Aggregate
+    type_header: str = "eventType"
+    """The header with the event's type, which the router must be told to place."""
+    time_header: str = "time"
+    """The header with the event's time; without one the record's timestamp is taken."""
+
+
+def _form_of(entry: Any) -> str:  # noqa: ANN401 - whatever the settings hold
+    if isinstance(entry, str):
+        return "native"
+    return str(entry.get("format") if isinstance(entry, dict) else getattr(entry, "format", None))
+
+
+Topic = Annotated[
+    Annotated[Aggregate, Tag("native")]
+    | Annotated[RowChangeTopic, Tag("debezium")]
+    | Annotated[OutboxTopic, Tag("outbox")],
+    Discriminator(
+        _form_of,
+        custom_error_type="topic_format",
+        custom_error_message='must be user, video, model_usage, or an object whose "format" is debezium or outbox',
+    ),
+]
+"""How a topic is read: what it is about alone, if it carries the events of the contract themselves."""
