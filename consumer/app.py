@@ -5,8 +5,8 @@ import gc
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from models.engine import create_engine, get_pool_stats
 
 from .backoff import Backoff
 from .batch import Batch
+from .batch_ids import batch_id
 from .breaker import DeadLetterLimit
 from .decode import decoder
 from .deliver import Deliverer
@@ -32,9 +33,10 @@ from .monitor import Monitor, work_of
 from .pool_metrics import PoolCollector
 from .preflight import check_brokers, check_schema, check_topics
 from .probe import Probe
-from .query_timing import QueryTiming, attach_query_timing
+from .query_timing import attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
 from .settings import DatabaseSettings, LogSettings, Settings
+from .slow_queries import SlowQueries
 from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
@@ -56,7 +58,7 @@ class Consumer:
         settings = self.settings
         group = settings.kafka.group_id
         self.engine = engine_of(settings.database)
-        attach_query_timing(self.engine, partial(_publish_timing, self.metrics, settings.log))
+        attach_query_timing(self.engine, self.metrics.query, slow_queries_of(self.metrics, settings.log))
         pool_limit = settings.database.pool_size + settings.database.max_overflow
         self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
         self.ledger = Ledger(self.engine, group)
@@ -81,6 +83,7 @@ class Consumer:
             decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
             settings.batch,
             self._committed,
+            around=self._around,
         )
         topics = settings.kafka.topics.keys()
         work = partial(work_of, self.source)
@@ -146,6 +149,11 @@ class Consumer:
                 self._since.clear()
                 said_at = time.monotonic()
             await asyncio.sleep(_LAG_SECONDS)
+
+    @contextmanager
+    def _around(self, _batch: Batch) -> Iterator[None]:
+        with batch_id():
+            yield
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
         age_seconds = batch.age_seconds(datetime.now(UTC))
@@ -225,15 +233,13 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _publish_timing(metrics: Metrics, limits: LogSettings, timing: QueryTiming) -> None:
-    metrics.query(timing)
-    if timing.seconds >= limits.noticeable_query_seconds:
-        slow = timing.seconds >= limits.slow_query_seconds
-        if slow:
-            metrics.slow_queries.labels(timing.query_name).inc()
-        (_log.warning if slow else _log.info)(
-            "query.slow", query_name=timing.query_name, seconds=round(timing.seconds, 3), rows=timing.rows
-        )
+def slow_queries_of(metrics: Metrics, limits: LogSettings) -> SlowQueries:
+    """What tells of slow statements, with the limits of the settings."""
+    return SlowQueries(
+        metrics.slow_queries,
+        noticeable_seconds=limits.noticeable_query_seconds,
+        slow_seconds=limits.slow_query_seconds,
+    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

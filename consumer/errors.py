@@ -69,6 +69,12 @@ _BY_CLASS = {
     "3D": Verdict.OUTAGE,
 }
 _EXCLUSION_VIOLATION = "23P01"
+# All that a server gives by itself; a function of the database's may make up others.
+_APPENDIX_A = (
+    "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
+    "53 54 55 57 58 72 F0 HV P0 XX"
+)
+_CLASSES = frozenset(_APPENDIX_A.split())
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -96,6 +102,18 @@ def classify(error: BaseException) -> Verdict:
     if type(error).__module__.startswith("asyncpg."):
         return Verdict.OUTAGE
     return Verdict.BUG
+
+
+def error_type(error: BaseException) -> str:
+    """The error as one of a closed set, for a label: its SQLSTATE class, or what happened on this side."""
+    state = sqlstate(error)
+    if state is not None:
+        return state[:2] if state[:2] in _CLASSES else "other"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    if isinstance(error, PoolTimeoutError | TimeoutError):
+        return "timeout"
+    return "connection" if isinstance(error, OSError) else "no_sqlstate"
 
 
 def is_name_conflict(error: DBAPIError) -> bool:

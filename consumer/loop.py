@@ -1,6 +1,8 @@
 """The loop: poll → decode → fold → write → commit, with the next batch filling while the database works on this one."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -46,6 +48,8 @@ class BatchLoop:
     on_commit: Committed
     drain_seconds: float = 20.0
     audit_seconds: float = 15.0
+    around: Callable[[Batch], AbstractContextManager[object]] = nullcontext
+    """Entered for as long as a batch is being written, in the task that writes it."""
 
     def __post_init__(self) -> None:
         self._batch = self._new_batch()
@@ -189,6 +193,10 @@ class BatchLoop:
         await asyncio.sleep(delay)
 
     async def _write(self, batch: Batch) -> None:
+        with self.around(batch):
+            await self._deliver(batch)
+
+    async def _deliver(self, batch: Batch) -> None:
         try:
             written = await self.deliverer.deliver(batch)
         except FencedError as error:

@@ -6,15 +6,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from .batch import Batch
 from .projections import PROJECTIONS
+from .query_metrics import QUERY_SECONDS, QueryMetrics
 from .query_timing import QueryTiming
 from .records import Partition
 from .writer import Written
 
-_QUERY_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0)
 _BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
 _OTHER = "other"
-_OPERATIONS = {"merge": "INSERT", "park": "INSERT", "create": "INSERT", "known": "SELECT", "read": "SELECT"}
 
 
 class Metrics:
@@ -22,14 +21,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.query_seconds = Histogram(
-            "db_client_operation_duration_seconds",
-            "Seconds from sending a statement to its result.",
-            ("db_system_name", "query_name", "db_operation_name", "db_collection_name", "error_type"),
-            buckets=_QUERY_SECONDS,
-            registry=self.registry,
-        )
-        self.slow_queries = self._counter("db_client_slow_queries", "Statements over the limit.", "query_name")
+        self.queries = QueryMetrics(self.registry)
+        self.query_seconds, self.slow_queries = self.queries.seconds, self.queries.slow
         self.events = self._counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
         # A series that begins above zero shows no increase: the first dead letters would alert nobody.
         for event_type in (*PROJECTIONS, _OTHER):
@@ -43,7 +36,7 @@ class Metrics:
             "reelsync_batch_duration_seconds",
             "Seconds that a batch spent in each phase.",
             ("phase",),
-            buckets=_QUERY_SECONDS,
+            buckets=QUERY_SECONDS,
             registry=self.registry,
         )
         self.event_age = Histogram(
@@ -68,14 +61,7 @@ class Metrics:
 
     def query(self, timing: QueryTiming) -> None:
         """One statement."""
-        collection, _, action = timing.query_name.rpartition(".")
-        self.query_seconds.labels(
-            "postgresql",
-            timing.query_name,
-            _OPERATIONS.get(action, action.upper()),
-            collection,
-            _error_type(timing),
-        ).observe(timing.seconds)
+        self.queries.query(timing)
 
     def batch(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
         """A batch that was committed, and the age of its oldest event."""
@@ -120,12 +106,6 @@ class Metrics:
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(name, description, labels, registry=self.registry)
-
-
-def _error_type(timing: QueryTiming) -> str:
-    if timing.error is None:
-        return ""
-    return timing.sqlstate[:2] if timing.sqlstate else "no_sqlstate"
 
 
 def known_type(event_type: str | None) -> str:

@@ -2,25 +2,36 @@
 
     attach_query_timing(engine, publish)      # any engine; `publish` gets a QueryTiming for each statement
 
-The label of a statement is its `query_name` execution option; one without is `other`. SQLAlchemy has no event after
-COMMIT (`commit` fires before the act), so `timed_commit` times it by hand.
+The label of a statement is its execution option `query_name`, if that is one of the declared names; else `other`.
+Savepoints are statements and have names of their own; each page of an insert with many values is one statement. What
+SQLAlchemy tells of no event for, COMMIT, ROLLBACK, connecting, waiting for the pool, is timed by
+`connection_timing.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakSet
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.expression import ReleaseSavepointClause, RollbackToSavepointClause, SavepointClause
 
-from .errors import describe, sqlstate
+from .connection_timing import is_checking_out, time_connections, time_transactions
+from .errors import describe, error_type, sqlstate
+from .query_names import OTHER, QUERIES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPICursor, ExceptionContext, ExecutionContext
 
-_PUBLISH = "reelsync_publish_query_timing"
 _STARTED = "_reelsync_started"
+_SAVEPOINTS: dict[type, str] = {
+    SavepointClause: "savepoint",
+    ReleaseSavepointClause: "savepoint.release",
+    RollbackToSavepointClause: "savepoint.rollback",
+}
+_timed: WeakSet[Engine] = WeakSet()
 
 
 class QueryTiming(NamedTuple):
@@ -28,7 +39,11 @@ class QueryTiming(NamedTuple):
 
     query_name: str
     seconds: float
-    rows: int
+    rows: int = -1
+    statement: str = ""
+    """SQL as it was sent, with placeholders where its parameters go; empty where there is none."""
+    error_type: str = ""
+    """Empty if it did not fail; else of the closed set of `errors.error_type`."""
     sqlstate: str | None = None
     error: str | None = None
 
@@ -36,58 +51,91 @@ class QueryTiming(NamedTuple):
 Publish = Callable[[QueryTiming], None]
 
 
-def attach_query_timing(engine: AsyncEngine, publish: Publish) -> None:
-    """Call `publish` after every statement of `engine`, failed and cancelled ones included."""
-    sync_engine = engine.sync_engine
-    engine.update_execution_options(**{_PUBLISH: publish})
+def attach_query_timing(engine: Engine | AsyncEngine, *publish: Publish, names: Container[str] = QUERIES) -> None:
+    """Call each of `publish` after every statement of `engine`, failed and cancelled ones included.
 
-    @event.listens_for(sync_engine, "before_cursor_execute")
+    They run in the task that sent the statement, between its result and the caller: they must be quick, and not raise.
+
+    Args:
+        engine: Whose statements.
+        publish: Whom to tell.
+        names: Those that a statement may have; a program with statements of its own adds theirs to `QUERIES`.
+
+    Raises:
+        ValueError: the statements of this engine are timed already.
+    """
+    sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if sync_engine in _timed:
+        raise ValueError("the statements of this engine are timed already: attach once, with all that want to know")
+    _timed.add(sync_engine)
+
+    def tell(timing: QueryTiming) -> None:
+        for each in publish:
+            each(timing)
+
+    def tell_of_connection(query_name: str, seconds: float, error: BaseException | None) -> None:
+        tell(QueryTiming(query_name, seconds) if error is None else _failed(query_name, seconds, "", error))
+
+    _time_statements(sync_engine, tell, names)
+    time_connections(sync_engine, tell_of_connection)
+    time_transactions(sync_engine, tell_of_connection)
+
+
+async def timed_commit(connection: AsyncConnection) -> float:
+    """COMMIT; the seconds it took."""
+    started = perf_counter()
+    await connection.commit()
+    return perf_counter() - started
+
+
+def _time_statements(engine: Engine, tell: Publish, names: Container[str]) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
     def start(
         _conn: "Connection",
         _cursor: "DBAPICursor",
         _sql: str,
         _parameters: object,
-        context: "ExecutionContext",
+        context: "ExecutionContext | None",
         _many: bool,  # noqa: FBT001 - SQLAlchemy passes it by position
     ) -> None:
-        setattr(context, _STARTED, perf_counter())
+        # What the dialect asks a new server is a part of connecting, and counted there.
+        if context is not None and not is_checking_out():
+            setattr(context, _STARTED, perf_counter())
 
-    @event.listens_for(sync_engine, "after_cursor_execute")
+    @event.listens_for(engine, "after_cursor_execute")
     def finish(
         _conn: "Connection",
         cursor: "DBAPICursor",
-        _sql: str,
+        sql: str,
         _parameters: object,
-        context: "ExecutionContext",
+        context: "ExecutionContext | None",
         _many: bool,  # noqa: FBT001 - SQLAlchemy passes it by position
     ) -> None:
-        publish(QueryTiming(_name(context), perf_counter() - getattr(context, _STARTED), cursor.rowcount))
+        started = getattr(context, _STARTED, None)
+        if context is None or started is None:
+            return
+        # An error may follow in the same context, when the result is made: not another statement.
+        setattr(context, _STARTED, None)
+        tell(QueryTiming(_name(context, names), perf_counter() - started, cursor.rowcount, sql))
 
-    @event.listens_for(sync_engine, "handle_error")
+    @event.listens_for(engine, "handle_error")
     def fail(failure: "ExceptionContext") -> None:
         context = failure.execution_context
         started = getattr(context, _STARTED, None)
         if context is None or started is None:
             return
-        original = failure.original_exception
-        publish(QueryTiming(_name(context), perf_counter() - started, -1, sqlstate(original) or "", describe(original)))
+        setattr(context, _STARTED, None)
+        seconds = perf_counter() - started
+        tell(_failed(_name(context, names), seconds, failure.statement or "", failure.original_exception))
 
 
-async def timed_commit(connection: AsyncConnection) -> float:
-    """COMMIT, published as `commit` to whoever times the engine's statements; the seconds it took."""
-    publish: Publish | None = connection.engine.get_execution_options().get(_PUBLISH)
-    started = perf_counter()
-    try:
-        await connection.commit()
-    except BaseException as error:
-        if publish:
-            publish(QueryTiming("commit", perf_counter() - started, -1, sqlstate(error) or "", describe(error)))
-        raise
-    seconds = perf_counter() - started
-    if publish:
-        publish(QueryTiming("commit", seconds, -1))
-    return seconds
+def _name(context: "ExecutionContext", names: Container[str]) -> str:
+    savepoint = _SAVEPOINTS.get(type(context.invoked_statement))
+    if savepoint is not None:
+        return savepoint
+    query_name = context.execution_options.get("query_name", OTHER)
+    return query_name if query_name in names else OTHER
 
 
-def _name(context: "ExecutionContext") -> str:
-    return str(context.execution_options.get("query_name", "other"))
+def _failed(query_name: str, seconds: float, statement: str, error: BaseException) -> QueryTiming:
+    return QueryTiming(query_name, seconds, -1, statement, error_type(error), sqlstate(error), describe(error))

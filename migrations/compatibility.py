@@ -22,6 +22,7 @@ _SELECT = text(f"""
       LEFT JOIN pg_catalog.pg_description d
         ON (d.objoid, d.classoid, d.objsubid) = (CAST(:name AS regclass), CAST('pg_class' AS regclass), 0)
 """)  # noqa: S608 - a constant
+_NAMED = {"query_name": "schema.read"}
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Stated:
 
 def read_stated(connection: Connection) -> Stated:
     """What the database says; both None before the first migration."""
-    if not connection.scalar(_EXISTS, {"name": _VERSION_TABLE}):
+    if not connection.scalar(_EXISTS, {"name": _VERSION_TABLE}, execution_options=_NAMED):
         return Stated(None)
-    row = connection.execute(_SELECT, {"name": _VERSION_TABLE}).one_or_none()
+    row = connection.execute(_SELECT, {"name": _VERSION_TABLE}, execution_options=_NAMED).one_or_none()
     return Stated(None) if row is None else Stated(row.version_num, _compatible_from(row.version_num, row.description))
 
 

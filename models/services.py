@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from .query_names import named_by_connection
 from .users import User
 from .videos import Video, VideoStatus
 
@@ -64,7 +65,8 @@ async def create_user_with_videos(  # noqa: PLR0913 - what `user.created` says
     )
     session.add(user)
     try:
-        await session.commit()
+        async with named_by_connection(session, "users.create_with_videos"):
+            await session.commit()
     except BaseException:
         await session.rollback()
         raise

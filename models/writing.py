@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from .base import Base
 from .facets import Merge, version_column
 from .mixins import SoftDeleteMixin
+from .query_names import named_by_connection
 from .upsert import ROWS, UPSERTS, table_of
 
 CHUNK = 1_000
@@ -45,7 +46,8 @@ async def bulk_insert(session: AsyncSession, model: type[Base], rows: Sequence[C
     merge = _merge_of(model)
     if merge is None:
         for plain in _chunks(rows, chunk):
-            await session.execute(insert(model), [dict(row) for row in plain])
+            name = _named(model, "insert")
+            await session.execute(insert(model), [dict(row) for row in plain], execution_options=name)
         return len(rows)
     now = datetime.now(UTC)
     rendered = [_render(model, merge, {"version": 1} | dict(row), now) for row in rows]
@@ -65,8 +67,9 @@ async def bulk_update(session: AsyncSession, model: type[Base], rows: Sequence[C
     """
     merge = _merge_of(model)
     if merge is None:
-        for plain in _chunks(rows, chunk):
-            await session.execute(update(model), [dict(row) for row in plain])
+        async with named_by_connection(session, f"{table_of(model).name}.update"):
+            for plain in _chunks(rows, chunk):
+                await session.execute(update(model), [dict(row) for row in plain])
         return len(rows)
     now = datetime.now(UTC)
     rendered = [_render(model, merge, row, now, whole=True) for row in rows]
@@ -112,7 +115,8 @@ async def bulk_delete(session: AsyncSession, model: type[Base], keys: Collection
     (key,) = table_of(model).primary_key
     removed = 0
     for part in _chunks(sorted(keys), chunk):
-        removed += await _count(session, delete(table_of(model)).where(key == any_(literal(part, ARRAY(key.type)))))
+        statement = delete(table_of(model)).where(key == any_(literal(part, ARRAY(key.type))))
+        removed += await _count(session, statement, _named(model, "delete"))
     return removed
 
 
@@ -169,16 +173,23 @@ async def _lock(session: AsyncSession, model: type[Base], merge: Merge, keys: li
         .order_by(key)
         .with_for_update(key_share=True)
     )
-    return {row[merge.key]: dict(row) for row in (await session.execute(statement)).mappings()}
+    found = await session.execute(statement, execution_options=_named(model, "lock"))
+    return {row[merge.key]: dict(row) for row in found.mappings()}
 
 
 async def _merge_rows(session: AsyncSession, model: type[Base], rows: list[dict[str, Any]]) -> int:
     encoded = json.dumps(rows, default=_as_text, allow_nan=False)
-    return await _count(session, UPSERTS[model], {ROWS: encoded})
+    return await _count(session, UPSERTS[model], _named(model, "merge"), {ROWS: encoded})
 
 
-async def _count(session: AsyncSession, statement: Executable, parameters: Columns | None = None) -> int:
-    return cast("CursorResult[Any]", await session.execute(statement, parameters)).rowcount
+async def _count(
+    session: AsyncSession, statement: Executable, name: Mapping[str, str], parameters: Columns | None = None
+) -> int:
+    return cast("CursorResult[Any]", await session.execute(statement, parameters, execution_options=name)).rowcount
+
+
+def _named(model: type[Base], action: str) -> dict[str, str]:
+    return {"query_name": f"{table_of(model).name}.{action}"}
 
 
 def _as_text(value: object) -> str:

@@ -6,13 +6,18 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import AwareDatetime
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from consumer.query_metrics import QueryMetrics
+from consumer.query_names import QUERIES
+from consumer.query_timing import attach_query_timing
 from models import VideoStatus, create_engine, create_session_factory, get_pool_stats, get_session, queries
+from models.query_names import Query as QueryName
 
 from .responses import (
     DailyCost,
@@ -29,6 +34,8 @@ from .responses import (
 
 _STATEMENT_SECONDS = 5.0
 """A request does not wait longer for one answer of the database."""
+_QUERIES = QUERIES | {"api.healthz": QueryName("SELECT")}
+"""The names of statements, those of `models` and our own."""
 
 
 async def _session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -56,6 +63,8 @@ def create_app(url: str | None = None) -> FastAPI:
     if not url:
         raise ValueError("which database? Set REELSYNC_DATABASE__URL, as `make demo KEEP=1` prints it")
     engine = create_engine(url, statement_timeout=_STATEMENT_SECONDS, application_name="reelsync-api")
+    registry = CollectorRegistry()
+    attach_query_timing(engine, QueryMetrics(registry, _QUERIES).query, names=_QUERIES)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -63,8 +72,9 @@ def create_app(url: str | None = None) -> FastAPI:
         await engine.dispose()
 
     app = FastAPI(title="reelsync example", lifespan=lifespan)
-    app.state.engine, app.state.sessions = engine, create_session_factory(engine)
+    app.state.engine, app.state.sessions, app.state.registry = engine, create_session_factory(engine), registry
     app.get("/healthz")(healthz)
+    app.get("/metrics", include_in_schema=False)(metrics)
     app.get("/users")(list_users)
     app.get("/users/{user_id}")(show_user)
     app.get("/users/{user_id}/videos")(list_videos_of_user)
@@ -79,11 +89,16 @@ def create_app(url: str | None = None) -> FastAPI:
 async def healthz(request: Request, session: Session) -> Health:
     """Whether the database answers."""
     try:
-        await session.execute(text("SELECT 1"))
+        await session.execute(text("SELECT 1"), execution_options={"query_name": "api.healthz"})
     except (SQLAlchemyError, OSError) as error:
         raise HTTPException(503, "the database does not answer") from error
     stats = get_pool_stats(request.app.state.engine)
     return Health(status="ok", checked_out=stats.checked_out, invalid=stats.invalid)
+
+
+async def metrics(request: Request) -> Response:
+    """How long each query took, for Prometheus."""
+    return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def list_users(session: Session, after: UUID | None = None, limit: Limit = 50) -> UserPage:

@@ -15,8 +15,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from models.usage import ModelUsage
 
 from .conditions import day_of, within
+from .naming import named
 
 
+@named
 def costs_by_model(
     *, since: datetime | None = None, until: datetime | None = None, user_id: UUID | None = None
 ) -> Select[str, int, Decimal, int, int]:
@@ -40,6 +42,7 @@ def costs_by_model(
     )
 
 
+@named
 def costs_by_user(
     *, since: datetime | None = None, until: datetime | None = None, limit: int = 100
 ) -> Select[UUID, int, Decimal, int, int]:
@@ -64,6 +67,7 @@ def costs_by_user(
     )
 
 
+@named
 def daily_costs(
     *, since: datetime | None = None, until: datetime | None = None, user_id: UUID | None = None
 ) -> Select[date, int, Decimal]:

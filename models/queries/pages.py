@@ -70,7 +70,13 @@ async def fetch_page(session: AsyncSession, statement: Select[Entity], *, limit:
         limit: Rows of a page.
         offset: Rows before the page.
     """
+    statement = statement.execution_options(query_name=_name_of(statement))
     counted = statement.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     total = (await session.execute(counted)).scalar_one()
     items = (await session.scalars(statement.limit(limit).offset(offset))).all()
     return Page(items=items, total=total, limit=limit, offset=offset)
+
+
+def _name_of(statement: Select[Entity]) -> str:
+    name: str = statement.get_execution_options().get("query_name", "queries.fetch_page")
+    return name

@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Double, Select, cast, func, select, type_c
 from models.videos import Video, VideoStatus
 
 from .conditions import day_of, has_status, within
+from .naming import named
 
 
+@named
 def completed_videos_by_user(
     *, at_least: int = 1, since: datetime | None = None, until: datetime | None = None
 ) -> Select[UUID | None, int, float | None]:
@@ -32,6 +34,7 @@ def completed_videos_by_user(
     )
 
 
+@named
 def daily_counts_by_status(
     *, since: datetime | None = None, until: datetime | None = None, user_id: UUID | None = None
 ) -> Select[date, VideoStatus | None, int]:
@@ -48,6 +51,7 @@ def daily_counts_by_status(
     return statement.group_by(day, Video.status).order_by(day, Video.status)
 
 
+@named
 def failure_rates(*, since: datetime | None = None, until: datetime | None = None) -> Select[str | None, int, float]:
     """Rows of `error_code`, `videos` that failed with it, and their share (`rate`, 0–1) of all finished; most first.
 
@@ -76,6 +80,7 @@ def failure_rates(*, since: datetime | None = None, until: datetime | None = Non
     )
 
 
+@named
 def processing_time_percentiles(
     *, since: datetime | None = None, until: datetime | None = None, user_id: UUID | None = None
 ) -> Select[int, float | None, float | None]:

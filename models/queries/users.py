@@ -11,12 +11,14 @@ from models.users import User
 from models.videos import Video, VideoStatus
 
 from .conditions import among, has_status, within
+from .naming import named
 
 # All at once: in the chunks of 500 that selectinload makes, the number of statements would grow with the rows.
 # PostgreSQL's protocol takes 32,767 parameters.
 _OWNERS_AT_ONCE = 30_000
 
 
+@named
 def active_users(*, after: UUID | None = None, limit: int = 100) -> Select[User]:
     """Users who are active, in the order of their ids, from behind `after` on.
 
@@ -26,6 +28,7 @@ def active_users(*, after: UUID | None = None, limit: int = 100) -> Select[User]
     return statement if after is None else statement.where(User.id > after)
 
 
+@named
 def users_with_videos(
     *, ids: Collection[UUID] | None = None, after: UUID | None = None, limit: int = 100
 ) -> Select[User]:
@@ -46,6 +49,7 @@ def users_with_videos(
     return statement if after is None else statement.where(User.id > after)
 
 
+@named
 def user_by_id(user_id: UUID) -> Select[User]:
     """The user with this id, with `profile` loaded.
 
@@ -54,6 +58,7 @@ def user_by_id(user_id: UUID) -> Select[User]:
     return select(User).options(joinedload(User.profile)).where(User.id == user_id)
 
 
+@named
 def users_by_ids(ids: Collection[UUID]) -> Select[User]:
     """The users with these ids, in the order of their ids.
 
@@ -62,6 +67,7 @@ def users_by_ids(ids: Collection[UUID]) -> Select[User]:
     return select(User).where(among(User.id, ids)).order_by(User.id)
 
 
+@named
 def user_by_username(username: str) -> Select[User]:
     """The user with this name, letter for letter. One at most is live; of the deleted, several may have had it.
 
@@ -71,6 +77,7 @@ def user_by_username(username: str) -> Select[User]:
     return select(User).where(User.username == username)
 
 
+@named
 def user_by_email(email: str) -> Select[User]:
     """The user with this address, letter for letter. As for names.
 
@@ -79,6 +86,7 @@ def user_by_email(email: str) -> Select[User]:
     return select(User).where(User.email == email)
 
 
+@named
 def user_names(ids: Collection[UUID]) -> Select[User]:
     """Users with `id`, `username` and `avatar_url` alone; to read another column raises.
 
@@ -88,6 +96,7 @@ def user_names(ids: Collection[UUID]) -> Select[User]:
     return select(User).options(only).where(among(User.id, ids)).order_by(User.id)
 
 
+@named
 def users_with_failed_videos(*, since: datetime, until: datetime | None = None) -> Select[User]:
     """Users of whom a video created in the window failed; `videos` holds those videos and no other. Use `.unique()`.
 
@@ -105,6 +114,7 @@ def users_with_failed_videos(*, since: datetime, until: datetime | None = None) 
     )
 
 
+@named
 def users_with_more_completed_videos_than(
     count: int, *, since: datetime | None = None, until: datetime | None = None
 ) -> Select[User]:

@@ -12,11 +12,13 @@ from models.users import User
 from models.videos import Video, VideoStatus
 
 from .conditions import among, has_status, within
+from .naming import named
 from .pages import Page, VideoPosition, fetch_page
 
 _NEWEST_FIRST = (Video.created_at.desc(), Video.id.desc())
 
 
+@named
 def video_by_id(video_id: UUID) -> Select[Video]:
     """The video with this id, with `model_usage` loaded.
 
@@ -25,6 +27,7 @@ def video_by_id(video_id: UUID) -> Select[Video]:
     return select(Video).options(selectinload(Video.model_usage)).where(Video.id == video_id)
 
 
+@named
 def videos_of_user(
     user_id: UUID, *, status: VideoStatus | None = None, after: VideoPosition | None = None, limit: int = 50
 ) -> Select[Video]:
@@ -50,9 +53,11 @@ async def page_of_videos_of_user(
     SQL, two statements: `SELECT count(*)` and `SELECT … LIMIT :limit OFFSET :offset`, both by the index on
     `(user_id, created_at DESC)`; see `fetch_page` for what a far page costs.
     """
-    return await fetch_page(session, _videos_of_user(user_id, status), limit=limit, offset=offset)
+    statement = _videos_of_user(user_id, status).execution_options(query_name="queries.page_of_videos_of_user")
+    return await fetch_page(session, statement, limit=limit, offset=offset)
 
 
+@named
 def video_titles_of_user(user_id: UUID, *, limit: int = 50) -> Select[Video]:
     """A user's videos, newest first, with `id`, `title`, `status`, `progress` and `created_at` alone; others raise.
 
@@ -63,6 +68,7 @@ def video_titles_of_user(user_id: UUID, *, limit: int = 50) -> Select[Video]:
     return _videos_of_user(user_id, None).options(only).limit(limit)
 
 
+@named
 def newest_video_of_each_user(user_ids: Collection[UUID] | None = None) -> Select[Video]:
     """The newest video of each of these users, or of all, in the order of the users' ids.
 
@@ -78,6 +84,7 @@ def newest_video_of_each_user(user_ids: Collection[UUID] | None = None) -> Selec
     return select(newest).where(numbered.c.newest_first == 1).order_by(newest.user_id)
 
 
+@named
 def users_and_videos_by_status(
     status: VideoStatus, *, since: datetime | None = None, until: datetime | None = None, limit: int = 100
 ) -> Select[User, Video]:
@@ -96,6 +103,7 @@ def users_and_videos_by_status(
     )
 
 
+@named
 def stuck_videos(longer_than: timedelta, *, now: datetime | None = None, limit: int = 100) -> Select[Video]:
     """Videos that have been processing for longer than this, longest first.
 
@@ -110,6 +118,7 @@ def stuck_videos(longer_than: timedelta, *, now: datetime | None = None, limit: 
     return select(Video).where(has_status(VideoStatus.PROCESSING), since < then).order_by(since, Video.id).limit(limit)
 
 
+@named
 def large_files(
     *, since: datetime | None = None, until: datetime | None = None, user_id: UUID | None = None, limit: int = 100
 ) -> Select[Video]:

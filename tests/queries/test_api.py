@@ -15,6 +15,7 @@ import pytest
 from builders import START
 from merged import merge
 from processes import ROOT
+from prometheus_client.parser import text_string_to_metric_families
 from reader import Reader
 from running import eventually
 from story import DAY, EVENTS, HOUR, id_of, user_id
@@ -50,6 +51,26 @@ async def test_users(client: httpx.AsyncClient) -> None:
     assert (ada["email"], ada["profile"]["full_name"]) == ("user1@example.com", "Ada")
     for hidden in (3, 4):
         assert (await client.get(f"/users/{user_id(hidden)}")).status_code == 404
+
+
+async def test_its_queries_are_timed_by_name(client: httpx.AsyncClient) -> None:
+    for path in ("/healthz", f"/users/{user_id(1)}", f"/users/{user_id(1)}", f"/admin/users/{user_id(1)}/videos"):
+        await get(client, path)
+    text = (await client.get("/metrics")).text
+    counted = {
+        sample.labels["query_name"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "db_client_operation_duration_seconds_count"
+    }
+    assert counted.pop("pool.wait") == 4
+    assert counted == {
+        "connect": 1,
+        "api.healthz": 1,
+        "queries.user_by_id": 2,
+        "queries.page_of_videos_of_user": 2,
+        "rollback": 4,
+    }
 
 
 async def test_videos_of_a_user_page_by_page(client: httpx.AsyncClient) -> None:

@@ -18,7 +18,7 @@ def test_statements_add_up_over_successes_and_errors() -> None:
     metrics = Metrics()
     for seconds in (0.0005, 0.0007, 0.03):
         metrics.query(QueryTiming("videos.merge", seconds, 1))
-    metrics.query(QueryTiming("videos.merge", 99.0, -1, "57014", "QueryCanceledError"))
+    metrics.query(QueryTiming("videos.merge", 99.0, error_type="57"))
     metrics.query(QueryTiming("commit", 0.004, -1))
     found = statements(metrics.query_seconds)
     merge, commit = found.queries

@@ -1,0 +1,42 @@
+"""Slow statements, in the log and counted: what was slow, for how long, in which batch; never a parameter."""
+
+import structlog
+from prometheus_client import Counter
+
+from .query_timing import QueryTiming
+
+_STATEMENT_CHARACTERS = 200
+
+_log = structlog.get_logger("reelsync.query")
+
+
+class SlowQueries:
+    """Logs a statement over one limit as an information, over the other as a warning, and counts the latter.
+
+    The id of the batch is that of the log lines around it, bound by whoever runs the batch.
+    """
+
+    def __init__(self, counter: Counter, *, noticeable_seconds: float = 0.1, slow_seconds: float = 1.0) -> None:
+        self._counter = counter
+        self._noticeable_seconds = noticeable_seconds
+        self._slow_seconds = slow_seconds
+
+    def __call__(self, timing: QueryTiming) -> None:
+        """Look at one statement."""
+        if timing.seconds < min(self._noticeable_seconds, self._slow_seconds):
+            return
+        slow = timing.seconds >= self._slow_seconds
+        if slow:
+            self._counter.labels(timing.query_name).inc()
+        told = {"query_name": timing.query_name, "seconds": round(timing.seconds, 3), "rows": timing.rows}
+        if timing.error is not None:
+            told["error"] = timing.error
+        if timing.statement:
+            told["statement"] = shortened(timing.statement)
+        (_log.warning if slow else _log.info)("query.slow", **told)
+
+
+def shortened(statement: str) -> str:
+    """The first 200 characters of a statement in one line."""
+    words = " ".join(statement[: 10 * _STATEMENT_CHARACTERS].split())
+    return words if len(words) <= _STATEMENT_CHARACTERS else f"{words[: _STATEMENT_CHARACTERS - 1]}…"

@@ -1,0 +1,231 @@
+"""No statement of ours is `other`: neither one that runs, nor one that stands in the code."""
+
+import ast
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from builders import an_id, usage, user, video
+from cases import CASES, Sample
+from processes import ROOT, environment
+from reader import reading, run
+from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from sqlalchemy import Engine, event, select
+from typer.testing import CliRunner
+
+from consumer.app import Consumer
+from consumer.cli import app
+from consumer.query_names import OTHER, QUERIES
+from consumer.settings import Settings
+from models import (
+    ConsumerOffset,
+    ModelUsage,
+    NewVideo,
+    User,
+    UserProfile,
+    Video,
+    bulk_delete,
+    bulk_insert,
+    bulk_soft_delete,
+    bulk_update,
+    create_user_with_videos,
+    queries,
+)
+
+SENDING = {"execute", "scalars", "scalar", "stream", "stream_scalars", "exec_driver_sql"}
+SENDERS = {"connection", "session"}
+ACTIONS = (".merge", ".insert", ".update", ".delete", ".lock")
+SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK TO")
+OF_THE_DIALECT = ("select pg_catalog.version()", "select current_schema()", "show ")
+
+
+@contextmanager
+def names_sent() -> Iterator[Counter[str]]:
+    """The names of all statements that this process sends, on any engine; without a declared one, the statement."""
+    sent: Counter[str] = Counter()
+
+    def note(_connection: Any, _cursor: Any, sql: str, _parameters: Any, context: Any, _many: bool) -> None:
+        name = context.execution_options.get("query_name", OTHER)
+        sent[name if name in QUERIES and name != OTHER else sql] += 1
+
+    event.listen(Engine, "after_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "after_cursor_execute", note)
+
+
+def unnamed(sent: Counter[str]) -> list[str]:
+    """Statements without a name, but for savepoints, and for what the dialect asks each new server."""
+    return [name for name in sent if name not in QUERIES and not name.startswith((*SAVEPOINTS, *OF_THE_DIALECT))]
+
+
+def sending_calls(source: str) -> Iterator[ast.Call]:
+    """Calls that send a statement: a method of a connection's or a session's."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SENDING:
+            receiver = ast.unparse(node.func.value).rpartition(".")[2]
+            if receiver in SENDERS:
+                yield node
+
+
+def sources() -> list[Path]:
+    packages = ("consumer", "models", "demo")
+    # A page's statements carry the name of the query that they are of.
+    return [path for package in packages for path in (ROOT / package).rglob("*.py") if path.name != "pages.py"]
+
+
+def test_every_call_in_the_code_names_its_query() -> None:
+    calls = [(path, call) for path in sources() for call in sending_calls(path.read_text())]
+    assert len(calls) > 15, "the check no longer finds the calls"
+    without = [
+        f"{path.name}: {ast.unparse(call)}"
+        for path, call in calls
+        if "execution_options" not in {keyword.arg for keyword in call.keywords}
+    ]
+    # The bulk UPDATE of the ORM has no use for options.
+    assert without == ["writing.py: session.execute(update(model), [dict(row) for row in plain])"]
+
+
+def test_every_declared_name_is_used() -> None:
+    literals = {
+        node.value
+        for path in sources()
+        if path.name != "query_names.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    made_of_parts = {name for name in QUERIES if name.startswith("queries.") or name.endswith(ACTIONS)}
+    unused = set(QUERIES) - literals - made_of_parts - {OTHER, "schema.read"}
+    assert not unused
+
+
+def test_the_check_finds_a_call_without_a_name() -> None:
+    found = list(sending_calls("async def f(connection):\n    await connection.execute(text('SELECT 1'))"))
+    assert len(found) == 1
+    assert not found[0].keywords
+
+
+def test_every_name_says_what_it_does() -> None:
+    assert all(query.operation for name, query in QUERIES.items() if name != OTHER)
+    assert {query.collection for query in QUERIES.values()} == {
+        "",
+        "alembic_version",
+        "consumer_offsets",
+        "dead_letters",
+        "model_usage",
+        "user_profiles",
+        "users",
+        "videos",
+    }
+
+
+async def test_no_statement_of_the_consumer_is_other(settings: Settings) -> None:
+    """Events of each kind, dead letters, an erasure, references, bisection, names in conflict and their redrive."""
+    video_topic, user_topic = topic_of(settings, "video"), topic_of(settings, "user")
+    with names_sent() as sent:
+        await publish(settings, user_topic, [(an_id(1001).encode(), user("created")), (b"?", b"not json")])
+        await publish(settings, video_topic, [(an_id(1).encode(), video("created")), (an_id(1).encode(), None)])
+        await publish(settings, topic_of(settings, "model_usage"), [(an_id(2).encode(), usage(1, 2, owner=5))])
+        consumer = Consumer(settings.model_copy(update={"http": settings.http.model_copy(update={"port": 0})}))
+        await consumer.check()
+        stop = asyncio.Event()
+        async with consumer.monitor.serving():
+            running = asyncio.create_task(consumer.run(stop))
+            await until_applied(settings)
+            # Somebody takes a name that another gives up, and that other event is late.
+            taken = [user("created", 2), user("updated", 2, 2, username="user_1")]
+            await publish(settings, user_topic, [(an_id(1002).encode(), event) for event in taken])
+            await until_applied(settings)
+            renamed = user("updated", 1, 2, username="renamed", email="renamed@example.com")
+            await publish(settings, user_topic, [(an_id(1001).encode(), renamed)])
+
+            async def redriven() -> bool:
+                return "redriven" in {row["state"] for row in await rows_of(settings, "dead_letters")}
+
+            await eventually(redriven, "the conflict is redriven")
+            stop.set()
+            await running
+    assert not [statement for statement in unnamed(sent) if not statement.startswith("SELECT * FROM")], "ours do not"
+    assert {name for name in QUERIES if name.startswith(("offsets.", "redrive.", "dead_letters."))} - set(sent) == {
+        "offsets.reset",
+        *(f"dead_letters.{action}" for action in ("read", "insert", "update", "delete")),
+    }
+    assert {"users.merge", "videos.merge", "model_usage.merge", "users.known", "videos.known", "schema.read"} <= set(
+        sent
+    )
+
+
+async def test_no_statement_of_the_command_is_other(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publish(settings, topic_of(settings, "video"), [(b"?", b"not json")])
+    async with consuming(settings):
+        await until_applied(settings)
+    letter = (await rows_of(settings, "dead_letters"))[0]
+    place = f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
+    reset = ["offsets", "reset", str(letter["topic"]), str(letter["partition"]), "--to", "earliest", "--force"]
+    for name, value in environment(settings).items():
+        if name.startswith("REELSYNC_"):
+            monkeypatch.setenv(name, value)
+    with names_sent() as sent:
+        for command in (["check"], ["lag"], ["offsets", "show"], reset, ["dlq", "list"], ["dlq", "show", place]):
+            done = await asyncio.to_thread(CliRunner().invoke, app, [*command, "--json"])
+            assert done.exit_code == 0, done.output
+    assert not unnamed(sent)
+    assert {"schema.read", "offsets.list", "offsets.reset", "dead_letters.read"} <= set(sent)
+
+
+async def test_no_statement_of_a_reader_is_other(operator_url: str) -> None:
+    async with reading(operator_url) as reader:
+        async with reader.session() as session:
+            made = await create_user_with_videos(
+                session, username="ada", email="ada@example.com", videos=[NewVideo(title="One")]
+            )
+            sample = Sample([made.id], made.videos[0].id, queries.VideoPosition.of(made.videos[0]))
+        for case in CASES:
+            with names_sent() as sent:
+                async with reader.session() as session:
+                    await run(session, case, sample)
+            name = "users_by_ids" if case.query == "fetch_page" else case.query
+            assert sent == {f"queries.{name}": case.statements}
+
+
+async def test_a_page_of_a_statement_without_a_name_has_one(operator_url: str) -> None:
+    async with reading(operator_url) as reader, reader.session() as session:
+        with names_sent() as sent:
+            await queries.fetch_page(session, select(User).order_by(User.id), limit=5)
+    assert sent == {"queries.fetch_page": 2}
+
+
+async def test_no_statement_of_a_writing_service_is_other(operator_url: str) -> None:
+    owner, key, used_at = UUID(an_id(1001)), UUID(an_id(1)), datetime(2026, 1, 5, tzinfo=UTC)
+    fact = {"id": uuid4(), "video_id": key, "user_id": owner, "model_name": "m", "used_at": used_at}
+    async with reading(operator_url) as reader, reader.session() as session:
+        with names_sent() as sent:
+            await create_user_with_videos(
+                session, username="ada", email="ada@example.com", user_id=owner, videos=[NewVideo(title="One", id=key)]
+            )
+            await bulk_insert(session, UserProfile, [{"user_id": owner, "full_name": "Ada"}])
+            await bulk_soft_delete(session, Video, {key: 2})
+            await bulk_insert(session, ModelUsage, [fact])
+            await bulk_update(session, ModelUsage, [{"id": fact["id"], "model_name": "n"}])
+            await bulk_delete(session, ModelUsage, [fact["id"]])
+            position = {"consumer_group": "g", "topic": "t", "partition": 0, "next_offset": 1}
+            await bulk_insert(session, ConsumerOffset, [position])
+            await session.commit()
+    assert not unnamed(sent)
+    assert set(sent) == {
+        "users.create_with_videos",
+        "user_profiles.merge",
+        "videos.lock",
+        "videos.merge",
+        "model_usage.insert",
+        "model_usage.update",
+        "model_usage.delete",
+        "consumer_offsets.insert",
+    }
