@@ -14,7 +14,7 @@ from .heartbeat import WINDOW, Heartbeat
 Activity = Literal["start", "read", "write"]
 Server = Literal["postgresql", "kafka"]
 
-_NOT_ASKED = "not asked yet"
+NOT_ASKED = "not asked yet"
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Health:
         self.heartbeat = Heartbeat(clock)
         self.schema_verified = False
         self.backing_off: dict[Activity, BackingOff] = {}
-        self.unreachable: dict[Server, str] = {"postgresql": _NOT_ASKED, "kafka": _NOT_ASKED}
+        self.unreachable: dict[Server, str] = {"postgresql": NOT_ASKED, "kafka": NOT_ASKED}
         """Servers that did not answer when last asked, and why."""
         self._stalled_seconds = stalled_seconds
         self._blocked_seconds = blocked_seconds

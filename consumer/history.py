@@ -1,7 +1,10 @@
-"""The last ten minutes of a consumer, in a ring of steps. Pure, but for the clock that it is given; bounded."""
+"""The last ten minutes of a consumer, in a ring of steps. Pure, but for the clock that it is given; bounded.
+
+Steps are numbered by the clock, which is the same for all processes of a machine: those of several consumers add up.
+"""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 STEP_SECONDS = 5.0
@@ -54,12 +57,26 @@ class Recent:
 
 
 class History:
-    """Takes notes as things happen. `clock` is monotonic, in seconds; the first step begins with the process."""
+    """Takes notes as things happen. `clock` is monotonic, in seconds; nothing is known of the time before `began`."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], began: float | None = None) -> None:
         self._clock = clock
-        self._began = clock()
-        self._steps: deque[Step] = deque([Step(0)], maxlen=STEPS)
+        self._began = clock() if began is None else began
+        self._steps: deque[Step] = deque([Step(_number(self._began))], maxlen=STEPS)
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, the oldest first; the last is not over."""
+        self._step()
+        return list(self._steps)
+
+    def add(self, steps: Iterable[Step]) -> None:
+        """What another consumer did at the same time, as far as it is not too long ago."""
+        self._step()
+        mine = {step.number: step for step in self._steps}
+        for step in steps:
+            if same := mine.get(step.number):
+                _join(same, step)
 
     def committed(
         self, records: int, dead_letters: Mapping[str, int], phases: Mapping[str, float], age_seconds: float | None
@@ -78,13 +95,13 @@ class History:
 
     def series(self) -> Series:
         """All steps."""
-        self._step()
+        steps = self.steps
         return Series(
             step_seconds=STEP_SECONDS,
-            records=[step.records for step in self._steps],
-            dead_letters=[step.dead_letters.total() for step in self._steps],
-            age_seconds=[None if step.age_seconds is None else round(step.age_seconds, 3) for step in self._steps],
-            lag=[step.lag for step in self._steps],
+            records=[step.records for step in steps],
+            dead_letters=[step.dead_letters.total() for step in steps],
+            age_seconds=[None if step.age_seconds is None else round(step.age_seconds, 3) for step in steps],
+            lag=[step.lag for step in steps],
         )
 
     def recent(self, seconds: float) -> Recent:
@@ -99,7 +116,7 @@ class History:
             dead_letters.update(step.dead_letters)
             _add(phases, step.phases)
         return Recent(
-            seconds=self._clock() - self._began - steps[0].number * STEP_SECONDS,
+            seconds=self._clock() - max(self._began, steps[0].number * STEP_SECONDS),
             records=sum(step.records for step in steps),
             dead_letters=dead_letters,
             phases=phases,
@@ -112,10 +129,23 @@ class History:
 
     def _step(self) -> Step:
         """The present step, after empty ones for the time in which nothing happened."""
-        number = int((self._clock() - self._began) / STEP_SECONDS)
+        number = _number(self._clock())
         for missing in range(max(self._steps[-1].number + 1, number - STEPS + 1), number + 1):
             self._steps.append(Step(missing))
         return self._steps[-1]
+
+
+def _number(at: float) -> int:
+    return int(at / STEP_SECONDS)
+
+
+def _join(step: Step, other: Step) -> None:
+    step.records += other.records
+    step.dead_letters.update(other.dead_letters)
+    _add(step.phases, other.phases)
+    step.age_seconds = max((age for age in (step.age_seconds, other.age_seconds) if age is not None), default=None)
+    if other.lag is not None:
+        step.lag = other.lag + (step.lag or 0)
 
 
 def _add(total: dict[str, float], phases: Mapping[str, float]) -> None:

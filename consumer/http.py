@@ -27,14 +27,19 @@ _SHUTDOWN_SECONDS = 1.0
 _log = structlog.get_logger("reelsync.http")
 
 
+async def _nothing() -> None:
+    """There is nobody to ask."""
+
+
 @dataclass(frozen=True)
 class Answers:
-    """What the endpoints say, asked anew for each request. None of them waits."""
+    """What the endpoints say, asked anew for each request. `look` is awaited before; nothing else waits."""
 
     not_live: Callable[[], list[str]]
     not_ready: Callable[[], list[str]]
     status_json: Callable[[], str]
     registry: CollectorRegistry
+    look: Callable[[], Awaitable[None]] = _nothing
 
 
 @asynccontextmanager
@@ -77,21 +82,29 @@ def application(answers: Answers) -> web.Application:
         return web.Response(text=html, content_type="text/html", headers={_POLICY: policy})
 
     async def livez(_request: web.Request) -> web.Response:
+        await answers.look()
         return _verdict(answers.not_live())
 
     async def readyz(_request: web.Request) -> web.Response:
+        await answers.look()
         return _verdict(answers.not_ready())
 
     async def status(_request: web.Request) -> web.Response:
+        await answers.look()
         return web.Response(text=answers.status_json(), content_type="application/json")
 
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        await answers.look()
+        return await exposition(request)
+
+    exposition = make_aiohttp_handler(answers.registry)
     app = web.Application(middlewares=[_own_errors])
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/", page)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/status.json", status)
-    app.router.add_get("/metrics", make_aiohttp_handler(answers.registry))
+    app.router.add_get("/metrics", metrics)
     return app
 
 

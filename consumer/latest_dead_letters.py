@@ -1,6 +1,6 @@
 """The latest dead letters of each reason, by where they are. Nothing of what is in them."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -22,12 +22,16 @@ class LatestDeadLetter:
     seconds_ago: float
 
 
+Parked = tuple[float, LatestDeadLetter]
+"""A letter, and when it was parked, by the monotonic clock."""
+
+
 class LatestDeadLetters:
     """Keeps the latest few of each reason. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._kept: dict[Reason, deque[tuple[float, LatestDeadLetter]]] = {}
+        self._kept: dict[Reason, deque[Parked]] = {}
 
     def add(self, rejections: Iterable[Rejection]) -> None:
         """Records were parked just now, in this order."""
@@ -37,9 +41,27 @@ class LatestDeadLetters:
 
     def latest(self) -> list[LatestDeadLetter]:
         """The latest first."""
-        now = self._clock()
-        kept = sorted((entry for letters in self._kept.values() for entry in reversed(letters)), key=lambda e: -e[0])
-        return [_aged(letter, now - at) for at, letter in kept]
+        return latest_of(self.kept(), self._clock())
+
+    def kept(self) -> list[Parked]:
+        """Those of each reason, the latest first."""
+        return [parked for letters in self._kept.values() for parked in reversed(letters)]
+
+
+def latest_of(parked: Iterable[Parked], now: float) -> list[LatestDeadLetter]:
+    """The latest few of each reason, the latest first. Letters of one moment stay in order."""
+    return [_aged(letter, now - at) for at, letter in latest_few(parked)]
+
+
+def latest_few(parked: Iterable[Parked]) -> list[Parked]:
+    """The latest few of each reason, the latest first."""
+    seen: Counter[Reason] = Counter()
+    few = []
+    for at, letter in sorted(parked, key=lambda parked: -parked[0]):
+        seen[letter.reason] += 1
+        if seen[letter.reason] <= KEPT:
+            few.append((at, letter))
+    return few
 
 
 def _of(rejection: Rejection) -> LatestDeadLetter:

@@ -1,6 +1,7 @@
 """What operators are told of one consumer: the answers of the HTTP endpoints, from what is in memory."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,29 +17,14 @@ from .http import Answers, serving
 from .kafka_source import KafkaSource
 from .latest_dead_letters import LatestDeadLetters
 from .metrics import Metrics
-from .notices import Facts, notices
 from .probe import Probe, Work
+from .reports import Member, Report
 from .settings import Settings
-from .statement_timings import statements
-from .status import (
-    BatchStatus,
-    Counts,
-    PoolStatus,
-    Status,
-    backing_off_statuses,
-    batch_status,
-    counts_by_reason,
-    package_version,
-    partition_statuses,
-    pool_status,
-    server_statuses,
-    total,
-)
+from .status import BatchStatus, Status, batch_status, pool_status
+from .united_status import status_of
 from .writer import Written
 
 _LOOK_SECONDS = 1.0
-_PRESENT_SECONDS = 15.0
-_MINUTE_SECONDS = 60.0
 
 
 class Monitor:
@@ -86,19 +72,24 @@ class Monitor:
         answers = Answers(
             self._health.not_live, self.not_ready, lambda: self.status().model_dump_json(), self._metrics.registry
         )
-        async with serving(self._settings.http, answers) as port:
-            watching = [
-                asyncio.create_task(self._health.heartbeat.run()),
-                asyncio.create_task(self._probe.run()),
-                asyncio.create_task(self._watch_lag()),
-            ]
-            try:
-                yield port
-            finally:
-                for task in watching:
-                    task.cancel()
-                await asyncio.gather(*watching, return_exceptions=True)
-                await self._engine.dispose()
+        async with serving(self._settings.http, answers) as port, self.watching():
+            yield port
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Ask the servers, and look at the lag, now and then."""
+        watching = [
+            asyncio.create_task(self._health.heartbeat.run()),
+            asyncio.create_task(self._probe.run()),
+            asyncio.create_task(self._watch_lag()),
+        ]
+        try:
+            yield
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+            await self._engine.dispose()
 
     def not_ready(self) -> list[str]:
         """Why the consumer does not consume now."""
@@ -106,61 +97,38 @@ class Monitor:
 
     def status(self) -> Status:
         """All that /status.json says."""
-        health, source, probe = self._health, self._source, self._probe
-        now = health.clock()
-        not_live, not_ready = health.not_live(), self.not_ready()
-        pool = pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow)
-        facts = self._facts(not_live, pool)
-        return Status(
-            version=package_version(),
-            group=self._settings.kafka.group_id,
-            uptime_seconds=round(now - self._started_at, 1),
-            live=not not_live,
-            ready=not not_ready,
-            reasons=not_live + not_ready,
-            lag=facts.lag,
-            partitions=partition_statuses(probe.positions, probe.ends, source.positions.keys(), source.halted),
-            backing_off=backing_off_statuses(health),
-            servers=server_statuses(health),
-            last_batch=self._dated_batch(now),
-            dead_letters=counts_by_reason(self._metrics.dead_letters),
-            latest_dead_letters=self._dead_letters.latest(),
-            pool=pool,
-            notices=notices(facts),
-            records_per_second=round(facts.present.records_per_second, 3),
-            history=self._history.series(),
-            phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
-            statements=statements(self._metrics.query_seconds),
-            counts=self._counts(),
+        report = self.report()
+        return status_of(
+            self._settings.kafka.group_id,
+            report.at,
+            report.began,
+            [Member(1, os.getpid(), report=report)],
+            not_live=report.not_live,
+            not_ready=report.not_ready,
         )
 
-    def _facts(self, not_live: list[str], pool: PoolStatus) -> Facts:
-        health, source = self._health, self._source
-        return Facts(
-            now=health.clock(),
-            not_live=not_live,
+    def report(self) -> Report:
+        """What is known at the moment."""
+        health, source, probe = self._health, self._source, self._probe
+        return Report(
+            at=health.clock(),
+            began=self._started_at,
+            not_live=health.not_live(),
+            not_ready=self.not_ready(),
             schema_verified=health.schema_verified,
             settled=source.settled,
             unreachable=health.unreachable,
             backing_off=health.backing_off,
             halted=source.halted,
-            reading=len(source.positions),
+            positions=probe.positions,
+            ends=probe.ends,
+            reading=frozenset(source.positions),
             lag=self._lag(),
-            present=self._history.recent(_PRESENT_SECONDS),
-            minute=self._history.recent(_MINUTE_SECONDS),
-            pool_in_use=pool.in_use,
-            pool_limit=pool.limit,
-        )
-
-    def _counts(self) -> Counts:
-        metrics = self._metrics
-        return Counts(
-            records=total(metrics.events),
-            rebalances=total(metrics.rebalances),
-            fenced=total(metrics.fenced),
-            kafka_commit_failures=total(metrics.kafka_commit_failures),
-            version_conflicts=total(metrics.version_conflicts),
-            retries=counts_by_reason(metrics.retries),
+            last_batch=self._last_batch,
+            steps=self._history.steps,
+            parked=self._dead_letters.kept(),
+            pool=pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow),
+            metrics=list(self._metrics.registry.collect()),
         )
 
     def _lag(self) -> int | None:
@@ -170,12 +138,6 @@ class Monitor:
         while True:
             self._history.looked(self._lag())
             await asyncio.sleep(_LOOK_SECONDS)
-
-    def _dated_batch(self, now: float) -> BatchStatus | None:
-        if self._last_batch is None:
-            return None
-        at, batch = self._last_batch
-        return batch.model_copy(update={"seconds_ago": round(now - at, 1)})
 
 
 def work_of(source: KafkaSource) -> Work:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from .health import Activity, BackingOff, Server
+from .health import NOT_ASKED, Activity, BackingOff, Server
 from .history import Recent
 from .positions import Halt
 from .records import Partition
@@ -16,6 +16,7 @@ Kind = Literal[
     "waiting",
     "halted",
     "starting",
+    "worker",
     "dead_letters",
     "retrying",
     "pool",
@@ -34,7 +35,6 @@ _DOMINANT_SHARE = 0.5
 _WHOLE = 10
 """From here on, decimals are noise."""
 _NAMES: Mapping[Server, str] = {"postgresql": "PostgreSQL", "kafka": "Kafka"}
-_NOT_ASKED = "not asked yet"
 _BY_NAME = {
     "ConnectionRefusedError": "connection refused",
     "ConnectionResetError": "connection reset",
@@ -92,6 +92,8 @@ class Facts:
     """The last minute."""
     pool_in_use: int
     pool_limit: int
+    absent: Mapping[int, str] = field(default_factory=dict)
+    """Workers that tell nothing at the moment, by number, and why."""
 
 
 def notices(facts: Facts) -> list[Notice]:
@@ -101,6 +103,7 @@ def notices(facts: Facts) -> list[Notice]:
         *_waiting(facts),
         *_halted(facts),
         *_starting(facts),
+        *_absent(facts),
         *_poisoned(facts),
         *_retrying(facts),
         *_exhausted(facts),
@@ -124,7 +127,7 @@ def _stuck(facts: Facts) -> Iterator[Notice]:
 
 def _waiting(facts: Facts) -> Iterator[Notice]:
     outages = {activity: off for activity, off in facts.backing_off.items() if off.outage}
-    away = {server for server, why in facts.unreachable.items() if why != _NOT_ASKED}
+    away = {server for server, why in facts.unreachable.items() if why != NOT_ASKED}
     away |= {off.server for off in outages.values() if off.server}
     for server, name in _NAMES.items():
         if server not in away:
@@ -165,6 +168,11 @@ def _starting(facts: Facts) -> Iterator[Notice]:
         yield Notice("starting", "warning", "Starting: the schema is not verified yet")
     elif not facts.settled:
         yield Notice("starting", "warning", "Joining the group: partitions are not assigned yet, or not positioned")
+
+
+def _absent(facts: Facts) -> Iterator[Notice]:
+    for number, why in facts.absent.items():
+        yield Notice("worker", "warning", f"Worker {number} {why}", "see its last lines in the log, if it goes on")
 
 
 def _poisoned(facts: Facts) -> Iterator[Notice]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 
-from prometheus_client import Histogram
+from prometheus_client.registry import Collector
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Statements:
     queries: list[StatementTimings]
 
 
-def statements(histogram: Histogram) -> Statements:
+def statements(histogram: Collector) -> Statements:
     """What `db_client_operation_duration_seconds` has seen, with the successes and errors of a query name together."""
     queries: dict[str, StatementTimings] = {}
     cumulative: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))

@@ -1,21 +1,15 @@
 """What /status.json says. The shape is these models; docs/http.md explains it to people."""
 
-from collections.abc import Collection, Mapping
-from functools import cache
-from importlib.metadata import version
-
-from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict
 
 from models import PoolStats
 
 from .batch import Batch
-from .health import Activity, Health, Server
+from .health import Activity, Server
 from .history import Series
 from .latest_dead_letters import LatestDeadLetter
 from .notices import Notice
-from .positions import Halt, HaltReason
-from .records import Partition
+from .positions import HaltReason
 from .statement_timings import Statements
 from .writer import Written
 
@@ -35,7 +29,7 @@ class HaltStatus(_Part):
 class PartitionStatus(_Part):
     """A partition of the group: the stored position, the end of what may be read, and the records in between.
 
-    `assigned`: to this process. What was not asked yet is null.
+    `assigned`: to this process, and `worker` is the number of the one that reads it. What was not asked yet is null.
     """
 
     topic: str
@@ -44,6 +38,7 @@ class PartitionStatus(_Part):
     end: int | None
     lag: int | None
     assigned: bool
+    worker: int | None
     halted: HaltStatus | None
 
 
@@ -59,6 +54,8 @@ class BackingOffStatus(_Part):
     """Whose failure it was, if that is known."""
     next_in_seconds: float | None
     """Until the next attempt; null while one is made."""
+    worker: int
+    """The number of the one that it fails."""
 
 
 class ServerStatus(_Part):
@@ -107,8 +104,30 @@ class Counts(_Part):
     """By reason."""
 
 
+class WorkerStatus(_Part):
+    """One of the processes that consume here: without `--workers` there is one, this.
+
+    `pid` is null while it does not run. What it did not tell yet is null.
+    """
+
+    number: int
+    pid: int | None
+    live: bool
+    ready: bool
+    reasons: list[str]
+    """Why it is not live or not ready."""
+    restarts: int
+    partitions: int
+    """That it reads."""
+    lag: int | None
+    records_per_second: float
+    """Committed, over the last quarter of a minute."""
+    age_seconds: float | None
+    """Of the oldest event committed in that time."""
+
+
 class Status(_Part):
-    """The whole document. Counts are of this process, since it started."""
+    """The whole document. Counts are of this process and its workers, since it started."""
 
     version: str
     group: str
@@ -118,7 +137,8 @@ class Status(_Part):
     reasons: list[str]
     """Why it is not live or not ready."""
     lag: int | None
-    """Records to go in the partitions assigned to this process."""
+    """Records to go in the partitions assigned to this process, all its workers together."""
+    workers: list[WorkerStatus]
     partitions: list[PartitionStatus]
     backing_off: list[BackingOffStatus]
     servers: list[ServerStatus]
@@ -139,31 +159,6 @@ class Status(_Part):
     counts: Counts
 
 
-@cache
-def package_version() -> str:
-    """The version that is installed."""
-    return version("reelsync")
-
-
-def partition_statuses(
-    positions: Mapping[Partition, int],
-    ends: Mapping[Partition, int],
-    reading: Collection[Partition],
-    halted: Mapping[Partition, Halt],
-) -> list[PartitionStatus]:
-    """Every partition that is known of. `reading`: those that this process reads."""
-    return [
-        _partition_status(
-            partition,
-            positions.get(partition),
-            ends.get(partition),
-            halted.get(partition),
-            assigned=partition in reading or partition in halted,
-        )
-        for partition in sorted({*positions, *reading, *halted})
-    ]
-
-
 def batch_status(batch: Batch, written: list[Written]) -> BatchStatus:
     """What became of a batch."""
     write, commit = sum(part.write_seconds for part in written), sum(part.commit_seconds for part in written)
@@ -177,49 +172,6 @@ def batch_status(batch: Batch, written: list[Written]) -> BatchStatus:
     )
 
 
-def backing_off_statuses(health: Health) -> list[BackingOffStatus]:
-    """What is tried again and again at the moment."""
-    now = health.clock()
-    return [
-        BackingOffStatus(
-            activity=activity,
-            why=off.why,
-            outage=off.outage,
-            attempts=off.attempts,
-            for_seconds=round(now - off.since, 1),
-            server=off.server,
-            next_in_seconds=None if off.next_at is None else round(max(0.0, off.next_at - now), 1),
-        )
-        for activity, off in health.backing_off.items()
-    ]
-
-
-def server_statuses(health: Health) -> list[ServerStatus]:
-    """Both servers, as last asked."""
-    servers: tuple[Server, ...] = ("postgresql", "kafka")
-    return [
-        ServerStatus(name=server, reachable=server not in health.unreachable, why=health.unreachable.get(server))
-        for server in servers
-    ]
-
-
-def counts_by_reason(counter: Counter) -> dict[str, int]:
-    """What a counter with the label `reason` has counted since this process started."""
-    return {
-        sample.labels["reason"]: int(sample.value)
-        for metric in counter.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    }
-
-
-def total(counter: Counter) -> int:
-    """What a counter has counted since this process started, over all labels."""
-    return sum(
-        int(sample.value) for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
-    )
-
-
 def pool_status(pool: PoolStats, max_overflow: int) -> PoolStatus:
     """The pool's connections at the moment."""
     return PoolStatus(
@@ -229,19 +181,4 @@ def pool_status(pool: PoolStats, max_overflow: int) -> PoolStatus:
         size=pool.size,
         overflow=pool.overflow,
         invalid=pool.invalid,
-    )
-
-
-def _partition_status(
-    partition: Partition, position: int | None, end: int | None, halt: Halt | None, *, assigned: bool
-) -> PartitionStatus:
-    fix = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest|latest|OFFSET"
-    return PartitionStatus(
-        topic=partition.topic,
-        partition=partition.number,
-        position=position,
-        end=end,
-        lag=None if position is None or end is None else max(0, end - position),
-        assigned=assigned,
-        halted=HaltStatus(reason=halt.reason, why=halt.message, fix=fix) if halt else None,
     )

@@ -10,8 +10,8 @@ from consumer.metrics import Metrics
 from consumer.query_timing import QueryTiming
 from consumer.records import StoredRecord
 from consumer.statement_timings import statements
-from consumer.status import counts_by_reason, total
 from consumer.status_page import status_page
+from consumer.united_status import counts_by_reason, total
 
 
 def test_statements_add_up_over_successes_and_errors() -> None:
