@@ -37,6 +37,8 @@ from .query_timing import attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
 from .settings import DatabaseSettings, LogSettings, Settings
 from .slow_queries import SlowQueries
+from .workers.monitor import WorkersMonitor
+from .workers.supervisor import Supervisor
 from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
@@ -173,16 +175,33 @@ async def run_until_signal(consumer: Consumer) -> None:
     Raises:
         ReelsyncError: the consumer cannot start, or must not go on.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = _stop_on_signals()
     await _check_until_available(consumer, stop)
     tune_garbage_collector()
     kafka = consumer.settings.kafka
     _log.info("consumer.started", group=kafka.group_id, topics=sorted(kafka.topics))
     await consumer.run(stop)
     _log.info("consumer.stopped")
+
+
+async def run_workers(settings: Settings, count: int) -> None:
+    """Run so many consumers as processes, until SIGTERM or SIGINT, and answer HTTP for all of them.
+
+    Raises:
+        ReelsyncError: one cannot start, or must not go on; or not all of them stopped cleanly.
+    """
+    stop = _stop_on_signals()
+    supervisor = Supervisor(settings.http, count)
+    async with WorkersMonitor(settings, supervisor).serving():
+        await supervisor.run(stop)
+    _log.info("workers.stopped")
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import bench, check, dead_letters, lag, migrate, offsets, publish, run, schema
+from . import bench, check, dead_letters, lag, migrate, offsets, publish, run, schema, worker
 from .demo import demo
 from .terminal import complain
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("run")(run.run)
+app.command("worker", hidden=True)(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("check")(check.check)
 app.command("publish")(publish.publish)

@@ -1,21 +1,27 @@
 """`reelsync run`."""
 
-from consumer.app import Consumer, run_until_signal
+from typing import Annotated
+
+import typer
+
+from consumer.app import Consumer, run_until_signal, run_workers
 from consumer.settings import Settings
 
 from .terminal import load, run_async
 
 
-def run() -> None:
+def run(
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the group's partitions.")] = 1,
+) -> None:
     """Consume events until SIGTERM or SIGINT.
 
-    Example: REELSYNC_DATABASE__URL=postgresql+asyncpg://… reelsync run
+    Example: reelsync run --workers 2
     """
     settings = load(Settings)
+    run_async(_consume(settings) if workers == 1 else run_workers(settings, workers))
 
-    async def consume() -> None:
-        consumer = Consumer(settings)
-        async with consumer.monitor.serving():
-            await run_until_signal(consumer)
 
-    run_async(consume())
+async def _consume(settings: Settings) -> None:
+    consumer = Consumer(settings)
+    async with consumer.monitor.serving():
+        await run_until_signal(consumer)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -91,6 +92,11 @@ class ConsumerProcess:
             line.get("event") == event and all(line.get(name) == value for name, value in having.items())
             for line in self._lines()
         )
+
+    def latest(self, event: str, name: str, **having: object) -> Any:
+        """A value of the latest line about this event that has these values."""
+        lines = [line for line in self._lines() if line.get("event") == event and having.items() <= line.items()]
+        return lines[-1][name]
 
     def mentions(self, event: str, error: str) -> int:
         """How many lines about this event have this in their error."""

@@ -1,5 +1,6 @@
 """Consumers are killed, stopped and moved about while records flow."""
 
+import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,6 +24,24 @@ async def test_kills_at_random_points(campaign: Campaign, outcomes: Take) -> Non
                 pair[victim] = stack.enter_context(campaign.consumer())
             await campaign.recover()
     outcomes(await campaign.judge("kill -9 at a random point", ROUNDS))
+
+
+async def test_workers_of_one_supervisor_are_killed(campaign: Campaign, outcomes: Take) -> None:
+    """The supervisor starts others; whoever is left goes on meanwhile."""
+    with campaign.consumer("-m", "consumer", "run", "--workers", "2") as supervisor:
+        await campaign.publish(100)
+        await campaign.recover()
+        for killed in range(ROUNDS):
+            async with campaign.flow(400):
+                await campaign.progress(campaign.rng.randrange(1, 300))
+                os.kill(supervisor.latest("worker.started", "pid", worker=campaign.rng.randrange(1, 3)), signal.SIGKILL)
+            await campaign.recover()
+            fates = {"worker.ended": killed + 1, "worker.started": killed + 3}
+            for event, count in fates.items():
+                await eventually(_logged(supervisor, event, count), f"{count} × {event}: {supervisor.said()}")
+        supervisor.signal(signal.SIGTERM)
+        await eventually(_logged(supervisor, "workers.stopped"), f"all stop cleanly: {supervisor.said()}")
+    outcomes(await campaign.judge("kill -9 of workers under --workers 2", ROUNDS))
 
 
 async def test_an_owner_stopped_in_its_transaction_is_fenced_when_it_wakes(campaign: Campaign, outcomes: Take) -> None:
@@ -82,8 +101,8 @@ async def _stopped_and_succeeded(
         return stack.enter_context(campaign.consumer(*command))
 
 
-def _logged(process: ConsumerProcess, event: str) -> Callable[[], object]:
+def _logged(process: ConsumerProcess, event: str, count: int = 1) -> Callable[[], object]:
     async def logged() -> bool:
-        return process.count(event) > 0
+        return process.count(event) >= count
 
     return logged

@@ -1,0 +1,46 @@
+"""`reelsync worker`: one of `reelsync run --workers`. Its supervisor starts it; people do not."""
+
+import socket
+import sys
+
+import structlog
+import typer
+
+from consumer.app import Consumer, run_until_signal
+from consumer.errors import FencedError, ReelsyncError, UnavailableError, describe
+from consumer.settings import Settings
+from consumer.workers.channel import Asked, asked
+from consumer.workers.lifeline import end_with_parent
+
+from .terminal import load, run_async
+
+_log = structlog.get_logger("reelsync.workers")
+
+
+def worker(number: int, channel: int) -> None:
+    """Consume as worker NUMBER, and report to the supervisor over the inherited socket CHANNEL.
+
+    Example: reelsync run --workers 2
+    """
+    structlog.contextvars.bind_contextvars(worker=number)
+    end_with_parent(sys.stdin.fileno())
+    run_async(_work(socket.socket(fileno=channel)))
+
+
+async def _work(channel: socket.socket) -> None:
+    async with asked(channel) as supervisor:
+        try:
+            await _consume(supervisor)
+        except (UnavailableError, FencedError):
+            raise
+        except ReelsyncError as error:
+            supervisor.refusal = str(error)
+            _log.error("consumer.halted", why=describe(error))
+            raise typer.Exit(1) from None
+
+
+async def _consume(supervisor: Asked) -> None:
+    consumer = Consumer(load(Settings))
+    supervisor.report = consumer.monitor.report
+    async with consumer.monitor.watching():
+        await run_until_signal(consumer)

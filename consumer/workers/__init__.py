@@ -1,0 +1,1 @@
+"""Several consumers on one machine: processes of one group, kept running by a supervisor that answers for all."""

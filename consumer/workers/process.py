@@ -1,0 +1,123 @@
+"""One worker as a process: started, asked, and ended."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from consumer.reports import Report
+
+from .channel import answers, ask
+
+_PACKAGES = Path(__file__).parents[2]
+"""Where the worker must import from: where we were imported from, whatever the working directory holds."""
+_LAST_WORDS_SECONDS = 5.0
+_CHUNK = 65_536
+
+
+class WorkerProcess:
+    """A running worker, and what it said last. Times are those of the monotonic clock, in seconds."""
+
+    def __init__(
+        self, number: int, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.number = number
+        self.pid = process.pid
+        self.report: Report | None = None
+        self.refusal: str | None = None
+        """Why it must not be started again."""
+        self.answered_at = self.live_at = self.started_at = time.monotonic()
+        """When it was heard of last; when it last said that it is not stuck."""
+        self.unanswered = 0
+        """Questions in a row that it did not answer in time."""
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._questions = 0
+        self._answered = 0
+        self._heard = asyncio.Condition()
+        self._listening = asyncio.create_task(self._listen())
+        self._relaying: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, number: int, relay: Callable[[bytes], None] | None = None) -> Self:
+        """Start the worker of this number. It reads the settings as this process did.
+
+        Args:
+            number: In its logs, and in what is told of it.
+            relay: Gets each line that it logs; without, they go where ours go.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "consumer", "worker", str(number), str(theirs.fileno())),
+                stdin=PIPE,
+                stdout=DEVNULL,
+                stderr=PIPE if relay else None,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, _search_path()))},
+                # Ctrl-C in a terminal reaches the supervisor only, which tells its workers.
+                start_new_session=True,
+            )
+        worker = cls(number, process, *await asyncio.open_unix_connection(sock=ours))
+        if relay and process.stderr:
+            worker._relaying = asyncio.create_task(worker._relay(process.stderr, relay))
+        return worker
+
+    async def ask(self, seconds: float) -> None:
+        """Have it report anew. It is given so many seconds."""
+        self._questions += 1
+        question = self._questions
+        if not self._writer.is_closing():
+            ask(self._writer, question)
+        try:
+            async with asyncio.timeout(seconds), self._heard:
+                await self._heard.wait_for(lambda: self._answered >= question or self._listening.done())
+        except TimeoutError:
+            self.unanswered += 1
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, if it still runs."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for its end, and for what it said last; its exit code, or below zero the signal that ended it."""
+        code = await self._process.wait()
+        saying = {task for task in (self._listening, self._relaying) if task}
+        await asyncio.wait(saying, timeout=_LAST_WORDS_SECONDS)
+        for task in saying:
+            task.cancel()
+        self._writer.close()
+        return code
+
+    async def _listen(self) -> None:
+        async for answer in answers(self._reader):
+            self.answered_at, self.unanswered = time.monotonic(), 0
+            self.report = answer.report or self.report
+            self.refusal = answer.refusal
+            if not (answer.report and answer.report.not_live):
+                self.live_at = self.answered_at
+            async with self._heard:
+                self._answered = max(self._answered, answer.question)
+                self._heard.notify_all()
+        async with self._heard:
+            self._heard.notify_all()
+
+    async def _relay(self, lines: asyncio.StreamReader, relay: Callable[[bytes], None]) -> None:
+        rest = b""
+        while chunk := await lines.read(_CHUNK):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                relay(line)
+
+
+def _search_path() -> list[str]:
+    return [str(_PACKAGES), os.environ.get("PYTHONPATH", "")]

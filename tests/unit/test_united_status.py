@@ -1,0 +1,104 @@
+"""The status of several workers, added up out of their reports."""
+
+from dataclasses import replace
+
+from consumer.health import NOT_ASKED, BackingOff
+from consumer.history import Step
+from consumer.metrics import Metrics
+from consumer.positions import Halt
+from consumer.records import Partition
+from consumer.reports import Member, Past, Report
+from consumer.status import PoolStatus, Status
+from consumer.united_status import status_of
+
+NOW = 1_000.0
+P0, P1, P2 = (Partition("video-events", number) for number in range(3))
+
+
+def report(*reading: Partition, lag: int | None = 0, records: int = 0) -> Report:
+    return Report(
+        at=NOW,
+        began=NOW - 100,
+        not_live=[],
+        not_ready=[],
+        schema_verified=True,
+        settled=True,
+        unreachable={},
+        backing_off={},
+        halted={},
+        positions={P0: 10, P1: 20, P2: 30},
+        ends={P0: 10, P1: 20, P2: 30},
+        reading=frozenset(reading),
+        lag=lag,
+        last_batch=None,
+        steps=[Step(int(NOW / 5) - 1, records=records, lag=lag)],
+        parked=[],
+        pool=PoolStatus(open=2, in_use=1, limit=50, size=20, overflow=0, invalid=0),
+        metrics=list(Metrics().registry.collect()),
+    )
+
+
+def status(*members: Member, past: Past | None = None) -> Status:
+    return status_of("group", NOW, NOW - 100, members, not_live=[], not_ready=[], past=past or Past())
+
+
+def test_rates_lags_pools_and_histories_add_up() -> None:
+    both = status(
+        Member(1, 11, report=report(P0, lag=3, records=60)), Member(2, 12, report=report(P1, lag=4, records=90))
+    )
+    assert both.lag == 7
+    assert both.pool == PoolStatus(open=4, in_use=2, limit=100, size=40, overflow=0, invalid=0)
+    assert both.history.records[-2:] == [150, 0]
+    assert both.history.lag[-2:] == [7, None]
+    assert both.records_per_second == 10.0
+    assert [worker.records_per_second for worker in both.workers] == [4.0, 6.0]
+
+
+def test_a_lag_that_one_worker_does_not_know_is_not_known() -> None:
+    assert status(Member(1, 11, report=report(P0)), Member(2, 12, report=report(lag=None))).lag is None
+    assert status(Member(1, 11)).lag is None
+
+
+def test_a_partition_is_told_of_by_who_reads_it() -> None:
+    stale = replace(report(P0), positions={P0: 10, P1: 1, P2: 30})
+    partitions = status(Member(1, 11, report=stale), Member(2, 12, report=report(P1))).partitions
+    assert [(p.partition, p.worker, p.assigned, p.position) for p in partitions] == [
+        (0, 1, True, 10),
+        (1, 2, True, 20),
+        (2, None, False, 30),
+    ]
+
+
+def test_an_outage_is_told_once_and_not_asked_yet_only_if_nobody_has_asked() -> None:
+    off = BackingOff("ConnectionRefusedError", NOW - 5, outage=True, server="postgresql")
+    away = replace(report(P0), unreachable={"postgresql": "ConnectionRefusedError"}, backing_off={"write": off})
+    new = replace(report(), unreachable={"postgresql": NOT_ASKED, "kafka": NOT_ASKED})
+    both = status(Member(1, 11, report=away), Member(2, 12, report=replace(away)), Member(3, 13, report=new))
+    assert [(server.name, server.reachable) for server in both.servers] == [("postgresql", False), ("kafka", True)]
+    assert [notice.kind for notice in both.notices] == ["waiting"]
+    assert [off.worker for off in both.backing_off] == [1, 2]
+    assert [server.why for server in status(Member(1, 11, report=new)).servers] == [NOT_ASKED, NOT_ASKED]
+
+
+def test_a_halted_partition_of_any_worker_is_the_headline() -> None:
+    halted = replace(report(P0), halted={P1: Halt("truncated", "it was truncated")})
+    both = status(Member(1, 11, report=halted), Member(2, 12, report=report(P2)))
+    assert both.notices[0].kind == "halted"
+    assert [p.worker for p in both.partitions if p.halted] == [1]
+
+
+def test_a_worker_that_is_gone_is_told_of_and_what_it_did_remains() -> None:
+    ended = report(P0, records=60)
+    past = Past().with_ended(ended).with_ended(ended)
+    member = Member(2, None, restarts=2, absent="ended (SIGKILL) and is started again")
+    both = status(Member(1, 11, report=report(P1)), member, past=past)
+    assert [n.text for n in both.notices if n.kind == "worker"] == ["Worker 2 ended (SIGKILL) and is started again"]
+    gone = both.workers[1]
+    assert (gone.pid, gone.live, gone.ready, gone.restarts) == (None, False, False, 2)
+    assert both.history.records[-2] == 120
+
+
+def test_before_any_worker_has_reported_it_is_starting() -> None:
+    both = status(Member(1, 11, absent="is starting"), Member(2, 12, absent="is starting"))
+    assert both.notices[0].kind == "starting"
+    assert not any(server.reachable for server in both.servers)
