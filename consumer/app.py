@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +37,8 @@ from .query_timing import attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
 from .settings import DatabaseSettings, LogSettings, Settings
 from .slow_queries import SlowQueries
+from .telemetry import Telemetry, start_telemetry
+from .united_status import package_version
 from .workers.monitor import WorkersMonitor
 from .workers.supervisor import Supervisor
 from .writer import BatchWriter, Written
@@ -60,7 +62,10 @@ class Consumer:
         settings = self.settings
         group = settings.kafka.group_id
         self.engine = engine_of(settings.database)
-        attach_query_timing(self.engine, self.metrics.query, slow_queries_of(self.metrics, settings.log))
+        self.telemetry = self._start_telemetry()
+        traced = [self.telemetry.tracing.query] if self.telemetry.tracing else []
+        slow_queries = slow_queries_of(self.metrics, settings.log)
+        attach_query_timing(self.engine, self.metrics.query, slow_queries, *traced)
         pool_limit = settings.database.pool_size + settings.database.max_overflow
         self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
         self.ledger = Ledger(self.engine, group)
@@ -140,6 +145,15 @@ class Consumer:
             raise _first(group) from None
         finally:
             await self.engine.dispose()
+            await asyncio.to_thread(self.telemetry.shut_down)
+
+    def _start_telemetry(self) -> Telemetry:
+        if not self.settings.otel.enabled:
+            return Telemetry()
+        telemetry = start_telemetry(self.metrics.registry, self.settings.kafka.group_id, package_version())
+        if telemetry.tracing:
+            self.metrics.exemplar = telemetry.tracing.exemplar
+        return telemetry
 
     async def _publish_lag(self) -> None:
         said_at = time.monotonic()
@@ -153,11 +167,14 @@ class Consumer:
             await asyncio.sleep(_LAG_SECONDS)
 
     @contextmanager
-    def _around(self, _batch: Batch) -> Iterator[None]:
-        with batch_id():
+    def _around(self, batch: Batch) -> Iterator[None]:
+        tracing = self.telemetry.tracing
+        with batch_id() as name, tracing.batch(batch, name) if tracing else nullcontext():
             yield
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
+        if self.telemetry.tracing:
+            self.telemetry.tracing.committed(written)
         age_seconds = batch.age_seconds(datetime.now(UTC))
         self.metrics.batch(batch, written, age_seconds)
         self.monitor.committed(batch, written, age_seconds)

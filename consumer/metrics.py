@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from .batch import Batch
 from .projections import PROJECTIONS
-from .query_metrics import QUERY_SECONDS, QueryMetrics
+from .query_metrics import QUERY_SECONDS, Exemplar, QueryMetrics
 from .query_timing import QueryTiming
 from .records import Partition
 from .writer import Written
@@ -59,13 +59,23 @@ class Metrics:
             "reelsync_halted_partitions", "Partitions that wait for an operator.", registry=self.registry
         )
 
+    @property
+    def exemplar(self) -> Exemplar:
+        """Gives the labels of the present trace, if there is one: exemplars of what is observed now."""
+        return self.queries.exemplar
+
+    @exemplar.setter
+    def exemplar(self, exemplar: Exemplar) -> None:
+        self.queries.exemplar = exemplar
+
     def query(self, timing: QueryTiming) -> None:
         """One statement."""
         self.queries.query(timing)
 
     def batch(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
         """A batch that was committed, and the age of its oldest event."""
-        self.batch_records.observe(batch.count)
+        exemplar = self.exemplar()
+        self.batch_records.observe(batch.count, exemplar)
         rejections = [rejection for part in written for rejection in part.rejections]
         accepted = Counts(batch.event_types)
         accepted.subtract(known_type(r.event_type) for r in rejections if r.stage == "write")
@@ -79,12 +89,12 @@ class Metrics:
                 self.rows.labels(table, "written").inc(part.changed[table])
                 self.rows.labels(table, "unchanged").inc(sent - part.changed[table])
         for phase, seconds in batch.seconds.items():
-            self.batch_seconds.labels(phase).observe(seconds)
-        self.batch_seconds.labels("write").observe(sum(part.write_seconds for part in written))
-        self.batch_seconds.labels("commit").observe(sum(part.commit_seconds for part in written))
+            self.batch_seconds.labels(phase).observe(seconds, exemplar)
+        self.batch_seconds.labels("write").observe(sum(part.write_seconds for part in written), exemplar)
+        self.batch_seconds.labels("commit").observe(sum(part.commit_seconds for part in written), exemplar)
         self.version_conflicts.inc(batch.fold.conflicts)
         if age_seconds is not None:
-            self.event_age.observe(age_seconds)
+            self.event_age.observe(age_seconds, exemplar)
 
     def lags(self, lags: dict[Partition, int]) -> None:
         """The lag of every partition that is being read, and of no other."""

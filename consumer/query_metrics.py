@@ -18,6 +18,10 @@ QUERY_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0
 Exemplar = Callable[[], dict[str, str] | None]
 
 
+def no_exemplar() -> None:
+    """Nothing is traced."""
+
+
 class QueryMetrics:
     """The instruments of an engine. `exemplar`: the labels of the present trace, if there is one."""
 
@@ -25,7 +29,7 @@ class QueryMetrics:
         self,
         registry: CollectorRegistry,
         queries: Mapping[str, Query] = QUERIES,
-        exemplar: Exemplar | None = None,
+        exemplar: Exemplar = no_exemplar,
     ) -> None:
         self.seconds = Histogram(
             "db_client_operation_duration_seconds",
@@ -47,4 +51,4 @@ class QueryMetrics:
             query = self._queries.get(key[0], self._queries[OTHER])
             series = self.seconds.labels("postgresql", key[0], query.operation, query.collection, key[1])
             self._series[key] = series
-        series.observe(timing.seconds, self.exemplar() if self.exemplar is not None else None)
+        series.observe(timing.seconds, self.exemplar())

@@ -162,6 +162,16 @@ class LogSettings(_Section):
     noticeable_query_seconds: float = Field(0.1, gt=0, description="A statement slower than this is an information.")
 
 
+class OtelSettings(_Section):
+    """Whether metrics and traces go to an OpenTelemetry collector as well."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether metrics and traces are sent by OTLP over HTTP; where to and how, by OpenTelemetry's own "
+        "variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and the others. Needs the extra `otel`.",
+    )
+
+
 class BrokerSettings(BaseSettings):
     """What a command needs that talks to Kafka alone."""
 
@@ -184,3 +194,4 @@ class Settings(BrokerSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    otel: OtelSettings = Field(default_factory=OtelSettings)
