@@ -9,6 +9,8 @@ from .settings import KafkaSettings
 
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
+_FETCH_BYTES = 4 * 1024 * 1024
+"""Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
 
 
 def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
@@ -32,4 +34,5 @@ def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
             max(_REQUEST_SECONDS, settings.rebalance_timeout_ms / 1000 + _JOIN_MARGIN_SECONDS) * 1000
         ),
         metadata_max_age_ms=30_000,
+        fetch_max_bytes=_FETCH_BYTES,
     )

@@ -17,6 +17,7 @@ from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableErr
 from .health import Health, Server
 from .kafka_source import KafkaSource, Poll
 from .metrics import Metrics
+from .records import Partition
 from .settings import BatchSettings
 from .writer import Written
 
@@ -53,8 +54,9 @@ class BatchLoop:
 
     def __post_init__(self) -> None:
         self._batch = self._new_batch()
-        self._written = self._batch
+        self._being_written: frozenset[Partition] = frozenset()
         self._decoding = False
+        self._record_bytes = 1
         self._next_audit = perf_counter() + self.audit_seconds
         self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -90,8 +92,10 @@ class BatchLoop:
         if self._batch.epoch != self.source.epoch:
             self._batch = self._new_batch()
         if self._is_ready() and self._is_due():
-            self._written, self._batch = self._batch, self._new_batch()
-            self._writing = asyncio.create_task(self._write(self._written))
+            # The task alone holds it from here on, so that its memory is free as soon as it is committed.
+            self._being_written = frozenset(self._batch.spans)
+            self._writing = asyncio.create_task(self._write(self._batch))
+            self._batch = self._new_batch()
 
     def _is_ready(self) -> bool:
         """Whether there is something to write, whole, and nothing else being written."""
@@ -141,7 +145,7 @@ class BatchLoop:
         After a failover to a replica that lagged, a restore, or a crash with synchronous_commit off, the last
         transactions are undone. A later record of the partition would be refused by the fence; but there may be none.
         """
-        in_hand = self._batch.spans.keys() | (self._written.spans.keys() if self._writing else set())
+        in_hand = self._batch.spans.keys() | (self._being_written if self._writing else frozenset())
         settled = {partition: at for partition, at in self.source.positions.items() if partition not in in_hand}
         moved = await self.deliverer.moved(settled)
         self._next_audit = perf_counter() + self.audit_seconds
@@ -150,16 +154,14 @@ class BatchLoop:
             self.source.forget()
 
     def _room(self) -> int:
-        """Records to ask for, so that the batch stays within both limits if they are as long as those it has."""
+        """Records to ask for, so that the batch stays within both limits if they are as long as the latest were."""
         records = min(_POLL_RECORDS, self.limits.max_records - self._batch.count)
-        if not self._batch.size:
-            return records
-        typical = max(1, self._batch.size // max(1, self._batch.count))
-        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // typical))
+        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // self._record_bytes))
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled. Until all of it is in the batch, the batch is not written."""
         self._decoding = True
+        size_before = batch.size
         for first in range(0, len(poll.records), _SLICE):
             records = poll.records[first : first + _SLICE]
             started = perf_counter()
@@ -172,6 +174,8 @@ class BatchLoop:
         if not batch.spans:
             self._filled_since = perf_counter()
         batch.extend(poll.spans, poll.last)
+        if poll.records:
+            self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
         self._decoding = False
 
     async def _survive(self, error: Exception) -> None:

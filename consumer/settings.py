@@ -114,9 +114,7 @@ class BatchSettings(_Section):
     """How much goes into one transaction."""
 
     max_records: int = Field(5_000, ge=1, description="Records, at most.")
-    max_bytes: int = Field(
-        16_777_216, ge=1, description="Bytes of keys and values, at most (one record may be longer)."
-    )
+    max_bytes: int = Field(2_621_440, ge=1, description="Bytes of keys and values, at most (one record may be longer).")
     linger_ms: int = Field(
         50, ge=0, description="How long a batch that is not full waits for records known to be there."
     )
