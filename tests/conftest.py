@@ -24,7 +24,7 @@ from migrations.runner import upgrade
 
 _TEMPLATE = "migrated"
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
-_SERVERS_MATTER_NOT = {"browser", "contract", "deploy", "queries", "timing", "workers"}
+_SERVERS_MATTER_NOT = {"browser", "contract", "deploy", "operations", "queries", "timing", "workers"}
 """Folders of tests about something else: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 
