@@ -10,11 +10,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from events import TOPICS
 from events.debezium import Topic
 from models.database_url import for_asyncpg
 
-DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
+DEFAULT_TOPICS: dict[str, Topic] = {
+    "video-events": "video",
+    "user-events": "user",
+    "model-usage-events": "model_usage",
+}
 
 
 class _Section(BaseModel):

@@ -1,4 +1,4 @@
-"""Events as bytes, valid or not, with numbers for ids; what a test does not care about is filled in by the plugin."""
+"""Events as publishers write them: bytes, with what a test does not care about filled in."""
 
 import json
 import random
@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
-
-from reelsync_testing.builders import DEFAULTS
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
@@ -32,26 +30,40 @@ def structured(event_type: str, data: dict[str, Any], *, at: datetime | None = N
 
 def video(kind: str, number: int = 1, version: int = 1, owner: int = 1, **data: Any) -> bytes:
     """An event of video `number`."""
-    titles = {"created": {"title": f"Video {number}"}, "updated": {"title": f"Video {number}, again"}}
+    defaults: dict[str, dict[str, Any]] = {
+        "created": {"title": f"Video {number}"},
+        "updated": {"title": f"Video {number}, again"},
+        "progressed": {"progress": 50},
+        "completed": {
+            "output_url": "https://cdn.example.com/out.mp4",
+            "duration_seconds": 12.5,
+            "processing_time": 30.25,
+            "file_size": 1_234_567,
+        },
+        "failed": {"error_code": "render_timeout"},
+    }
     ids = {"video_id": an_id(number), "user_id": an_id(1000 + owner), "version": version}
-    return _of_type(f"video.{kind}", ids | titles.get(kind, {}) | data)
+    return structured(f"video.{kind}", ids | defaults.get(kind, {}) | data)
 
 
 def user(kind: str, number: int = 1, version: int = 1, **data: Any) -> bytes:
     """An event of user `number`."""
     account = {"username": f"user_{number}", "email": f"user{number}@example.com"}
-    named = account if kind in {"created", "updated"} else {}
-    return _of_type(f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | named | data)
+    defaults: dict[str, dict[str, Any]] = {
+        "created": account,
+        "updated": account,
+        "preferences_changed": {"preferences": {"theme": "dark"}},
+        "profile_updated": {"full_name": "Somebody"},
+    }
+    return structured(
+        f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | defaults.get(kind, {}) | data
+    )
 
 
 def usage(number: int = 1, of_video: int = 1, owner: int = 1, **data: Any) -> bytes:
     """A fact of model usage."""
     ids = {"usage_id": an_id(2000 + number), "video_id": an_id(of_video), "user_id": an_id(1000 + owner)}
-    return _of_type("model_usage.recorded", ids | data)
-
-
-def _of_type(event_type: str, data: dict[str, Any]) -> bytes:
-    return structured(event_type, DEFAULTS.get(event_type, {}) | data)
+    return structured("model_usage.recorded", ids | {"model_name": "speech-2", "cost_usd": "0.0125"} | data)
 
 
 def record(value: bytes | None, offset: int = 0, **fields: Any) -> Any:
