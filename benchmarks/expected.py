@@ -7,7 +7,8 @@ import asyncpg
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from demo.oracle import Row, expected_tables
+from consumer.oracle import Row
+from demo.oracle import expected_tables
 from migrations.runner import upgrade
 from models import Video
 

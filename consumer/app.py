@@ -45,6 +45,7 @@ from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
 _SUMMARY_SECONDS = 10.0
+_A_DAY = 86_400.0
 
 _log = structlog.get_logger("reelsync")
 
@@ -253,6 +254,12 @@ def engine_of(settings: DatabaseSettings) -> AsyncEngine:
         lock_timeout=settings.lock_timeout,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
     )
+
+
+def patient_engine_of(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine for work on whole tables: a statement may take a day, and so may a transaction that waits for Kafka."""
+    patience = {"statement_timeout": _A_DAY, "idle_in_transaction_timeout": _A_DAY}
+    return engine_of(settings.model_copy(update=patience))
 
 
 def health_of(settings: Settings) -> Health:

@@ -38,6 +38,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "schema.read": Query("SELECT", "alembic_version"),
     "report": Query("SELECT"),
     "verify": Query("SELECT"),
+    "verify.letters": Query("SELECT", "dead_letters"),
 }
 
 QUERIES: dict[str, Query] = {**MODEL_QUERIES, **DRIVER_QUERIES, **_CONSUMER_QUERIES, OTHER: Query("")}

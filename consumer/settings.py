@@ -10,14 +10,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from events import TOPICS
 from events.debezium import Topic
 from models.database_url import for_asyncpg
 
-DEFAULT_TOPICS: dict[str, Topic] = {
-    "video-events": "video",
-    "user-events": "user",
-    "model-usage-events": "model_usage",
-}
+DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
 
 class _Section(BaseModel):

@@ -1,11 +1,11 @@
 """What publishers send: the event contract, as Pydantic models. Needs Pydantic and the standard library only.
 
 `contract` lists every type; `video`, `user` and `usage` define them field by field; `codec` turns the bytes of a Kafka
-record into a validated event.
+record into a validated event. `publishing` sends them.
 """
 
 from .codec import InvalidEventError, Problem, aggregate_id, aggregate_of, is_binary, parse_event
-from .contract import ENVELOPES, EVENT, EVENT_DATA, CloudEvent, EventType
+from .contract import ENVELOPES, EVENT, EVENT_DATA, TOPICS, CloudEvent, EventType
 from .data import Aggregate, EventData
 from .fields import canonical_id
 from .tombstones import ERASED_VERSION, ErasureType, Tombstone, tombstone
@@ -38,6 +38,7 @@ __all__ = [
     "ERASED_VERSION",
     "EVENT",
     "EVENT_DATA",
+    "TOPICS",
     "Aggregate",
     "CloudEvent",
     "ErasureType",

@@ -6,12 +6,9 @@ Sources: AsyncAPI 3.0.0 specification; its Kafka bindings 0.5.0; CloudEvents Kaf
 
 from typing import Literal
 
-from .contract import EVENT_DATA, EventType
+from .contract import EVENT_DATA, TOPICS, EventType
 from .data import Aggregate
 from .json_schema import JsonObject, data_schema, event_schema, example_data, example_events
-
-TOPICS: dict[Aggregate, str] = {"user": "user-events", "video": "video-events", "model_usage": "model-usage-events"}
-"""The default topics. Any of them may carry any type."""
 
 _STRUCTURED = "application/cloudevents+json"
 _BINARY = "application/json"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
 
-from .data import EventData
+from .data import Aggregate, EventData
 from .fields import Attribute, Id, Time
 from .usage import ModelUsageRecorded
 from .user import (
@@ -73,6 +73,10 @@ EVENT_DATA: dict[EventType, type[EventData]] = {
         ModelUsageRecorded,
     )
 }
+
+
+TOPICS: dict[Aggregate, str] = {"user": "user-events", "video": "video-events", "model_usage": "model-usage-events"}
+"""The default topics. Any of them may carry any type."""
 
 
 class CloudEvent(BaseModel):

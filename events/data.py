@@ -1,6 +1,6 @@
 """The base of all event data."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,6 +9,9 @@ Aggregate = Literal["user", "video", "model_usage"]
 
 class EventData(BaseModel):
     """The `data` of an event: closed types, open to fields that a newer producer may add.
+
+    Who reads is open, who writes is closed: validating JSON or a dict ignores a field that is not known, calling the
+    class with one is a TypeError.
 
     `schema_version` is the current version of the type's data; older ones are upcast (`events.upcasting`).
     """
@@ -25,3 +28,10 @@ class EventData(BaseModel):
     aggregate: ClassVar[Aggregate]
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
+
+    def __new__(cls, **data: Any) -> Self:  # noqa: ANN401 - Pydantic's signature
+        """See that each field exists. Validation makes its instances without arguments, and so comes past this."""
+        if unknown := data.keys() - cls.model_fields.keys():
+            fields = ", ".join(cls.model_fields)
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}; it has {fields}")
+        return super().__new__(cls)

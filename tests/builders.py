@@ -1,4 +1,4 @@
-"""Events as publishers write them: bytes, with what a test does not care about filled in."""
+"""Events as bytes, valid or not, with numbers for ids; what a test does not care about is filled in by the plugin."""
 
 import json
 import random
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+
+from reelsync_testing.builders import DEFAULTS
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
@@ -30,40 +32,26 @@ def structured(event_type: str, data: dict[str, Any], *, at: datetime | None = N
 
 def video(kind: str, number: int = 1, version: int = 1, owner: int = 1, **data: Any) -> bytes:
     """An event of video `number`."""
-    defaults: dict[str, dict[str, Any]] = {
-        "created": {"title": f"Video {number}"},
-        "updated": {"title": f"Video {number}, again"},
-        "progressed": {"progress": 50},
-        "completed": {
-            "output_url": "https://cdn.example.com/out.mp4",
-            "duration_seconds": 12.5,
-            "processing_time": 30.25,
-            "file_size": 1_234_567,
-        },
-        "failed": {"error_code": "render_timeout"},
-    }
+    titles = {"created": {"title": f"Video {number}"}, "updated": {"title": f"Video {number}, again"}}
     ids = {"video_id": an_id(number), "user_id": an_id(1000 + owner), "version": version}
-    return structured(f"video.{kind}", ids | defaults.get(kind, {}) | data)
+    return _of_type(f"video.{kind}", ids | titles.get(kind, {}) | data)
 
 
 def user(kind: str, number: int = 1, version: int = 1, **data: Any) -> bytes:
     """An event of user `number`."""
     account = {"username": f"user_{number}", "email": f"user{number}@example.com"}
-    defaults: dict[str, dict[str, Any]] = {
-        "created": account,
-        "updated": account,
-        "preferences_changed": {"preferences": {"theme": "dark"}},
-        "profile_updated": {"full_name": "Somebody"},
-    }
-    return structured(
-        f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | defaults.get(kind, {}) | data
-    )
+    named = account if kind in {"created", "updated"} else {}
+    return _of_type(f"user.{kind}", {"user_id": an_id(1000 + number), "version": version} | named | data)
 
 
 def usage(number: int = 1, of_video: int = 1, owner: int = 1, **data: Any) -> bytes:
     """A fact of model usage."""
     ids = {"usage_id": an_id(2000 + number), "video_id": an_id(of_video), "user_id": an_id(1000 + owner)}
-    return structured("model_usage.recorded", ids | {"model_name": "speech-2", "cost_usd": "0.0125"} | data)
+    return _of_type("model_usage.recorded", ids | data)
+
+
+def _of_type(event_type: str, data: dict[str, Any]) -> bytes:
+    return structured(event_type, DEFAULTS.get(event_type, {}) | data)
 
 
 def record(value: bytes | None, offset: int = 0, **fields: Any) -> Any:

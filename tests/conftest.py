@@ -1,16 +1,16 @@
-"""Real services for all tests: a PostgreSQL and a broker for each tier, a database and topics for each test."""
+"""Real services for all tests: a PostgreSQL and a broker for each tier, a database and topics for each test.
+
+The servers, topics and settings are those of our own plugin for publishers' tests (reelsync_testing/plugin.py), once in
+each tier; the database is ours, because our consumers run in the role that deploy/postgres/roles.sql gives them.
+"""
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
 from roles import create_roles, roles_of
-from services.containers import ContainerBroker, ContainerPostgres
-from services.contract import Broker, DatabaseServer
 from services.docker import REQUIRED, docker_is_required, why_no_docker
 from services.external import BOOTSTRAP_SERVERS, ExternalBroker
 from sqlalchemy import make_url
@@ -18,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
-from demo.postgres import EmbeddedPostgres
 from migrations.runner import upgrade
+from reelsync_testing.servers import Broker, DatabaseServer, Kind, broker_of
+from reelsync_testing.settings import settings_for
 
 _TEMPLATE = "migrated"
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
-_SERVERS_MATTER_NOT = {"browser", "contract", "debezium", "deploy", "queries", "timing", "workers"}
+_SERVERS_MATTER_NOT = {"browser", "contract", "deploy", "operations", "queries", "timing", "workers"}
 """Folders of tests about something else: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 
@@ -33,6 +33,12 @@ hypothesis.settings.register_profile(
     "reelsync", deadline=None, max_examples=200, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("reelsync")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Our own plugin comes by its entry point, as to everybody: an older installation has none."""
+    if not config.pluginmanager.has_plugin("reelsync"):
+        raise pytest.UsageError("the pytest plugin of reelsync is not installed: run `make setup`")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -76,24 +82,32 @@ def tier(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tier: str) -> Iterator[DatabaseServer]:
-    """In the embedded tier another version, if its programs are in TEST_POSTGRES_BINARIES."""
-    binaries = os.environ.get("TEST_POSTGRES_BINARIES")
-    embedded = EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None)
-    with ContainerPostgres() if tier == "containers" else embedded as server:
-        server.create_database(_TEMPLATE)
-        asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url))
-        create_roles(server.url(), database=_TEMPLATE)
+def reelsync_servers(tier: str) -> Kind:
+    return "containers" if tier == "containers" else "embedded"
+
+
+@pytest.fixture(scope="session")
+def postgres(reelsync_postgres: DatabaseServer) -> DatabaseServer:
+    """With a migrated database to make others from, and rights in it for each role."""
+    server = reelsync_postgres
+    server.create_database(_TEMPLATE)
+    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url))
+    create_roles(server.url(), database=_TEMPLATE)
+    return server
+
+
+@pytest.fixture(scope="session")
+def reelsync_broker(tier: str, reelsync_servers: Kind) -> Iterator[Broker]:
+    if tier == "external":
+        yield ExternalBroker()
+        return
+    with broker_of(reelsync_servers) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def broker(tier: str) -> Iterator[Broker]:
-    if tier == "external":
-        yield ExternalBroker()
-        return
-    with ContainerBroker() if tier == "containers" else EmbeddedBroker() as server:
-        yield server
+def broker(reelsync_broker: Broker) -> Broker:
+    return reelsync_broker
 
 
 @pytest.fixture
@@ -121,29 +135,15 @@ def database(operator_url: str) -> str:
 
 
 @pytest.fixture
-async def topics(broker: Broker) -> dict[str, str]:
+def topics(reelsync_topics: dict[str, str]) -> dict[str, str]:
     """Topics of the test's own, three partitions each, and what they are about."""
-    suffix = secrets.token_hex(4)
-    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user", f"model-usage-{suffix}": "model_usage"}
-    await broker.create_topics(dict.fromkeys(topics, 3))
-    return topics
+    return {topic: aggregate for aggregate, topic in reelsync_topics.items()}
 
 
 @pytest.fixture
 def settings(database: str, broker: Broker, topics: dict[str, str]) -> Settings:
     """Settings for a consumer of the test's own topics and database, as a group of its own."""
-    return Settings.model_validate(
-        {
-            "kafka": {
-                "bootstrap_servers": broker.bootstrap_servers,
-                "group_id": f"group-{secrets.token_hex(4)}",
-                "topics": topics,
-                "session_timeout_ms": 1000,
-                "anchor_timeout_ms": 1000,
-            },
-            "database": {"url": database, "lock_timeout": 2.0},
-        }
-    )
+    return settings_for(bootstrap_servers=broker.bootstrap_servers, database_url=database, topics=topics)
 
 
 def _tier_of(item: pytest.Item) -> str | None:

@@ -1,91 +1,25 @@
-"""A consumer at work inside a test, and waiting for facts: positions and rows, never time."""
+"""A consumer at work inside a test, and waiting for facts: of the plugin, by the name that the tests have for it."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from reelsync_testing.running import (
+    DEADLINE_SECONDS,
+    TABLES,
+    consuming,
+    eventually,
+    publish,
+    rows_of,
+    tables_of,
+    topic_of,
+    until_applied,
+)
 
-from aiokafka import AIOKafkaProducer
-from sqlalchemy import text
-
-from consumer.app import Consumer, engine_of
-from consumer.kafka_log import KafkaLog
-from consumer.ledger import Ledger
-from consumer.records import Partition
-from consumer.settings import Settings
-
-DEADLINE_SECONDS = 60.0
-TABLES = ("users", "user_profiles", "videos", "model_usage")
-
-
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[Consumer]:
-    """A running consumer; what it raises, the test raises."""
-    consumer = Consumer(settings)
-    stop = asyncio.Event()
-    running = asyncio.create_task(consumer.run(stop))
-    try:
-        yield consumer
-    finally:
-        stop.set()
-        await running
-
-
-async def publish(
-    settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], **options: object
-) -> None:
-    """Send (key, value) pairs to a topic, by key; `options` are the producer's."""
-    bootstrap_servers = settings.kafka.bootstrap_servers
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=2, **options)
-    await producer.start()
-    try:
-        await asyncio.gather(*[await producer.send(topic, value, key=key) for key, value in records])
-    finally:
-        await producer.stop()
-
-
-def topic_of(settings: Settings, aggregate: str) -> str:
-    """The topic about this aggregate."""
-    return next(topic for topic, about in settings.kafka.topics.items() if about == aggregate)
-
-
-async def eventually(fact: Callable[[], Awaitable[object]], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait until `fact` is true; fail after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not await fact():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-async def until_applied(settings: Settings) -> None:
-    """Wait until the stored positions are the ends of the topics."""
-    log = KafkaLog(settings.kafka)
-    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(3)]
-    ends = {partition: end for partition, (_, end) in (await log.ranges(partitions)).items()}
-    engine = engine_of(settings.database)
-    ledger = Ledger(engine, settings.kafka.group_id)
-
-    async def caught_up() -> bool:
-        stored = await ledger.next_offsets(ends)
-        return all(stored.get(partition, 0) >= end for partition, end in ends.items())
-
-    try:
-        await eventually(caught_up, "all records applied")
-    finally:
-        await engine.dispose()
-
-
-async def rows_of(settings: Settings, table: str, order: str = "1") -> list[dict[str, object]]:
-    """All rows of a table."""
-    engine = engine_of(settings.database)
-    try:
-        async with engine.connect() as connection:
-            found = await connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}"))
-            return [dict(row) for row in found.mappings()]
-    finally:
-        await engine.dispose()
-
-
-async def tables_of(settings: Settings) -> dict[str, list[dict[str, object]]]:
-    """All rows of the tables that events are merged into."""
-    return {table: await rows_of(settings, table) for table in TABLES}
+__all__ = [
+    "DEADLINE_SECONDS",
+    "TABLES",
+    "consuming",
+    "eventually",
+    "publish",
+    "rows_of",
+    "tables_of",
+    "topic_of",
+    "until_applied",
+]

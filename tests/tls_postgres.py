@@ -73,7 +73,7 @@ class TlsPostgres(EmbeddedPostgres):
 @contextmanager
 def tls_postgres(certificates: Certificates) -> Iterator[TlsPostgres]:
     """The server, in a directory that whom it runs as can reach."""
-    binaries = _binaries()
+    binaries = debian_binaries()
     directory = Path(tempfile.mkdtemp(prefix="reelsync-tls-postgres-"))
     try:
         with TlsPostgres(directory, certificates, binaries) as server:
@@ -82,15 +82,15 @@ def tls_postgres(certificates: Certificates) -> Iterator[TlsPostgres]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _binaries() -> Path:
-    """Programs that have TLS. Skips the test without any, or fails where every tier must run."""
+def debian_binaries() -> Path:
+    """Programs that have TLS, and extensions. Skips the test without any, or fails where every tier must run."""
     given = os.environ.get("TEST_POSTGRES_BINARIES")
     if given:
         return Path(given)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
-    message = "no PostgreSQL with TLS: install Debian's postgresql, or set TEST_POSTGRES_BINARIES to its programs"
+    message = "no PostgreSQL with TLS and extensions: install Debian's, or set TEST_POSTGRES_BINARIES to its programs"
     if os.environ.get("REELSYNC_REQUIRE_DOCKER") == "1":
         pytest.fail(message)
     pytest.skip(message)

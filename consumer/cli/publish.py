@@ -1,11 +1,11 @@
 """`reelsync publish`: validated JSON Lines of structured events, to the topics of the settings."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, BinaryIO, NamedTuple
+from typing import Annotated, BinaryIO
 
 import typer
 from aiokafka import AIOKafkaProducer
@@ -17,19 +17,12 @@ from consumer.kafka_clients import connection_options
 from consumer.kafka_diagnosis import diagnose
 from consumer.settings import BrokerSettings, KafkaSettings
 from events import InvalidEventError, aggregate_id, aggregate_of, parse_event
+from events.publishing import AIOKAFKA_OPTIONS, DeliveryError, OutgoingRecord, deliver
 
 from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
 
 _IN_FLIGHT = 2_000
 _SHOWN_PROBLEMS = 20
-
-
-class Line(NamedTuple):
-    """An event on its way: the bytes as they were written, its key and its topic."""
-
-    key: bytes
-    value: bytes
-    topic: str
 
 
 def publish(
@@ -64,11 +57,9 @@ def _opened(file: str) -> BinaryIO:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> Iterator[Line]:
-    """The valid events; what is wrong with the others goes to `problems`."""
-    # What Debezium fills is no place for events of the contract.
-    native = [(topic, about) for topic, about in settings.topics.items() if isinstance(about, str)]
-    topics = {aggregate: topic for topic, aggregate in reversed(native)}
+def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> Iterator[OutgoingRecord]:
+    """The valid events, byte for byte as they were written; what is wrong with the others goes to `problems`."""
+    topics = {aggregate: topic for topic, aggregate in reversed(settings.topics.items())}
     for number, line in enumerate(source, start=1):
         value = line.strip()
         if not value:
@@ -84,34 +75,29 @@ def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> It
         elif aggregate not in topics:
             problems.append(f"line {number}: no topic of REELSYNC_KAFKA__TOPICS is for {aggregate} events")
         else:
-            yield Line(aggregate_id(event).encode(), value, topics[aggregate])
+            yield OutgoingRecord(topics[aggregate], aggregate_id(event).encode(), value, (), event["id"], event["type"])
 
 
-async def _send(settings: KafkaSettings, lines: Iterator[Line]) -> int:
+async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int:
     """Send all, each acknowledged by all in-sync replicas. A resend is harmless: the merge is idempotent.
 
     Raises:
         ReelsyncError: the brokers did not take them.
     """
-    options = connection_options(settings)
-    producer = AIOKafkaProducer(**options, acks="all", linger_ms=5, max_batch_size=262_144, max_request_size=8_388_608)
+    options = {**connection_options(settings), **AIOKAFKA_OPTIONS}
+    producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=8_388_608)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
     try:
         await producer.start()
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("", total=None)
-            waiting: list[asyncio.Future[object]] = []
             sent = 0
-            for line in lines:
-                waiting.append(await producer.send(line.topic, line.value, key=line.key))
-                if len(waiting) >= _IN_FLIGHT:
-                    await asyncio.gather(*waiting)
-                    sent += len(waiting)
-                    waiting.clear()
-                    progress.update(task, completed=sent)
-            await asyncio.gather(*waiting)
-            return sent + len(waiting)
-    except (KafkaError, OSError) as error:
+            while waiting := list(islice(lines, _IN_FLIGHT)):
+                sent += len(await deliver(producer, waiting))
+                progress.update(task, completed=sent)
+            return sent
+    except (DeliveryError, KafkaError, OSError) as failed:
+        error = failed.cause if isinstance(failed, DeliveryError) else failed
         problem = await diagnose(settings, error)
         if isinstance(problem, MisconfiguredError):
             raise problem from error

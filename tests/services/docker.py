@@ -1,34 +1,13 @@
-"""Whether there is a Docker engine, and which images the tests use."""
+"""Whether tests may, or must, use containers; and the image of the cluster, which the plugin has no use for."""
 
-import gc
 import os
-import warnings
-from functools import cache
 
-import docker
-from docker.errors import DockerException
+from reelsync_testing.servers.docker import KAFKA_IMAGE, POSTGRES_IMAGE, why_no_docker
 
-KAFKA_IMAGE = os.environ.get("TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.0.0")
 APACHE_KAFKA_IMAGE = os.environ.get("TEST_KAFKA_APACHE_IMAGE", "apache/kafka:4.3.1")
-POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
 REQUIRED = "REELSYNC_REQUIRE_DOCKER"
 
-
-@cache
-def why_no_docker() -> str | None:
-    """Why containers cannot be started here; None if they can."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # a client whose engine is away leaves its socket open
-        try:
-            client = docker.from_env(timeout=10)
-            client.ping()
-            client.close()
-        except DockerException:
-            where = os.environ.get("DOCKER_HOST", "the default socket")
-            return f"no Docker engine answers at {where}"
-        finally:
-            gc.collect()
-    return None
+__all__ = ["APACHE_KAFKA_IMAGE", "KAFKA_IMAGE", "POSTGRES_IMAGE", "REQUIRED", "docker_is_required", "why_no_docker"]
 
 
 def docker_is_required() -> bool:

@@ -1,0 +1,139 @@
+"""`reelsync verify`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from consumer.app import patient_engine_of
+from consumer.database_errors import explained
+from consumer.decode import decoder
+from consumer.kafka_diagnosis import diagnosed
+from consumer.kafka_log import KafkaLog
+from consumer.settings import Settings
+from consumer.verify import MOST_SLICES, Finding, Kind, Report, Verification
+
+from .progress import counted
+from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
+
+_RECORDS_A_SLICE = 1_000_000
+_COUNTED_AS_WRONG: tuple[Kind, ...] = ("differs", "missing", "no_letter")
+
+
+def verify(
+    slices: Annotated[
+        int,
+        typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, with that share of memory; 0 decides."),
+    ] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Show so many findings.")] = 50,
+    values: Annotated[bool, typer.Option("--values", help="Show what the columns hold: personal data.")] = False,  # noqa: FBT002
+    unlogged_ok: Annotated[  # noqa: FBT002
+        bool, typer.Option("--unlogged-ok", help="Rows that no record tells of are in order: services write some.")
+    ] = False,
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Fold the log independently of the consumer, and name the rows that differ. Consumers may go on meanwhile.
+
+    Compares as far as the group has come. Ends with 0 if every row agrees, with 1 if one does not. Rows that no record
+    tells of count as wrong, unless the log does not go back to its beginning: then they cannot be verified.
+
+    Example: reelsync verify --limit 20
+    """
+    settings = load(Settings)
+    report = run_async(run_verification(settings, slices))
+    wrong = sum(report.found[kind] for kind in _COUNTED_AS_WRONG)
+    if not report.incomplete and not unlogged_ok:
+        wrong += report.found["unlogged"]
+    shown = [_shown(finding, values=values) for finding in report.findings[:limit]]
+    if json:
+        print_json({"agrees": not wrong, **_counts(report), "findings": shown})
+    else:
+        _print(report, shown, wrong)
+    if wrong:
+        raise typer.Exit(1)
+
+
+async def run_verification(settings: Settings, slices: int) -> Report:
+    """Compare the rows with the log; 0 slices are as many as memory asks for.
+
+    Raises:
+        ReelsyncError: a server cannot be used.
+    """
+    engine = patient_engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            async with diagnosed(settings.kafka):
+                verification = Verification(
+                    KafkaLog(settings.kafka),
+                    engine,
+                    decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
+                    settings.kafka.group_id,
+                    settings.kafka.topics.keys(),
+                )
+                records = sum(span.next - span.start for span in (await verification.stretches()).values())
+                verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)
+                with counted("Folding the log", records * verification.slices) as verification.progress:
+                    return await verification.run()
+    finally:
+        await engine.dispose()
+
+
+def _counts(report: Report) -> dict[str, Any]:
+    return {
+        "records": report.records,
+        "rows": dict(report.rows),
+        "differs": report.found["differs"],
+        "missing": report.found["missing"],
+        "unlogged": report.found["unlogged"],
+        "no_letter": report.found["no_letter"],
+        "ahead": report.ahead,
+        "waiting_for_names": report.waiting_for_names,
+        "corrected": report.corrected,
+        "incomplete": {str(place): why for place, why in report.incomplete.items()},
+    }
+
+
+def _shown(finding: Finding, *, values: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "what": finding.kind,
+        "table": finding.table,
+        "id": finding.row_id,
+        "columns": list(finding.columns),
+    }
+    if values:
+        shown["expected"] = {name: finding.expected.get(name) for name in finding.columns}
+        shown["found"] = {name: finding.held.get(name) for name in finding.columns}
+    return shown
+
+
+def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
+    if shown:
+        columns = tuple(shown[0])
+        print_rows("Findings", columns, [row | {"columns": ", ".join(row["columns"])} for row in shown])
+    rows = ", ".join(f"{count:,} {table}" for table, count in report.rows.items())
+    err.print(f"{report.records:,} records against {rows or 'no rows'}.", highlight=False)
+    for count, sentence in (
+        (report.found["differs"], "rows are not what the log says"),
+        (report.found["missing"], "rows are not there"),
+        (report.found["no_letter"], "records are no events, and no dead letters either"),
+        (report.found["unlogged"], _unlogged(report)),
+        (
+            report.ahead,
+            "rows are ahead of the group's positions: it reads again what was applied, or another group did",
+        ),
+        (report.waiting_for_names, "users wait for a name that another has: see `reelsync dlq list --reason conflict`"),
+        (report.corrected, "rows hold what dead letters corrected by hand say, and were not compared"),
+    ):
+        if count:
+            err.print(f"{count:,} {sentence}.", soft_wrap=True, highlight=False)
+    for place, why in list(report.incomplete.items())[:5]:
+        err.print(f"{place} does not hold all that was written to it: {why}.", markup=False, highlight=False)
+    if wrong:
+        err.print("What mends rows: `reelsync rebuild`; docs/runbook.md says when.", highlight=False)
+    else:
+        out.print("[green]✓[/] Every row that the log tells of is what an independent fold of it says.", soft_wrap=True)
+
+
+def _unlogged(report: Report) -> str:
+    if report.incomplete:
+        return "rows cannot be verified: they hold more than the log goes back to, or what services wrote themselves"
+    return "rows hold what no record tells of: written by a service itself, or by hand (--unlogged-ok accepts them)"

@@ -1,0 +1,212 @@
+"""What the tables must hold after a set of events, worked out in the plainest way: no order, no batches, no merge.
+
+Pure. All events of an aggregate are collected and sorted by version; each facet is what the highest version says that
+sets it. Shares no code with the fold, the projections and the upsert, and knows neither models nor contract: that is
+its worth as a judge of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+ERASED = 2**62
+Row = dict[str, Any]
+Tables = dict[str, dict[str, Row]]
+
+_DETAILS = ("title", "description", "avatar_id", "voice_id", "language", "resolution")
+_ACCOUNT = ("username", "email", "avatar_url")
+_PROFILE = ("full_name", "company", "locale", "timezone", "bio")
+_OUTPUT = ("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
+FACETS: Mapping[str, Mapping[str, Row]] = {
+    "users": {
+        "account": dict.fromkeys(_ACCOUNT),
+        "activation": {"is_active": True},
+        "preferences": {"preferences": {}},
+        "login": {"last_login_at": None},
+        "deletion": {"deleted_at": None},
+    },
+    "user_profiles": {"profile": dict.fromkeys(_PROFILE)},
+    "videos": {
+        "details": dict.fromkeys(_DETAILS),
+        "state": dict.fromkeys(("status", "progress", "error_code", "error_message")),
+        "start": {"started_at": None},
+        "output": dict.fromkeys((*_OUTPUT, "completed_at")),
+        "deletion": {"deleted_at": None},
+    },
+}
+"""For each table and facet, the columns and what they hold while no event has set them."""
+TABLES = (*FACETS, "model_usage")
+
+
+class Statement(NamedTuple):
+    """What one event says of one row: its version and time, and the columns of each facet that it sets."""
+
+    version: int
+    time: datetime
+    facets: Mapping[str, Row]
+    owner: str | None = None
+    begun: datetime | None = None
+    """When the row of another database that it tells of was created, perhaps before `time`."""
+
+
+class Oracle:
+    """Hears events, and says what the rows must be.
+
+    Args:
+        wanted: Which rows to remember, by their id in lower-case hex with dashes; all by default.
+    """
+
+    def __init__(self, wanted: Callable[[str], bool] = lambda _row_id: True) -> None:
+        self._wanted = wanted
+        self.statements: dict[str, dict[str, list[Statement]]] = {table: defaultdict(list) for table in FACETS}
+        """By table and id, in the order in which they were heard."""
+        self.facts: dict[str, list[Row]] = defaultdict(list)
+        """Every fact heard, by its id. The first stands; more than one that differ break the publisher's contract."""
+        self._referenced: dict[str, set[str]] = {"users": set(), "videos": set()}
+
+    def hear(self, event_type: str, time: datetime, data: Row) -> None:
+        """Take one event in. Ids in `data` are lower-case hex with dashes."""
+        aggregate, what = event_type.split(".")
+        if aggregate == "model_usage":
+            if self._wanted(data["usage_id"]):
+                self.facts[data["usage_id"]].append(_fact(data, time))
+            self._refer("videos", data["video_id"])
+            self._refer("users", data["user_id"])
+            return
+        row_id, version = data[f"{aggregate}_id"], data["version"]
+        if what == "erased":
+            for table in ("users", "user_profiles") if aggregate == "user" else ("videos",):
+                self._say(table, row_id, Statement(version, time, _blank(table, time)))
+            return
+        if what.startswith("row_"):
+            self._hear_row(aggregate, what, time, data)
+            return
+        facets = _facets_of(aggregate, what, time, data)
+        if aggregate == "video":
+            self._say("videos", row_id, Statement(version, time, facets, data["user_id"]))
+            self._refer("users", data["user_id"])
+        elif what == "profile_updated":
+            self._say("user_profiles", row_id, Statement(version, time, facets))
+            self._say("users", row_id, Statement(version, time, {}))
+        else:
+            self._say("users", row_id, Statement(version, time, facets))
+
+    def _hear_row(self, aggregate: str, what: str, time: datetime, data: Row) -> None:
+        """A change of a row of another database: it names the facets that it carries itself."""
+        if what == "row_tombstone":
+            return
+        table, row_id, version = f"{aggregate}s", data[f"{aggregate}_id"], data["version"]
+        facets = {"deletion": {"deleted_at": time}} if what == "row_deleted" else data["facets"]
+        owner = data.get("user_id") if aggregate == "video" else None
+        own = {facet: columns for facet, columns in facets.items() if facet in FACETS[table]}
+        self._say(table, row_id, Statement(version, time, own, owner, data.get("created_at")))
+        if owner:
+            self._refer("users", owner)
+        if aggregate == "user" and "profile" in facets:
+            self._say("user_profiles", row_id, Statement(version, time, {"profile": facets["profile"]}))
+
+    def ids(self, table: str) -> set[str]:
+        """The ids of the rows that must be there."""
+        heard = self.facts if table == "model_usage" else self.statements[table]
+        return heard.keys() | self._referenced.get(table, set())
+
+    def row(self, table: str, row_id: str) -> Row | None:
+        """What the row must be; `{"version": 0}` if others refer to it and nothing was said of it, None if none do."""
+        if table == "model_usage":
+            return self.facts[row_id][0] if row_id in self.facts else None
+        if row_id in self.statements[table]:
+            return row_of(table, row_id, self.statements[table][row_id])
+        return {"version": 0} if row_id in self._referenced.get(table, ()) else None
+
+    def tables(self) -> Tables:
+        """All rows, by table and id."""
+        return {table: {row_id: self.row(table, row_id) or {} for row_id in self.ids(table)} for table in TABLES}
+
+    def _say(self, table: str, row_id: str, statement: Statement) -> None:
+        if self._wanted(row_id):
+            self.statements[table][row_id].append(statement)
+
+    def _refer(self, table: str, row_id: str) -> None:
+        if self._wanted(row_id):
+            self._referenced[table].add(row_id)
+
+
+def row_of(table: str, row_id: str, statements: Iterable[Statement]) -> Row:
+    """The row that these statements, at least one, make."""
+    ordered = sorted(statements, key=lambda said: (said.version, said.time))
+    row: Row = {"user_id" if table == "user_profiles" else "id": UUID(row_id)}
+    for facet, unset in FACETS[table].items():
+        setters = [said for said in ordered if facet in said.facets]
+        row |= setters[-1].facets[facet] if setters else unset
+        row[f"{facet}_version"] = setters[-1].version if setters else 0
+    if table == "videos":
+        row["user_id"] = UUID(ordered[-1].owner) if ordered[-1].owner else None
+    if table != "user_profiles":
+        row["version"] = ordered[-1].version
+        row["is_deleted"] = row["deleted_at"] is not None
+    created_at = min(time for said in ordered for time in (said.time, said.begun) if time is not None)
+    return row | {"created_at": created_at, "updated_at": ordered[-1].time}
+
+
+def _blank(table: str, time: datetime) -> dict[str, Row]:
+    blank = {facet: dict(columns) for facet, columns in FACETS[table].items()}
+    if "deletion" in blank:
+        blank["deletion"] = {"deleted_at": time}
+    return blank
+
+
+def _facets_of(aggregate: str, what: str, time: datetime, data: Row) -> dict[str, Row]:  # noqa: C901, PLR0911, PLR0912
+    def picked(columns: Iterable[str]) -> Row:
+        return {column: data.get(column) for column in columns}
+
+    def state(status: str, progress: int) -> dict[str, Row]:
+        return {"state": {"status": status, "progress": progress, "error_code": None, "error_message": None}}
+
+    if what in {"deleted", "restored"}:
+        return {"deletion": {"deleted_at": time if what == "deleted" else None}}
+    if aggregate == "video":
+        match what:
+            case "created":
+                return {"details": picked(_DETAILS)} | state("pending", 0)
+            case "updated":
+                return {"details": picked(_DETAILS)}
+            case "processing":
+                return state("processing", 0) | {"start": {"started_at": time}}
+            case "progressed":
+                return state("processing", data["progress"])
+            case "completed":
+                return state("completed", 100) | {"output": picked(_OUTPUT) | {"completed_at": time}}
+            case _:
+                errors = picked(("error_code", "error_message"))
+                return {"state": {"status": "failed", "progress": data.get("progress") or 0} | errors}
+    match what:
+        case "created":
+            active = {"is_active": data.get("is_active", True)}
+            preferences = {"preferences": data.get("preferences", {})}
+            return {"account": picked(_ACCOUNT), "activation": active, "preferences": preferences}
+        case "updated":
+            return {"account": picked(_ACCOUNT)}
+        case "preferences_changed":
+            return {"preferences": {"preferences": data["preferences"]}}
+        case "logged_in":
+            return {"login": {"last_login_at": time}}
+        case "profile_updated":
+            return {"profile": picked(_PROFILE)}
+        case _:
+            return {"activation": {"is_active": what == "activated"}}
+
+
+def _fact(data: Row, time: datetime) -> Row:
+    plain = ("model_name", "model_type", "input_units", "output_units", "duration_seconds")
+    cost = data.get("cost_usd")
+    return {
+        "id": UUID(data["usage_id"]),
+        "video_id": UUID(data["video_id"]),
+        "user_id": UUID(data["user_id"]),
+        **{column: data.get(column) for column in plain},
+        "cost_usd": Decimal(cost) if cost is not None else None,
+        **dict.fromkeys(("used_at", "created_at", "updated_at"), time),
+    }

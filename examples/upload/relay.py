@@ -1,0 +1,59 @@
+"""What carries the outbox to Kafka: in order, at least once.
+
+One relay is at work at a time, however many run: the others stand by until it is gone. Relays that shared the rows with
+FOR UPDATE SKIP LOCKED would be faster, and could send two events of one video in the wrong order. Rows are found
+because they are there, not by a position that was reached: positions are drawn before COMMIT, so a lower one may show
+up later.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from events.publishing import DeliveryError, deliver
+from events.publishing.delivery import AnyProducer
+
+from .tables import Outbox
+
+_AT_ONCE = 500
+_IDLE_SECONDS = 0.2
+_WE_ARE_THE_RELAY = text("SELECT pg_try_advisory_xact_lock(hashtext('upload.outbox'))")
+
+
+async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
+    """Send what waits, up to 500 records, and remove it once acknowledged; how many. 0 if another relay is at work.
+
+    A crash after the first and before the second sends the same bytes again, which whoever reads must ignore by the
+    event's id or version: reelsync does.
+
+    Raises:
+        DeliveryError: the brokers did not take all; all stay, to be sent again in order.
+    """
+    async with AsyncSession(engine) as session, session.begin():
+        if not await session.scalar(_WE_ARE_THE_RELAY):
+            return 0
+        waiting = (await session.scalars(select(Outbox).order_by(Outbox.position).limit(_AT_ONCE))).all()
+        if waiting:
+            await deliver(producer, [row.record() for row in waiting])
+            await session.execute(delete(Outbox).where(Outbox.position.in_([row.position for row in waiting])))
+        return len(waiting)
+
+
+async def waiting(engine: AsyncEngine) -> int:
+    """How many records wait: what to alert on, for it grows while the relay or the brokers are down."""
+    async with AsyncSession(engine) as session:
+        return await session.scalar(select(func.count()).select_from(Outbox)) or 0
+
+
+async def relay_until(stop: asyncio.Event, engine: AsyncEngine, producer: AnyProducer) -> None:
+    """Relay until `stop`; what PostgreSQL or the brokers refuse is tried again."""
+    while not stop.is_set():
+        sent = 0
+        with suppress(DeliveryError, DBAPIError, OSError):
+            sent = await relay(engine, producer)
+        if not sent:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _IDLE_SECONDS)

@@ -1,0 +1,106 @@
+"""A consumer at work beside a test, in a thread and an event loop of its own: so a test need not be asynchronous."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaProducer
+
+from consumer.app import Consumer
+from consumer.settings import Settings
+from events import Aggregate, EventData
+from events.publishing import AIOKAFKA_OPTIONS, OutgoingRecord, Publisher, Sent
+
+from .running import rows_of, until_applied
+
+Result = TypeVar("Result")
+_START_SECONDS = 60.0
+
+
+class RunningConsumer:
+    """A consumer of the test's own topics into the test's own database."""
+
+    def __init__(self, settings: Settings, running: "Future[None]") -> None:
+        self.settings = settings
+        self._running = running
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where the service under test connects to."""
+        return self.settings.kafka.bootstrap_servers
+
+    @property
+    def topics(self) -> dict[Aggregate, str]:
+        """The topic of each aggregate, as `Publisher(topics=…)` takes it."""
+        return {about: topic for topic, about in self.settings.kafka.topics.items() if isinstance(about, str)}
+
+    @property
+    def database_url(self) -> str:
+        """The database that it writes to, for `models.create_engine`."""
+        return self.settings.database.url.get_secret_value()
+
+    async def publish(self, *events: EventData | OutgoingRecord, source: str = "/tests") -> list[Sent]:
+        """Send events; returns when they are acknowledged.
+
+        Raises:
+            InvalidEventError: one is not valid.
+            DeliveryError: some were not acknowledged.
+        """
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers, **AIOKAFKA_OPTIONS) as producer:
+            return await Publisher(producer, source=source, topics=self.topics).send_many(events)
+
+    async def until_applied(self, *, dead_letters: bool = False) -> None:
+        """Wait until all that is in the topics now is in the database.
+
+        Raises:
+            AssertionError: not within a minute; or there are dead letters, unless they are expected: says why each.
+            ReelsyncError: the consumer stopped; says why.
+        """
+        await until_applied(self.settings, self._raise_if_it_stopped)
+        if not dead_letters and (letters := await self.dead_letters()):
+            reasons = "; ".join(
+                f"{letter['event_type']} {letter['event_id']}: {letter['reason']} {letter['detail']}"
+                for letter in letters
+            )
+            raise AssertionError(f"{len(letters)} records became dead letters: {reasons}")
+
+    async def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of users, user_profiles, videos or model_usage, placeholders included, in the order of their ids."""
+        return await rows_of(self.settings, table)
+
+    async def dead_letters(self) -> list[dict[str, Any]]:
+        """The records that could not be applied, each with `reason` and `detail`."""
+        return await rows_of(self.settings, "dead_letters", 'topic, partition, "offset"')
+
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Run one of the above in a test that is not asynchronous."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(asyncio.run, coroutine).result()
+
+    def _raise_if_it_stopped(self) -> None:
+        if self._running.done():
+            self._running.result()
+            raise AssertionError("the consumer has stopped")
+
+
+@contextmanager
+def consumer_thread(settings: Settings) -> Iterator[RunningConsumer]:
+    """A running consumer; what it raises, leaving the block raises."""
+    stops: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def consume() -> None:
+        stop = asyncio.Event()
+        stops.set_result((asyncio.get_running_loop(), stop))
+        await Consumer(settings).run(stop)
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reelsync-consumer") as pool:
+        running = pool.submit(asyncio.run, consume())
+        loop, stop = stops.result(_START_SECONDS)
+        try:
+            yield RunningConsumer(settings, running)
+        finally:
+            if not running.done():
+                loop.call_soon_threadsafe(stop.set)
+            running.result()

@@ -1,0 +1,123 @@
+"""The fixtures. All are synchronous, so that they serve tests of every kind, with any plugin for asyncio or none.
+
+Loaded in every run of pytest where reelsync is installed: imports stay inside the fixtures.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+
+    from .consumer_thread import RunningConsumer
+    from .servers import Broker, DatabaseServer, Kind
+
+_KINDS = ("auto", "containers", "embedded")
+_TEMPLATE = "reelsync_migrated"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the servers come from."""
+    parser.getgroup("reelsync").addoption(
+        "--reelsync-servers",
+        choices=_KINDS,
+        help="containers, embedded, or auto (containers where there is a Docker engine). Default: the ini option",
+    )
+    parser.addini("reelsync_servers", "as --reelsync-servers", default="auto")
+
+
+@pytest.fixture(scope="session")
+def reelsync_servers(pytestconfig: pytest.Config) -> "Kind":
+    """`containers` or `embedded`: where the servers come from."""
+    from .servers import available_kind  # noqa: PLC0415 - see above
+    from .servers.docker import why_no_docker  # noqa: PLC0415 - likewise
+
+    asked = pytestconfig.getoption("--reelsync-servers") or pytestconfig.getini("reelsync_servers")
+    if asked == "containers" and (why := why_no_docker()):
+        raise pytest.UsageError(f"--reelsync-servers=containers, but {why}")
+    if asked not in _KINDS:
+        raise pytest.UsageError(f"reelsync_servers must be one of {', '.join(_KINDS)}, and is {asked}")
+    kind: Kind = available_kind() if asked == "auto" else asked
+    return kind
+
+
+@pytest.fixture(scope="session")
+def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
+    """A PostgreSQL server: `url()` is where it is, and `create_database(name)` makes an empty one."""
+    from .servers import postgres_of  # noqa: PLC0415 - see above
+
+    with postgres_of(reelsync_servers) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
+    """The name of a migrated database that others are made from, which takes a fraction of the time."""
+    from migrations.runner import upgrade  # noqa: PLC0415 - see above
+
+    reelsync_postgres.create_database(_TEMPLATE)
+    _run(upgrade(reelsync_postgres.url(_TEMPLATE)))
+    return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def reelsync_broker(reelsync_servers: "Kind") -> "Iterator[Broker]":
+    """A broker; `bootstrap_servers` is where it is."""
+    from .servers import broker_of  # noqa: PLC0415 - see above
+
+    with broker_of(reelsync_servers) as server:
+        yield server
+
+
+@pytest.fixture
+def reelsync_database_url(reelsync_postgres: "DatabaseServer", reelsync_template: str) -> Iterator[str]:
+    """A migrated database of the test's own, as `postgresql+asyncpg://…` of its owner."""
+    name = f"test_{secrets.token_hex(6)}"
+    reelsync_postgres.create_database(name, reelsync_template)
+    yield reelsync_postgres.url(name)
+    reelsync_postgres.drop_database(name)
+
+
+@pytest.fixture
+def reelsync_topics(reelsync_broker: "Broker") -> dict[str, str]:
+    """Topics of the test's own, three partitions each: aggregate → topic, as `Publisher(topics=…)` takes it."""
+    from .running import PARTITIONS  # noqa: PLC0415 - see above
+
+    suffix = secrets.token_hex(4)
+    topics = {"video": f"video-{suffix}", "user": f"user-{suffix}", "model_usage": f"model-usage-{suffix}"}
+    _run(reelsync_broker.create_topics(dict.fromkeys(topics.values(), PARTITIONS)))
+    return topics
+
+
+@pytest.fixture
+def reelsync_settings(
+    reelsync_broker: "Broker", reelsync_database_url: str, reelsync_topics: dict[str, str]
+) -> "Settings":
+    """Settings of a consumer of those topics into that database."""
+    from .settings import settings_for  # noqa: PLC0415 - see above
+
+    return settings_for(
+        bootstrap_servers=reelsync_broker.bootstrap_servers,
+        database_url=reelsync_database_url,
+        topics={topic: aggregate for aggregate, topic in reelsync_topics.items()},
+    )
+
+
+@pytest.fixture
+def reelsync_consumer(reelsync_settings: "Settings") -> "Iterator[RunningConsumer]":
+    """A running consumer: publish to it, wait until it has applied all, look at the rows."""
+    from .consumer_thread import consumer_thread  # noqa: PLC0415 - see above
+
+    with consumer_thread(reelsync_settings) as running:
+        yield running
+
+
+def _run(coroutine: Coroutine[Any, Any, object]) -> None:
+    """In a thread: the main one may have an event loop that belongs to another plugin."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(asyncio.run, coroutine).result()

@@ -1,0 +1,51 @@
+"""A PostgreSQL and a broker for tests: in containers, or from embedded binaries."""
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+from .contract import Broker, DatabaseServer
+from .docker import why_no_docker
+
+Kind = Literal["containers", "embedded"]
+
+__all__ = ["Broker", "DatabaseServer", "Kind", "available_kind", "broker_of", "postgres_of"]
+
+
+def available_kind() -> Kind:
+    """Containers where there is a Docker engine; embedded otherwise."""
+    return "embedded" if why_no_docker() else "containers"
+
+
+def postgres_of(kind: Kind) -> AbstractContextManager[DatabaseServer]:
+    """PostgreSQL, while it is entered. What a crash of the machine would lose is given up for speed.
+
+    The embedded one is of another version if its programs are in TEST_POSTGRES_BINARIES.
+
+    Raises:
+        ServiceError: on entering: it did not start, or its package is missing.
+    """
+    if kind == "containers":
+        from .containers import ContainerPostgres  # noqa: PLC0415 - needs testcontainers
+
+        return ContainerPostgres()
+    from demo.postgres import EmbeddedPostgres  # noqa: PLC0415 - POSIX only
+
+    binaries = os.environ.get("TEST_POSTGRES_BINARIES")
+    return EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None)
+
+
+def broker_of(kind: Kind) -> AbstractContextManager[Broker]:
+    """A broker, while it is entered: Apache Kafka in a container, or an embedded one that speaks its protocol.
+
+    Raises:
+        ServiceError: on entering: it did not start, or its package is missing.
+    """
+    if kind == "containers":
+        from .containers import ContainerBroker  # noqa: PLC0415 - needs testcontainers
+
+        return ContainerBroker()
+    from demo.broker import EmbeddedBroker  # noqa: PLC0415 - POSIX only
+
+    return EmbeddedBroker()

@@ -1,0 +1,49 @@
+"""The wheel, and an environment that has it and our dependencies, and nothing of this checkout."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaged import PACKAGES, run
+from processes import ROOT
+
+_WHERE_PACKAGES_GO = "import sysconfig; print(sysconfig.get_path('purelib'))"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: a build leaves files behind, and would take up those that an older one left."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir=dist", ".", cwd=copy)
+    (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel. The dependencies are links to ours: nothing is downloaded."""
+    directory = tmp_path_factory.mktemp("fresh")
+    venv.create(directory, with_pip=False)
+    python = directory / "bin" / "python"
+    packages = Path(run(python, "-c", _WHERE_PACKAGES_GO, cwd=directory).stdout.strip())
+    for found in Path(sysconfig.get_path("purelib")).iterdir():
+        if "reelsync" not in found.name and found.name != "__pycache__":
+            (packages / found.name).symlink_to(found)
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    run(*pip, "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=directory)
+    return python
+
+
+@pytest.fixture
+def in_fresh(fresh: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run that Python in an empty directory."""
+    return lambda *arguments: run(fresh, *arguments, cwd=tmp_path)

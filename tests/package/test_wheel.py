@@ -1,0 +1,75 @@
+"""What a publisher installs is whole: a service written against the wheel alone is tested with it alone."""
+
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from packaged import PACKAGES
+from processes import ROOT
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+NOT_IN_IT = ("__pycache__", "events/schema/released", "migrations/README.md")
+"""Contracts of releases are for comparing in the repository, the README for whoever changes the schema."""
+HEAVY = ("aiokafka", "consumer", "demo", "docker", "events", "models", "pydantic", "sqlalchemy", "testcontainers")
+
+NOT_ASYNCHRONOUS = """
+from reelsync_testing.builders import a_user
+
+
+def test_a_user_becomes_a_row(reelsync_consumer):
+    user = a_user()
+    reelsync_consumer.run(reelsync_consumer.publish(user.created(username="amber_badger")))
+    reelsync_consumer.run(reelsync_consumer.until_applied())
+    (row,) = reelsync_consumer.run(reelsync_consumer.rows("users"))
+    assert row["username"] == "amber_badger"
+"""
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "[pytest11]\nreelsync = reelsync_testing.plugin\n" in archive.read(entry_points).decode()
+    files = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
+    wanted = {str(path) for path in files if not any(part in str(path) for part in NOT_IN_IT)}
+    assert {"events/schema/asyncapi.json", "consumer/status_page.html", "reelsync_testing/py.typed"} <= wanted
+    assert held == wanted
+
+
+def test_the_fresh_environment_has_nothing_of_the_checkout(in_fresh: Run) -> None:
+    said = in_fresh("-c", f"import sys, {', '.join(PACKAGES)}; print(events.__file__, *sys.path)").stdout
+    assert str(ROOT / "events") not in said
+    assert str(ROOT) not in said.split()
+
+
+def test_loading_the_plugin_imports_nothing_else(in_fresh: Run) -> None:
+    """Every run of pytest loads it, of people too whose tests have nothing to do with reelsync."""
+    code = f"import reelsync_testing.plugin, sys; print(*[m for m in {HEAVY} if m in sys.modules], 'loaded')"
+    assert in_fresh("-c", code).stdout == "loaded\n"
+
+
+def test_the_example_services_own_tests_pass_on_the_wheel_alone(in_fresh: Run, tmp_path: Path, tier: str) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__", "api"))
+    ours = tmp_path / "examples" / "upload"
+    servers = "containers" if tier == "containers" else "embedded"
+    done = in_fresh("-m", "pytest", "-c", ours / "pytest.ini", "--rootdir=.", f"--reelsync-servers={servers}", ours)
+    assert " passed" in done.stdout
+    assert not any(word in done.stdout for word in ("skipped", "deselected", "failed"))
+
+
+def test_a_test_that_is_not_asynchronous_needs_no_plugin_for_asyncio(in_fresh: Run, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(NOT_ASYNCHRONOUS)
+    done = in_fresh("-m", "pytest", "-p", "no:asyncio", "--reelsync-servers=embedded", "-W", "error", "test_it.py")
+    assert "1 passed" in done.stdout
+
+
+def test_the_fixtures_are_listed_and_named_after_the_project(in_fresh: Run) -> None:
+    """None of them can clash with a fixture of the service's own."""
+    said = in_fresh("-m", "pytest", "--fixtures", "-q").stdout
+    section = said.split("reelsync_testing.plugin")[1].split("fixtures defined from")[0]
+    names = [line.split()[0] for line in section.splitlines() if " -- " in line]
+    assert "reelsync_consumer" in names
+    assert all(name.startswith("reelsync_") for name in names), names
