@@ -24,7 +24,7 @@ from reelsync_testing.settings import settings_for
 
 _TEMPLATE = "migrated"
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
-_SERVERS_MATTER_NOT = {"browser", "contract", "deploy", "operations", "queries", "timing", "workers"}
+_SERVERS_MATTER_NOT = {"browser", "contract", "debezium", "deploy", "operations", "queries", "timing", "workers"}
 """Folders of tests about something else: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 

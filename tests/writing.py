@@ -1,7 +1,7 @@
 """Batches straight into PostgreSQL, without Kafka: what the law needs, thousands of times."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -13,13 +13,16 @@ from consumer.ledger import Ledger
 from consumer.records import Partition, Span
 from consumer.settings import DEFAULT_TOPICS
 from consumer.writer import BatchWriter, Written
+from events.debezium import Topic
 
 GROUP = "law"
 
 
-def batch_of(records: Sequence[Any], partition: Partition, start: int) -> Batch:
+def batch_of(
+    records: Sequence[Any], partition: Partition, start: int, topics: Mapping[str, Topic] = DEFAULT_TOPICS
+) -> Batch:
     """A batch of these records, as if they stood in `partition` from offset `start` on."""
-    batch = Batch(0, decoder(DEFAULT_TOPICS, 524_288))
+    batch = Batch(0, decoder(topics, 524_288))
     batch.add(records, [batch.decode(record) for record in records])
     batch.extend({partition: Span(start, start + len(records))}, {})
     return batch
@@ -35,13 +38,18 @@ def cuts(records: Sequence[Any], rng: random.Random) -> list[Sequence[Any]]:
     return parts
 
 
-async def write_all(engine: AsyncEngine, parts: Sequence[Sequence[Any]], partition: Partition) -> list[Written]:
+async def write_all(
+    engine: AsyncEngine,
+    parts: Sequence[Sequence[Any]],
+    partition: Partition,
+    topics: Mapping[str, Topic] = DEFAULT_TOPICS,
+) -> list[Written]:
     """Write the parts, one transaction each, in order, as one owner of one partition."""
     writer, ledger = BatchWriter(engine, GROUP), Ledger(engine, GROUP)
     start = (await ledger.positions(None, {partition: 0}))[partition].next_offset
     written = []
     for part in parts:
-        written.append(await writer.write(batch_of(part, partition, start)))
+        written.append(await writer.write(batch_of(part, partition, start, topics)))
         start += len(part)
     return written
 

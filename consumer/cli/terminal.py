@@ -95,10 +95,16 @@ def _plain(value: object) -> object:
 def _variable(location: tuple[int | str, ...]) -> str:
     if location == ("database",):
         location = ("database", "url")
+    if location[:2] == ("kafka", "topics") and len(location) > 2:  # noqa: PLR2004 - what follows is the topic
+        # Between the topic and what is wrong stands the form that was tried.
+        topic, *rest = location[2:]
+        return f"REELSYNC_KAFKA__TOPICS, topic {topic}" + "".join(f", {part}" for part in rest[1:] if part != "[key]")
     return "REELSYNC_" + "__".join(str(part).upper() for part in location)
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing" and problem["loc"][0] == "kafka":
+        return "is missing: see docs/debezium.md"
     if problem["type"] == "missing":
         return "is not set. For example: postgresql+asyncpg://user:password@localhost:5432/reelsync"
     return str(problem["msg"]).removeprefix("Value error, ")

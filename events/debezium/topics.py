@@ -1,11 +1,50 @@
 """How a topic that Debezium fills is to be read, and the records that stand in it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from ..data import Aggregate
+
+Column = Literal[
+    "id",
+    "user_id",
+    "created_at",
+    "username",
+    "email",
+    "avatar_url",
+    "is_active",
+    "preferences",
+    "last_login_at",
+    "full_name",
+    "company",
+    "locale",
+    "timezone",
+    "bio",
+    "title",
+    "description",
+    "avatar_id",
+    "voice_id",
+    "language",
+    "resolution",
+    "status",
+    "progress",
+    "error_code",
+    "error_message",
+    "started_at",
+    "output_url",
+    "thumbnail_url",
+    "duration_seconds",
+    "processing_time",
+    "file_size",
+    "completed_at",
+    "deleted_at",
+]
+"""Our names of what a row may carry. `rows` groups them into facets."""
+
+
+_IN_SOURCE = ("source.lsn", "source.ts_ms")
 
 
 class CapturedRecord(Protocol):
@@ -36,21 +75,28 @@ class RowChangeTopic(_Read):
 
     format: Literal["debezium"] = "debezium"
     aggregate: Literal["user", "video"]
-    version: Annotated[str, Field(min_length=1)]
+    version: str
     """Where a change's version stands: `source.lsn`, `source.ts_ms`, or a column that every change of a row raises."""
     deletes: Literal["soft_delete", "erase"] = "soft_delete"
     """Whether a row's removal puts the aggregate away (`deleted_at`) or erases it for good, like a tombstone."""
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[Column, str] = Field(default_factory=dict)
     """Column of ours → column of the table, for those whose names differ."""
+
+    @field_validator("version")
+    @classmethod
+    def _is_a_column_or_known(cls, version: str) -> str:
+        if not version or (version.startswith("source.") and version not in _IN_SOURCE):
+            raise ValueError("must be source.lsn, source.ts_ms, or the name of a column")
+        return version
 
     def column_of_table(self, column: str) -> str:
         """What the table calls our `column`."""
-        return self.columns.get(column, column)
+        return cast("dict[str, str]", self.columns).get(column, column)
 
     @property
     def version_column(self) -> str | None:
         """The column of the table that holds the version; None where Debezium's `source` block has it."""
-        return None if self.version in {"source.lsn", "source.ts_ms"} else self.version
+        return None if self.version in _IN_SOURCE else self.version
 
 
 class OutboxTopic(_Read):

@@ -51,6 +51,12 @@ def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str
     [
         ("REELSYNC_DATABASE__URL", f"mysql://root:{SECRET}@db/x", "REELSYNC_DATABASE__URL: must have the form"),
         ("REELSYNC_KAFKA__TOPICS", "not json", "REELSYNC_KAFKA__TOPICS must be JSON"),
+        ("REELSYNC_KAFKA__TOPICS", '{"t": "usr"}', "REELSYNC_KAFKA__TOPICS, topic t: "),
+        (
+            "REELSYNC_KAFKA__TOPICS",
+            '{"t": {"format": "debezium", "aggregate": "user"}}',
+            "REELSYNC_KAFKA__TOPICS, topic t, version: is missing: see docs/debezium.md",
+        ),
         ("REELSYNC_BATCH__MAX_RECORDS", "0", "REELSYNC_BATCH__MAX_RECORDS: Input should be greater than or equal to 1"),
         ("REELSYNC_KAFKA__NO_SUCH", "1", "REELSYNC_KAFKA__NO_SUCH"),
     ],
@@ -114,9 +120,19 @@ async def test_publish_sends_the_valid_lines_and_names_the_others(settings: Sett
         await until_applied(settings)
     lag = json.loads(run_command(settings, "lag", "--json").stdout)
     assert sum(row["lag"] for row in lag) == 0
+
     assert sum(row["end"] for row in lag) == 2
     positions = json.loads(run_command(settings, "offsets", "show", "--json").stdout)
     assert sum(row["next_offset"] for row in positions) == 2
+
+
+async def test_publish_sends_nothing_to_a_topic_that_debezium_fills(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(video("created"))
+    captured = {"format": "debezium", "aggregate": "video", "version": "source.lsn"}
+    told = json.dumps({topic_of(settings, "video"): captured, topic_of(settings, "user"): "user"})
+    done = run_command(settings, "publish", str(file), "--json", REELSYNC_KAFKA__TOPICS=told)
+    assert json.loads(done.stdout)["problems"] == ["line 1: no topic of REELSYNC_KAFKA__TOPICS is for video events"]
 
 
 async def test_dlq_shows_the_record_byte_for_byte(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Settings: their names in the environment, their defaults, and secrets that never show."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any, get_args
@@ -7,8 +8,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from consumer.settings import DEFAULT_TOPICS, BrokerSettings, Settings
+from consumer.settings import DEFAULT_TOPICS, BrokerSettings, KafkaSettings, Settings
 from consumer.settings_table import settings_table
+from events.debezium import RowChangeTopic
 
 URL = "postgresql+asyncpg://writer:canary-7c1e@db.example.com:5432/reelsync"
 SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}
@@ -196,3 +198,37 @@ def test_a_query_that_is_not_understood_is_refused_and_not_quoted(monkeypatch: p
     with pytest.raises(ValidationError, match="sslmode") as refused:
         Settings()
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "where"),
+    [
+        ("orders", ("t", "native")),
+        (7, ("t",)),
+        ({"aggregate": "user"}, ("t",)),
+        ({"format": "avro", "aggregate": "user"}, ("t",)),
+        ({"format": "debezium", "aggregate": "user"}, ("t", "debezium", "version")),
+        ({"format": "debezium", "aggregate": "model_usage", "version": "v"}, ("t", "debezium", "aggregate")),
+        ({"format": "debezium", "aggregate": "user", "version": ""}, ("t", "debezium", "version")),
+        ({"format": "debezium", "aggregate": "user", "version": "source.txId"}, ("t", "debezium", "version")),
+        ({"format": "debezium", "aggregate": "user", "version": "v", "deletes": "x"}, ("t", "debezium", "deletes")),
+        (
+            {"format": "debezium", "aggregate": "user", "version": "v", "columns": {"titel": "x"}},
+            ("t", "debezium", "columns", "titel", "[key]"),
+        ),
+        ({"format": "outbox", "aggregate": "user", "version": "v"}, ("t", "outbox", "version")),
+    ],
+)
+def test_a_topic_that_is_told_wrongly_is_refused_and_the_place_named(entry: Any, where: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        KafkaSettings.model_validate({"topics": {"t": entry}})
+    assert [problem["loc"] for problem in caught.value.errors()] == [("topics", *where)]
+
+
+def test_topics_of_all_kinds_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"a": "user", "b": {"format": "debezium", "aggregate": "video", "version": "source.lsn"}}
+    monkeypatch.setenv("REELSYNC_KAFKA__TOPICS", json.dumps(told))
+    topics = BrokerSettings().kafka.topics
+    assert topics == {"a": "user", "b": RowChangeTopic(aggregate="video", version="source.lsn")}
+    assert KafkaSettings.model_validate({"topics": topics}).topics == topics
+    assert KafkaSettings.model_validate(BrokerSettings().kafka.model_dump()).topics == topics

@@ -4,7 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from builders import START, an_id, record, structured, video
@@ -14,7 +14,8 @@ from consumer.decode import Rejection, decode
 from consumer.fold import Fold
 from consumer.plan import Missing, plan
 from consumer.settings import KafkaSettings
-from events.debezium import OutboxTopic, RowChangeTopic
+from events.debezium import OutboxTopic, RowChangeTopic, rows
+from events.debezium.topics import Column
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 PAGE = (Path(__file__).parents[2] / "docs" / "debezium.md").read_text()
@@ -330,6 +331,11 @@ def test_native_topics_beside_are_decoded_as_ever() -> None:
     assert not isinstance(erased, Rejection)
     assert erased["type"] == "video.erased"
     assert isinstance(decode(record(structured("x.y", {})), mixed, 20_000), Rejection)
+
+
+def test_every_column_of_a_facet_may_have_another_name() -> None:
+    known = {column for columns in rows._COLUMNS.values() for column in columns}
+    assert {*get_args(Column)} == known | {"id", "user_id"}
 
 
 def test_the_topics_on_the_page_are_valid_settings() -> None:
