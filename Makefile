@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo bench test test-faults lint format docs schema lock clean
+.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-faults lint format docs schema lock clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ demo: setup
 # Docker, BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers of your own: docs/performance.md.
 bench: setup
 	$(BIN)/reelsync bench
+
+# The age of events at their commit; cost as the work grows; whether it has become slower. docs/performance.md.
+bench-latency bench-scaling bench-guard: bench-%: setup
+	$(BIN)/python -m benchmarks.$*
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

@@ -70,11 +70,18 @@ class Turn(NamedTuple):
     wal_bytes: int
     wrong_rows: int | None
     """None if it was not looked."""
+    second_half_rate: float
+    """Events a second from when half of them were committed: without the start."""
 
     @property
     def rate(self) -> float:
         """Events a second."""
         return self.events / self.seconds
+
+
+class _Half(NamedTuple):
+    events: int
+    at: float
 
 
 class _Spent(NamedTuple):
@@ -115,7 +122,7 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
             before = await _spent(servers, processes.pids, watcher)
             await open_gate()
             started = time.perf_counter()
-            await _until_done(processes, watcher, contender, assignment)
+            half = await _until_done(processes, watcher, contender, assignment)
             seconds = time.perf_counter() - started
             after = await _spent(servers, processes.pids, watcher)
             memory = peak_memory(processes.pids)
@@ -132,6 +139,7 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
         rows_written=rows_after - rows_before,
         wal_bytes=after.wal - before.wal,
         wrong_rows=found.wrong_rows if found else None,
+        second_half_rate=(log.events - half.events) / (started + seconds - half.at),
     )
 
 
@@ -220,7 +228,9 @@ async def _until_ready(processes: _Processes, watcher: AsyncConnection, contende
 
 async def _until_done(
     processes: _Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
-) -> None:
+) -> _Half:
+    """Look how far it is until it is done; the result says when it was first seen to be half done or more, not done."""
+    half = _Half(0, time.perf_counter())
     done, moved_at = 0, time.monotonic()
     while done < assignment.events:
         await asyncio.sleep(_LOOK_SECONDS)
@@ -228,10 +238,13 @@ async def _until_done(
         if contender.progress == "positions":
             seen = (await watcher.execute(_POSITIONS, {"name": assignment.group})).scalar_one()
         if seen > done:
+            if done < assignment.events / 2 and seen < assignment.events:
+                half = _Half(seen, time.perf_counter())
             done, moved_at = seen, time.monotonic()
         elif time.monotonic() - moved_at > _STALLED_SECONDS:
             raise BenchmarkError(f"it stands still at {done:,} events. It said:\n{last_lines(processes.log)}")
         processes.check()
+    return half
 
 
 async def _until_alone(watcher: AsyncConnection) -> None:

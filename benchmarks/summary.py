@@ -23,6 +23,8 @@ class Summary(NamedTuple):
     """Events a second: the median of the rounds."""
     slowest: float
     fastest: float
+    second_half: float
+    """Events a second without the start: the median, too."""
     of_ceiling: float | None
     """Rate by that of the database alone with as many connections, or with one."""
     client_cpu: float
@@ -52,6 +54,7 @@ def summarise(workload: str, contender: Contender, turns: Sequence[Turn], ceilin
         rate=rate,
         slowest=min(rates),
         fastest=max(rates),
+        second_half=median(turn.second_half_rate for turn in turns),
         of_ceiling=rate / ceiling if ceiling else None,
         client_cpu=_per_million(turns, lambda turn: turn.client_cpu) or 0.0,
         postgres_cpu=_per_million(turns, lambda turn: turn.postgres_cpu),
@@ -61,6 +64,11 @@ def summarise(workload: str, contender: Contender, turns: Sequence[Turn], ceilin
         wal_per_event=median(turn.wal_bytes / turn.events for turn in turns),
         wrong_rows=max(wrong) if wrong else None,
     )
+
+
+def median_turn(turns: Sequence[Turn]) -> Turn:
+    """The turn in the middle, by rate."""
+    return sorted(turns, key=lambda turn: turn.rate)[len(turns) // 2]
 
 
 def as_json(summary: Summary) -> dict[str, Any]:

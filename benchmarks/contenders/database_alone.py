@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.decode import Rejection, decode
+from consumer.decode import Decode, Rejection, decoder
 from consumer.fold import Fold
 from consumer.offsets import create_positions, fence
 from consumer.plan import Missing, Statement, plan
@@ -59,6 +59,7 @@ async def _planned(assignment: Assignment, numbers: Sequence[int]) -> AsyncItera
     await consumer.start()
     consumer.assign([TopicPartition(assignment.topic, number) for number in numbers])
     positions = dict.fromkeys((Partition(assignment.topic, number) for number in numbers), 0)
+    decode = decoder({assignment.topic: "video"}, _MAX_VALUE_BYTES)
     try:
         while not _is_at_end(consumer, positions):
             batch: list[Record] = []
@@ -67,7 +68,7 @@ async def _planned(assignment: Assignment, numbers: Sequence[int]) -> AsyncItera
                 batch += chain.from_iterable(fetched.values())
                 _advance(positions, batch)
             if batch:
-                yield _plan(batch)
+                yield _plan(batch, decode)
     finally:
         await consumer.stop()
 
@@ -78,7 +79,7 @@ def _is_at_end(consumer: AIOKafkaConsumer, positions: Mapping[Partition, int]) -
     return all(end is not None and positions[partition] >= end for partition, end in ends.items())
 
 
-def _plan(batch: Sequence[Record]) -> Planned:
+def _plan(batch: Sequence[Record], decode: Decode) -> Planned:
     """The statements of a batch, as reelsync makes them.
 
     Raises:
@@ -89,7 +90,7 @@ def _plan(batch: Sequence[Record]) -> Planned:
     anchors: dict[Partition, Anchor] = {}
     for record in batch:
         partition = Partition(record.topic, record.partition)
-        event = decode(record, {record.topic: "video"}, _MAX_VALUE_BYTES)
+        event = decode(record)
         if isinstance(event, Rejection):
             raise TypeError(f"{partition}, offset {record.offset}: {event.reason}")
         fold.add(event)

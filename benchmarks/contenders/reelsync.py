@@ -10,8 +10,9 @@ _GATE_SECONDS = "120"
 
 
 def launches(assignment: Assignment, workers: int) -> list[Launch]:
-    """One process for each worker, all of one group."""
-    return [Launch([sys.executable, "-m", "consumer", "run"], environment() | settings(assignment))] * workers
+    """The command, with so many workers."""
+    command = [sys.executable, "-m", "consumer", "run", f"--workers={workers}"]
+    return [Launch(command, environment() | settings(assignment))]
 
 
 def settings(assignment: Assignment) -> dict[str, str]:

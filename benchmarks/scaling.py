@@ -1,0 +1,190 @@
+"""`python -m benchmarks.scaling`: whether throughput and memory stay as they are while the work grows.
+
+Each part grows one thing and leaves the rest: rows that are in the table already, records that wait, partitions, bytes
+of a value. The first size of a part is the small case that the others are compared with.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from consumer.cli.terminal import complain
+from consumer.errors import ReelsyncError
+
+from .contenders import CONTENDERS
+from .measure import Turn, measure
+from .published_log import published
+from .report import machine, widened
+from .run import shown
+from .servers import BrokerChoice, Servers, servers
+from .summary import median_turn
+from .workloads import WORKLOADS, Workload, padded_lifecycle
+
+_CONTENDERS = ("database-1", "reelsync-1")
+_VALUE_BYTES = 340
+"""Of a value without padding."""
+_BYTES_AT_MOST = 400_000_000
+"""Of one log: larger values mean fewer of them."""
+_COLUMNS = ("part", "size", "events", "events/s", "of the small case", "of the ceiling", "client CPU s/M", "peak MB")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One size of one part."""
+
+    part: str
+    size: int
+    workload: Workload
+    events: int
+    rows_before: int = 0
+    partitions: int = 6
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one size came to."""
+
+    case: Case
+    ceiling: Turn
+    reelsync: Turn
+
+
+Part = Callable[[int, int], Case]
+"""From a size and the events of a run."""
+
+
+def _table(size: int, events: int) -> Case:
+    return Case("table", size, WORKLOADS["lifecycle"], events, rows_before=size)
+
+
+def _backlog(size: int, _events: int) -> Case:
+    return Case("backlog", size, WORKLOADS["lifecycle"], size)
+
+
+def _partitions(size: int, events: int) -> Case:
+    return Case("partitions", size, WORKLOADS["lifecycle"], events, partitions=size)
+
+
+def _payload(size: int, events: int) -> Case:
+    fewer = min(events, _BYTES_AT_MOST // size)
+    return Case("payload", size, padded_lifecycle(max(0, size - _VALUE_BYTES)), fewer)
+
+
+PARTS: dict[str, tuple[Part, tuple[int, ...], tuple[int, ...]]] = {
+    "table": (_table, (10_000, 1_000_000), (10_000_000,)),
+    "backlog": (_backlog, (10_000, 500_000), (5_000_000,)),
+    "partitions": (_partitions, (1, 6, 64), ()),
+    "payload": (_payload, (340, 3_000, 30_000), ()),
+}
+"""By name: how a case is made, its sizes, and those that take long and are left out unless asked for."""
+
+
+def cases(parts: Sequence[str], events: int, *, large: bool) -> list[Case]:
+    """What is to be measured.
+
+    Raises:
+        ValueError: there is no part of that name.
+    """
+    if strangers := set(parts) - PARTS.keys():
+        raise ValueError(f"there is no {', '.join(sorted(strangers))}, only {', '.join(PARTS)}")
+    return [
+        make(size, events)
+        for make, sizes, large_sizes in (PARTS[name] for name in parts)
+        for size in (*sizes, *(large_sizes if large else ()))
+    ]
+
+
+async def scaling(started: Servers, wanted: Sequence[Case], rounds: int, told: Callable[[str], None]) -> list[Found]:
+    """What each case comes to: the median turn by rate.
+
+    Raises:
+        BenchmarkError: a contender ended, or stood still.
+    """
+    found = []
+    for case in wanted:
+        log = published(
+            started,
+            case.workload,
+            seed=1,
+            events=case.events,
+            partitions=case.partitions,
+            check_rows=False,
+            rows_before=case.rows_before,
+        )
+        async with log as ready:
+            turns: dict[str, list[Turn]] = {name: [] for name in _CONTENDERS}
+            for _ in range(rounds):
+                for name in _CONTENDERS:
+                    told(f"{case.part} {case.size:,}: {name}")
+                    turns[name].append(await measure(started, ready, CONTENDERS[name]))
+        found.append(Found(case, *(median_turn(turns[name]) for name in _CONTENDERS)))
+    return found
+
+
+def as_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
+    """One object for each case, with the ratios that are judged."""
+    smallest: dict[str, Found] = {}
+    for case in found:
+        smallest.setdefault(case.case.part, case)
+    return [
+        {
+            "part": one.case.part,
+            "size": one.case.size,
+            "events": one.case.events,
+            "events/s": round(one.reelsync.rate),
+            "of the small case": round(one.reelsync.rate / smallest[one.case.part].reelsync.rate, 2),
+            "of the ceiling": round(one.reelsync.rate / one.ceiling.rate, 2),
+            "client CPU s/M": round(1e6 * one.reelsync.client_cpu / one.case.events, 1),
+            "peak MB": round(one.reelsync.peak_memory / 1e6),
+        }
+        for one in found
+    ]
+
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def main(  # noqa: PLR0913, PLR0917 - the options of a command
+    parts: Annotated[str, typer.Option(envvar="PARTS", help=f"Of {', '.join(PARTS)}.")] = ",".join(PARTS),
+    large: Annotated[bool, typer.Option("--large", envvar="LARGE", help="The sizes that take long, too.")] = False,  # noqa: FBT002
+    events: Annotated[int, typer.Option(envvar="EVENTS", min=1_000, help="Where they do not grow.")] = 200_000,
+    rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Turns of each case.")] = 3,
+    broker: Annotated[BrokerChoice, typer.Option(envvar="BROKER", help="kafka: Apache Kafka in Docker.")] = "embedded",
+    json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
+) -> None:
+    """Measure how throughput and memory change as the work grows.
+
+    Example: python -m benchmarks.scaling --parts table,payload --events 50000 --rounds 1
+    """
+    try:
+        wanted = cases(parts.split(","), events, large=large)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    turns = len(wanted) * rounds * len(_CONTENDERS)
+    with servers(broker) as started, shown(turns) as told:
+        about = machine(started)
+        found = as_rows(asyncio.run(scaling(started, wanted, rounds, told)))
+    table = Table(*_COLUMNS, title="reelsync, one worker, as the work grows", title_justify="left")
+    for row in found:
+        table.add_row(*(f"{row[column]:,}" if column != "part" else row[column] for column in _COLUMNS))
+    widened(Console()).print(table, f"{about.processor}, {about.cores} cores; {about.broker}; {about.postgres}")
+    if json:
+        document = {"machine": about._asdict(), "results": found}
+        json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except ReelsyncError as error:
+        complain(str(error))
+        sys.exit(1)
