@@ -109,5 +109,10 @@ class Fold:
 
 
 def _is_resend(event: WireEvent, other: WireEvent) -> bool:
-    """Whether both are one event. Source: CloudEvents 1.0, "id": source and id together are unique."""
-    return event["id"] == other["id"] and event["source"] == other["source"]
+    """Whether both are one event, or two snapshots' readings of one state of a row.
+
+    Source: CloudEvents 1.0, "id": source and id together are unique.
+    """
+    if event["id"] == other["id"] and event["source"] == other["source"]:
+        return True
+    return event["type"] == other["type"] and event["type"].endswith(".row_changed") and event["data"] == other["data"]

@@ -15,9 +15,9 @@ CAPTURED_AT = 1_767_607_200_000
 """2026-01-05T10:00:00Z, milliseconds."""
 
 
-def captured_records() -> list[Any]:
-    """The records of `tests/debezium/records.jsonl`."""
-    lines = (CAPTURED / "records.jsonl").read_text().splitlines()
+def captured_records(file: str = "records.jsonl") -> list[Any]:
+    """The records of a file in `tests/debezium`."""
+    lines = (CAPTURED / file).read_text().splitlines()
     return [_as_record(json.loads(line)) for line in lines]
 
 

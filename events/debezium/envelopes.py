@@ -26,6 +26,8 @@ _TRUNCATED = (
 _NO_ENVELOPE = (
     "has no op and no source: Debezium's envelope is needed whole, without the transform ExtractNewRecordState"
 )
+_NO_VERSION = "must be a whole number from 1 to 2^62 - 1"
+_NO_POSITION = "is not there, as in rows of an incremental snapshot: only a version in a column orders those"
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -110,7 +112,7 @@ class _Change:
             name = self.topic.version.removeprefix("source.")
             version = self.payload["source"].get(name)
             if type(version) is not int or not 1 <= version <= MAX_VERSION:
-                raise _invalid(f"source.{name}", "version", "must be a whole number from 1 to 2^62 - 1")
+                raise _invalid(f"source.{name}", "version", _NO_POSITION if version is None else _NO_VERSION)
             return version
         if row.where == "after":
             return row.version_of(column)

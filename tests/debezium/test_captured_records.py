@@ -1,5 +1,6 @@
 """What Debezium 3.6 wrote of a real PostgreSQL is read as what happened there (tests/debezium/README.md)."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,20 @@ def test_without_replica_identity_full_a_removal_s_columns_are_made_up_and_not_b
     by_position = verdict_on("defaults.plain.users", 2, version="source.lsn")
     assert by_position["type"] == "user.row_deleted"
     assert verdict_on("defaults.plain.videos", 9, deletes="erase")["type"] == "video.erased"
+
+
+def test_a_snapshot_while_a_transaction_is_open_is_ordered_by_a_column_and_refused_without_a_position() -> None:
+    """The snapshot's row is the older state, and stands at a later position of the log than the change."""
+    initial, incremental, changed = captured_records("incremental_snapshot.jsonl")
+    by_column = {changed.topic: topic_of(changed.topic)}
+    versions = [decode(found, by_column, 524_288)["data"]["version"] for found in (initial, incremental, changed)]
+    assert versions == [1, 1, 2]
+    by_position = {changed.topic: topic_of(changed.topic, version="source.lsn")}
+    assert problems_of(decode(incremental, by_position, 524_288)) == [("source.lsn", "version")]
+    source = {
+        name: json.loads(found.value)["source"] for name, found in (("snapshot", incremental), ("change", changed))
+    }
+    assert json.loads(source["snapshot"]["sequence"])[1] > json.loads(source["change"]["sequence"])[1]
 
 
 def test_a_truncate_names_no_rows() -> None:

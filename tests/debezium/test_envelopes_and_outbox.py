@@ -254,8 +254,11 @@ def test_a_change_sent_again_is_known_by_its_position() -> None:
     first, again = row_change("u", video_row(), lsn=9), row_change("u", video_row(), lsn=9)
     again.offset = 77
     assert Fold([event_of(first), event_of(again)]).conflicts == 0
-    other = event_of(row_change("u", video_row(revision=1), lsn=10), version="revision")
-    assert Fold([event_of(row_change("u", video_row(revision=1), lsn=9), version="revision"), other]).conflicts == 1
+    at_once = event_of(row_change("u", video_row(revision=1), lsn=9), version="revision")
+    read_again = event_of(row_change("r", video_row(revision=1), lsn=10), version="revision")
+    assert Fold([at_once, read_again]).conflicts == 0
+    not_raised = event_of(row_change("u", video_row(revision=1, title="x"), lsn=10), version="revision")
+    assert Fold([at_once, not_raised]).conflicts == 1
     mysql = {"ts_ms": 1_767_607_200_000, "file": "binlog.000003", "pos": 4, "row": 1}
     found = record(envelope("u", video_row(), source=mysql), topic=VIDEOS)
     assert event_of(found, version="source.ts_ms")["id"] == "binlog.000003:4:1"
