@@ -5,7 +5,9 @@ The browser asks the consumer of this process, so it is driven from another thre
 
 import asyncio
 import json
+import os
 import re
+import signal
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from processes import ROOT
 from running import eventually, publish, topic_of, until_applied
 from selenium.webdriver import Chrome
 from sqlalchemy import text
+from supervised import working
 
 from consumer.app import Consumer
 from consumer.settings import Settings
@@ -116,6 +119,24 @@ async def test_an_idle_and_a_busy_consumer(settings: Settings, browser: Chrome) 
         assert "of 50" in await asyncio.to_thread(text_of, browser, "#pool")
         assert await asyncio.to_thread(browser.execute_script, "return window.sameDocument")
         await asyncio.to_thread(photograph, browser, "busy", 1280, 390)
+        assert console(browser) == []
+
+
+async def test_several_workers_are_told_apart(settings: Settings, browser: Chrome) -> None:
+    async with working(settings) as workers:
+        await asyncio.to_thread(browser.get, workers.client.base)
+        await says(browser, "#headline", "^Caught up: nothing waits in 9 partitions")
+        rows = await asyncio.to_thread(rows_of_table, browser, "workers")
+        assert {int(row[0]): int(row[1]) for row in rows} == await workers.pids()
+        assert sum(int(row[2]) for row in rows) == 9
+        owners = {row[4] for row in await asyncio.to_thread(rows_of_table, browser, "partitions")}
+        assert owners == {"worker 1", "worker 2"}
+        await asyncio.to_thread(photograph, browser, "workers", 1280, 390)
+        found = await asyncio.to_thread(axe_violations, browser)
+        assert found["violations"] == []
+        os.kill((await workers.pids())[2], signal.SIGKILL)
+        await says(browser, "#summary", r"Worker 2 (ended \(SIGKILL\) and is started again|is starting)")
+        await says(browser, "#workers", r"(?m)^2\b.*\s1\s+consumes")
         assert console(browser) == []
 
 

@@ -1,19 +1,18 @@
 """The HTTP endpoints of a running consumer, asked over HTTP, while real servers come and go."""
 
 import asyncio
-import json
 import signal
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from email.message import Message
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from builders import an_id, video
+from http_client import Client
 from processes import process
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -29,45 +28,6 @@ from demo.process import free_port
 
 PATIENCE = 4.0
 """Seconds: the least that /livez can be given when the servers have one second to answer."""
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: Message
-    text: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.text)
-        return document
-
-
-class Client:
-    """Requests from another thread, so that a blocked event loop cannot hold up the one that asks."""
-
-    def __init__(self, port: int) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-
-    def ask(self, path: str, method: str = "GET", timeout: float = 30.0, **headers: str) -> Answer:
-        request = urllib.request.Request(self.base + path, method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                return Answer(response.status, response.headers, response.read().decode())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, error.headers, error.read().decode())
-
-    async def get(self, path: str, **options: Any) -> Answer:
-        return await asyncio.to_thread(self.ask, path, **options)
-
-    def answers(self, path: str, status: int) -> Callable[[], Awaitable[bool]]:
-        async def answered() -> bool:
-            return (await self.get(path)).status == status
-
-        return answered
-
-    async def status(self) -> dict[str, Any]:
-        return (await self.get("/status.json")).json
 
 
 def quick(settings: Settings, **http: float) -> Settings:
