@@ -202,17 +202,24 @@ async def run_until_signal(consumer: Consumer) -> None:
     _log.info("consumer.stopped")
 
 
-async def run_workers(settings: Settings, count: int) -> None:
-    """Run so many consumers as processes, until SIGTERM or SIGINT, and answer HTTP for all of them.
+class Workers:
+    """So many consumers as processes, and one HTTP endpoint for all of them.
 
-    Raises:
-        ReelsyncError: one cannot start, or must not go on; or not all of them stopped cleanly.
+    `relay` gets each line that they log; without, they log where this process does.
     """
-    stop = _stop_on_signals()
-    supervisor = Supervisor(settings.http, count)
-    async with WorkersMonitor(settings, supervisor).serving():
-        await supervisor.run(stop)
-    _log.info("workers.stopped")
+
+    def __init__(self, settings: Settings, count: int, relay: Callable[[bytes], None] | None = None) -> None:
+        self.supervisor = Supervisor(settings.http, count, relay)
+        self.monitor = WorkersMonitor(settings, self.supervisor)
+
+    async def run_until_signal(self) -> None:
+        """Run them until SIGTERM or SIGINT.
+
+        Raises:
+            ReelsyncError: one cannot start, or must not go on; or not all of them stopped cleanly.
+        """
+        await self.supervisor.run(_stop_on_signals())
+        _log.info("workers.stopped")
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -1,27 +1,47 @@
 """`reelsync run`."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
-from consumer.app import Consumer, run_until_signal, run_workers
+from consumer.app import Consumer, Workers, run_until_signal
 from consumer.settings import Settings
+from consumer.status import Status
 
+from .live import is_for_people, live_view, print_above
 from .terminal import load, run_async
 
 
 def run(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the group's partitions.")] = 1,
+    no_live: Annotated[bool, typer.Option("--no-live", help="In a terminal, too, only write logs.")] = False,  # noqa: FBT002
 ) -> None:
-    """Consume events until SIGTERM or SIGINT.
+    """Consume events until SIGTERM or SIGINT. In a terminal, show how it goes.
 
     Example: reelsync run --workers 2
     """
     settings = load(Settings)
-    run_async(_consume(settings) if workers == 1 else run_workers(settings, workers))
+    live = not no_live and is_for_people(settings.log)
+    run_async(_run_one(settings, live=live) if workers == 1 else _run_many(settings, workers, live=live))
 
 
-async def _consume(settings: Settings) -> None:
+async def _run_one(settings: Settings, *, live: bool) -> None:
     consumer = Consumer(settings)
-    async with consumer.monitor.serving():
+
+    async def status() -> Status:
+        return consumer.monitor.status()
+
+    async with consumer.monitor.serving(), live_view(status) if live else nullcontext():
         await run_until_signal(consumer)
+
+
+async def _run_many(settings: Settings, count: int, *, live: bool) -> None:
+    workers = Workers(settings, count, print_above if live else None)
+
+    async def status() -> Status:
+        await workers.monitor.look()
+        return workers.monitor.status()
+
+    async with workers.monitor.serving(), live_view(status) if live else nullcontext():
+        await workers.run_until_signal()

@@ -1,0 +1,90 @@
+"""The live view of `reelsync run`: log lines above, how it is below."""
+
+import asyncio
+import io
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from consumer.errors import describe
+from consumer.live_view import frame, last_frame
+from consumer.settings import LogSettings
+from consumer.status import Status
+
+from .terminal import err
+
+_REFRESH_SECONDS = 1.0
+
+_log = structlog.get_logger("reelsync.live")
+
+
+def is_for_people(logs: LogSettings) -> bool:
+    """Whether somebody looks at a terminal that can be drawn on, and wants neither plain text nor logs for machines."""
+    return sys.stderr.isatty() and not err.is_dumb_terminal and not err.no_color and logs.format == "console"
+
+
+@asynccontextmanager
+async def live_view(status: Callable[[], Awaitable[Status]]) -> AsyncIterator[None]:
+    """Show the status during the block, anew each second and when the terminal changes its size."""
+    with Live(console=err, auto_refresh=False) as live, _logs_above(err):
+        drawing = asyncio.create_task(_draw(live, status))
+        try:
+            yield
+        finally:
+            drawing.cancel()
+            for error in await asyncio.gather(drawing, return_exceptions=True):
+                if isinstance(error, Exception):
+                    _log.error("live_view.failed", error=describe(error))
+            live.update(last_frame(await status()), refresh=True)
+
+
+def print_above(line: bytes) -> None:
+    """A line of somebody else's log, above the view."""
+    _print_above(err, line.decode(errors="replace"))
+
+
+async def _draw(live: Live, status: Callable[[], Awaitable[Status]]) -> None:
+    resized = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, resized.set)
+    while True:
+        live.update(frame(await status(), live.console.width), refresh=True)
+        try:
+            await asyncio.wait_for(resized.wait(), _REFRESH_SECONDS)
+        except TimeoutError:
+            continue
+        resized.clear()
+
+
+@contextmanager
+def _logs_above(console: Console) -> Iterator[None]:
+    """Whatever is logged goes through the console, which moves the view out of its way."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
+    before = [handler.setStream(_Above(console)) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            handler.setStream(stream)
+
+
+class _Above(io.TextIOBase):
+    """What is written to it appears above the view."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> int:
+        if line := text.rstrip("\n"):
+            _print_above(self._console, line)
+        return len(text)
+
+
+def _print_above(console: Console, line: str) -> None:
+    console.print(Text.from_ansi(line), soft_wrap=True)
