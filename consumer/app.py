@@ -247,7 +247,7 @@ async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> Non
             return
 
 
-def engine_of(settings: DatabaseSettings) -> AsyncEngine:
+def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
     """An engine as the settings describe it. No ping before use: a failed batch is looked into anyway."""
     return create_engine(
         settings.url.get_secret_value(),
@@ -260,13 +260,14 @@ def engine_of(settings: DatabaseSettings) -> AsyncEngine:
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.lock_timeout,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
+        search_path=search_path,
     )
 
 
-def patient_engine_of(settings: DatabaseSettings) -> AsyncEngine:
+def patient_engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
     """An engine for work on whole tables: a statement may take a day, and so may a transaction that waits for Kafka."""
     patience = {"statement_timeout": _A_DAY, "idle_in_transaction_timeout": _A_DAY}
-    return engine_of(settings.model_copy(update=patience))
+    return engine_of(settings.model_copy(update=patience), search_path)
 
 
 def health_of(settings: Settings) -> Health:

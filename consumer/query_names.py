@@ -39,6 +39,12 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "report": Query("SELECT"),
     "verify": Query("SELECT"),
     "verify.letters": Query("SELECT", "dead_letters"),
+    "rebuild.lock": Query("SELECT"),
+    "rebuild.shadow": Query("DDL"),
+    "rebuild.compare": Query("SELECT"),
+    "rebuild.hold": Query("SELECT", "consumer_offsets"),
+    "rebuild.replace": Query("MERGE"),
+    "rebuild.letters": Query("INSERT", "dead_letters"),
 }
 
 QUERIES: dict[str, Query] = {**MODEL_QUERIES, **DRIVER_QUERIES, **_CONSUMER_QUERIES, OTHER: Query("")}

@@ -45,6 +45,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     idle_in_transaction_timeout: float = 30.0,
     client_check_interval: float = 5.0,
     application_name: str = "reelsync",
+    search_path: str | None = None,
 ) -> AsyncEngine:
     """An engine on `postgresql+asyncpg`, with the query parameters that psql takes. Times are in seconds.
 
@@ -71,6 +72,8 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
             "timezone": "UTC",
         },
     }
+    if search_path is not None:
+        connect_args["server_settings"]["search_path"] = search_path
     if client_check_interval:
         connect_args["server_settings"]["client_connection_check_interval"] = _milliseconds(client_check_interval)
     engine = create_async_engine(

@@ -6,7 +6,7 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import bench, check, dead_letters, lag, migrate, offsets, publish, run, schema, verify, worker
+from . import bench, check, dead_letters, lag, migrate, offsets, publish, rebuild, run, schema, verify, worker
 from .demo import demo
 from .terminal import complain
 
@@ -27,6 +27,7 @@ app.command("publish")(publish.publish)
 app.command("lag")(lag.lag)
 app.command("bench")(bench.bench)
 app.command("verify")(verify.verify)
+app.command("rebuild")(rebuild.rebuild)
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(schema.app, name="schema")

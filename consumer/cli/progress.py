@@ -1,6 +1,6 @@
 """How far a long command is, on standard error, for a terminal alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -25,9 +25,27 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
+class Bar:
+    """A bar to be told how much more is done, and how much more there is to do."""
+
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=total)
+        self._total = total
+
+    def __call__(self, done: int) -> None:
+        """So many more are done."""
+        self._progress.advance(self._task, done)
+
+    def expect(self, more: int) -> None:
+        """There is more to do than was known."""
+        self._total += more
+        self._progress.update(self._task, total=self._total)
+
+
 @contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    """A bar with rate and time to go; what it yields is told how many more are done."""
+def counted(what: str, total: int = 0) -> Iterator[Bar]:
+    """A bar with rate and time to go, for as long as the context lasts."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -37,5 +55,4 @@ def counted(what: str, total: int) -> Iterator[Callable[[int], object]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)
+        yield Bar(progress, what, total)

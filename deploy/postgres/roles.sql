@@ -75,6 +75,9 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', read_role);
     END IF;
 
+    -- `reelsync rebuild` replays into tables here; empty otherwise, and nobody else's business.
+    EXECUTE format('CREATE SCHEMA IF NOT EXISTS reelsync_rebuild AUTHORIZATION %I', migrate_role);
+
     -- Alembic takes up an empty table of this form. Made before the default privileges, it never gets more than SELECT.
     CREATE TABLE IF NOT EXISTS public.alembic_version (
         version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY

@@ -24,6 +24,7 @@ COMMANDS = (
     "offsets show",
     "offsets reset",
     "verify",
+    "rebuild",
     "schema export",
     "schema check",
     "bench",
@@ -38,7 +39,7 @@ def test_help_shows_an_example(command: str) -> None:
     assert re.search(rf"Example:[\s│]*.*reelsync {command}", done.stdout, re.DOTALL)
 
 
-@pytest.mark.parametrize("command", ["run", "migrate", "check", "lag", "dlq list", "offsets show", "verify"])
+@pytest.mark.parametrize("command", ["run", "migrate", "check", "lag", "dlq list", "offsets show", "verify", "rebuild"])
 def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str) -> None:
     done = run_command(None, *command.split())
     assert done.returncode == 2

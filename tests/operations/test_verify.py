@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import random
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from builders import an_id, record, structured, usage, user, video
+from builders import an_id, structured, usage, user, video
 from processes import run_command
-from random_logs import random_log
+from random_topics import publish_log
 from running import consuming, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,20 +63,6 @@ async def verified(settings: Settings, slices: int = 0) -> Report:
 
 def agrees(report: Report) -> bool:
     return not report.found and not report.incomplete and report.records > 0
-
-
-async def publish_log(settings: Settings, seed: int, events: int = 400) -> None:
-    """A random log, with duplicates and poison, by aggregate id or by nothing."""
-    rng = random.Random(seed)
-    log = random_log(seed, events=events)
-    log += rng.sample(log, len(log) // 5) + [record(b"poison", topic="user-events", key=b"x")] * 3
-    rng.shuffle(log)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)
-    await producer.start()
-    for sent in log:
-        about = sent.topic.removesuffix("-events").replace("-", "_")
-        await producer.send(topic_of(settings, about), sent.value, key=sent.key, timestamp_ms=sent.timestamp)
-    await producer.stop()
 
 
 async def consumed_life(settings: Settings) -> None:

@@ -1,0 +1,140 @@
+"""`reelsync rebuild`."""
+
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from consumer.app import patient_engine_of
+from consumer.database_errors import explained
+from consumer.decode import decoder
+from consumer.kafka_diagnosis import diagnosed
+from consumer.kafka_log import KafkaLog
+from consumer.preflight import check_schema
+from consumer.rebuild import Rebuild, Rebuilt, shadow, total
+from consumer.rebuild.filling import Filling
+from consumer.redrive import redrive_conflicts
+from consumer.settings import Settings
+
+from .progress import counted
+from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
+
+_COLUMNS = ("table", "rows", "added", "changed", "removed", "kept")
+_SHOWN = 20
+
+
+def rebuild(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Replay and compare; change no row.")] = False,  # noqa: FBT002
+    accept_loss: Annotated[  # noqa: FBT002
+        bool, typer.Option("--accept-loss", help="Also remove rows, and facets, that the log does not tell of.")
+    ] = False,
+    restart: Annotated[  # noqa: FBT002
+        bool, typer.Option("--restart", help="Do not go on with a replay that was interrupted.")
+    ] = False,
+    discard: Annotated[  # noqa: FBT002
+        bool, typer.Option("--discard", help="Drop the shadow tables of an earlier one, and end.")
+    ] = False,
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Replay the whole log into shadow tables, as far as the group has come, and replace the rows that differ.
+
+    Consumers may go on: they wait for a moment while the rows are replaced, in one transaction; readers do not. What
+    only the database holds stays, unless its loss is accepted. Needs the role that migrates. Interrupted, it has
+    changed nothing; the next run goes on where it was.
+
+    Example: reelsync rebuild --dry-run
+    """
+    if discard and (dry_run or accept_loss or restart):
+        raise UsageError("--discard goes with no other option")
+    settings = load(Settings)
+    if discard:
+        run_async(_discard(settings))
+        err.print("There are no shadow tables any more.")
+        return
+    result = run_async(_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
+    if json:
+        print_json(_told(result, applied=not dry_run))
+    else:
+        _print(result, applied=not dry_run)
+
+
+async def _rebuild(settings: Settings, *, exactly: bool, apply: bool, restart: bool) -> Rebuilt:
+    revision = await check_schema(settings.database)
+    kafka = settings.kafka
+    log = KafkaLog(kafka)
+    cluster_id, _ = await log.cluster()
+    engine, shadow_engine = patient_engine_of(settings.database), patient_engine_of(settings.database, shadow.SCHEMA)
+    redrive = partial(
+        redrive_conflicts,
+        shadow_engine,
+        kafka.group_id,
+        topics=kafka.topics,
+        max_value_bytes=kafka.max_value_bytes,
+    )
+    decode = decoder(kafka.topics, kafka.max_value_bytes)
+    filling = Filling(log, shadow_engine, decode, kafka.group_id, cluster_id, redrive, settings.batch)
+    try:
+        with explained(settings.database), counted("Replaying") as bar:
+            filling.progress = bar
+            async with diagnosed(kafka):
+                work = Rebuild(
+                    engine,
+                    filling,
+                    revision,
+                    kafka.topics,
+                    exactly=exactly,
+                    apply=apply,
+                    restart=restart,
+                    expect=bar.expect,
+                )
+                return await work.run()
+    finally:
+        await shadow_engine.dispose()
+        await engine.dispose()
+
+
+async def _discard(settings: Settings) -> None:
+    engine = patient_engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            async with engine.begin() as connection:
+                await shadow.discard(connection)
+    finally:
+        await engine.dispose()
+
+
+def _told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
+    return {
+        "applied": applied,
+        "resumed": result.resumed,
+        "records": result.records,
+        "dead_letters": result.dead_letters,
+        "tables": [
+            {
+                **{name: getattr(part, name) for name in (*_COLUMNS, "columns")},
+                "sample": [{"what": what, "id": row_id, "columns": list(names)} for what, row_id, names in part.sample],
+            }
+            for part in result.tables
+        ],
+    }
+
+
+def _print(result: Rebuilt, *, applied: bool) -> None:
+    if result.resumed:
+        err.print("Went on with the shadow tables of an earlier replay; --restart makes new ones.")
+    print_rows(f"{result.records:,} records replayed", _COLUMNS, [part._asdict() for part in result.tables])
+    sample = [
+        {"what": what, "table": part.table, "id": row_id, "columns": ", ".join(names)}
+        for part in result.tables
+        for what, row_id, names in part.sample
+    ]
+    if sample:
+        print_rows("Some of them", tuple(sample[0]), sample[:_SHOWN])
+    kept = sum(part.kept for part in result.tables)
+    if kept:
+        err.print(f"{kept:,} rows hold more than the log tells, and stay so; --accept-loss would end that.")
+    count = total(result.tables)
+    if applied:
+        err.print(f"{count:,} rows were replaced." if count else "Every row was as the log has it.")
+    else:
+        err.print(f"{count:,} rows would be replaced. Nothing was changed; the shadow tables stay for the next run.")

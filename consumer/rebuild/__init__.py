@@ -1,0 +1,155 @@
+"""Replaying the log into shadow tables, comparing, and putting the rows that differ in place, in one transaction.
+
+As far as the group has come: what is beyond, its consumers apply anyway. Until the last step nothing is touched that
+anybody reads, so it can be stopped at any time, and goes on where it was; consumers may go on meanwhile.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from consumer.errors import ReelsyncError, Verdict, classify
+from consumer.offsets import list_positions
+from consumer.records import Partition, Span
+
+from . import shadow
+from .filling import Filling
+from .replacement import Replaced, hold, note_differences, replace_rows, total
+
+__all__ = ["Rebuild", "Rebuilt", "Replaced", "total"]
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('reelsync.rebuild'))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext('reelsync.rebuild'))")
+_SMALL_REST = 5_000
+_ROUNDS = 20
+_ATTEMPTS = 5
+
+
+@dataclass
+class Rebuilt:
+    """What a rebuild read and did."""
+
+    resumed: bool = False
+    """Whether it went on with the tables of one that was interrupted, or of a dry run."""
+    records: int = 0
+    dead_letters: int = 0
+    tables: list[Replaced] = field(default_factory=list)
+
+
+@dataclass
+class Rebuild:
+    """One rebuild. `engine` reaches the tables in use, the filling's the shadow; both as the role that migrates.
+
+    Args:
+        exactly: Also remove what the log does not tell of: rows, and facets that are newer than it.
+        apply: Whether to replace the rows, or only to say which would be.
+    """
+
+    engine: AsyncEngine
+    filling: Filling
+    revision: str
+    topics: Mapping[str, object]
+    exactly: bool = False
+    apply: bool = True
+    restart: bool = False
+    expect: Callable[[int], object] = lambda _records: None
+    """Told how many records there are to read."""
+    result: Rebuilt = field(default_factory=Rebuilt)
+
+    async def run(self) -> Rebuilt:
+        """Rebuild.
+
+        Raises:
+            ReelsyncError: another rebuild is running, the group has consumed nothing, or names clash.
+            KafkaError: the brokers did not do as asked.
+            Exception: the database failed; nothing that anybody reads was changed.
+        """
+        async with self.engine.connect() as connection:
+            if not await connection.scalar(_LOCK, execution_options={"query_name": "rebuild.lock"}):
+                raise ReelsyncError("another rebuild of this database is running")
+            await connection.commit()
+            try:
+                await self._prepare()
+                await self._fill(connection)
+                live = await shadow.live_schema(connection)
+                await shadow.analyze(connection)
+                await connection.commit()
+                await note_differences(connection, live)
+                await connection.commit()
+                await self._fill(connection)
+                await self._replace(connection, live)
+                if self.apply:
+                    await shadow.discard(connection)
+                    await connection.commit()
+            finally:
+                await connection.rollback()
+                await connection.execute(_UNLOCK, execution_options={"query_name": "rebuild.lock"})
+                await connection.commit()
+        self.result.dead_letters = self.filling.dead_letters
+        return self.result
+
+    async def _prepare(self) -> None:
+        """Make the shadow, or go on with it; one that the log no longer reaches back to is made anew."""
+        what: dict[str, object] = {
+            "revision": self.revision,
+            "group": self.filling.group,
+            "cluster": self.filling.cluster_id,
+            "topics": sorted(self.topics),
+        }
+        async with self.filling.engine.begin() as connection:
+            self.result.resumed = await shadow.prepare(connection, what, restart=self.restart)
+            if self.result.resumed:
+                rows = await list_positions(connection, self.filling.group)
+                stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+                ranges = await self.filling.log.ranges(stored) if stored else {}
+                if any(stored[place] < begin for place, (begin, _) in ranges.items()):
+                    self.result.resumed = await shadow.prepare(connection, what, restart=True)
+
+    async def _goals(self, connection: AsyncConnection) -> dict[Partition, int]:
+        rows = await list_positions(connection, self.filling.group)
+        await connection.rollback()
+        goals = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        goals = {place: goal for place, goal in goals.items() if place.topic in self.topics}
+        if not goals:
+            raise ReelsyncError(f"group {self.filling.group} has no positions: it has consumed nothing yet")
+        return goals
+
+    async def _fill(self, connection: AsyncConnection) -> None:
+        """Read on until little is left, for the group goes on too."""
+        for _ in range(_ROUNDS):
+            stretches = await self.filling.remaining(await self._goals(connection))
+            count = sum(span.next - span.start for span in stretches.values())
+            self.expect(count)
+            await self._read(stretches)
+            if count <= _SMALL_REST:
+                return
+
+    async def _read(self, stretches: Mapping[Partition, Span]) -> None:
+        await self.filling.fill(stretches)
+        self.result.records += sum(span.next - span.start for span in stretches.values())
+        await self.filling.settle_names()
+
+    async def _replace(self, connection: AsyncConnection, live: str) -> None:
+        """Replace the rows in one transaction; again, if it had to wait for a lock too long."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                positions = await hold(connection, live, self.filling.group)
+                goals = {Partition(*place): at for place, at in positions.items() if place[0] in self.topics}
+                await self._read(await self.filling.remaining(goals))
+                group = self.filling.group
+                self.result.tables = await replace_rows(connection, live, group, exactly=self.exactly)
+                await (connection.commit() if self.apply else connection.rollback())
+            except DBAPIError as error:
+                await connection.rollback()
+                if classify(error) is Verdict.DATA:
+                    raise ReelsyncError(
+                        "the rebuilt rows and rows that only the database has share a name: rename one of them, or "
+                        "rebuild with --accept-loss. Nothing was changed"
+                    ) from error
+                if classify(error) is not Verdict.AGAIN or attempt == _ATTEMPTS:
+                    raise
+            else:
+                return

@@ -1,0 +1,245 @@
+"""`reelsync rebuild`: whatever was done to the rows, they end as the log has them, and nothing is lost on the way."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from builders import an_id, user, video
+from processes import ROOT, environment, run_command
+from random_topics import publish_log
+from roles import psql, roles_of
+from running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consumer.cli.verify import run_verification
+from consumer.settings import Settings
+
+
+@pytest.fixture
+def migrating(settings: Settings, operator_url: str) -> Settings:
+    """The settings of the role that migrates."""
+    url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
+    return Settings.model_validate(settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0}})
+
+
+async def rebuilt(migrating: Settings, *options: str, code: int = 0) -> dict[str, object]:
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--json", *options)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout) if code == 0 else {"error": done.stderr}
+
+
+def done_to(report: dict[str, object], what: str) -> dict[str, int]:
+    return {part["table"]: part[what] for part in report["tables"] if part[what]}
+
+
+async def applied(settings: Settings, seed: int, events: int = 400) -> None:
+    await publish_log(settings, seed, events)
+    async with consuming(settings):
+        await until_applied(settings)
+
+
+async def shadow_tables(operator: AsyncConnection) -> int:
+    count = text("SELECT count(*) FROM pg_tables WHERE schemaname = 'reelsync_rebuild'")
+    return int(await operator.scalar(count))
+
+
+DAMAGE = (
+    "UPDATE videos SET title = 'x', details_version = details_version - 1 WHERE get_byte(uuid_send(id), 15) % 3 = 0",
+    "UPDATE videos SET status = 'failed', progress = 1 WHERE get_byte(uuid_send(id), 15) % 3 = 1 AND version > 0",
+    "UPDATE users SET preferences = '{}', updated_at = '2020-01-01' WHERE version > 0",
+    "DELETE FROM user_profiles WHERE get_byte(uuid_send(user_id), 15) % 2 = 0",
+    "DELETE FROM model_usage",
+    "DELETE FROM videos WHERE get_byte(uuid_send(id), 15) % 3 = 2",
+    "DELETE FROM dead_letters",
+)
+
+
+async def damage(operator: AsyncConnection) -> None:
+    for statement in DAMAGE:
+        await operator.execute(text(statement))
+
+
+async def test_damaged_rows_are_as_they_were(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 1)
+    before, letters = await tables_of(settings), await rows_of(settings, "dead_letters", '"offset"')
+    await damage(operator)
+    foreseen = await rebuilt(migrating, "--dry-run")
+    assert await tables_of(settings) != before
+    report = await rebuilt(migrating)
+    assert (report["resumed"], report["records"]) == (True, 0)
+    assert foreseen["tables"] == report["tables"]
+    assert await tables_of(settings) == before
+    assert [row["crc"] for row in await rows_of(settings, "dead_letters", '"offset"')] == [
+        row["crc"] for row in letters
+    ]
+    assert done_to(report, "added").keys() == {"user_profiles", "videos", "model_usage"}
+    assert done_to(report, "kept") == {}
+    assert not (await run_verification(settings, 0)).found
+    assert await shadow_tables(operator) == 0
+
+
+async def test_right_rows_are_not_written(settings: Settings, migrating: Settings, operator: AsyncConnection) -> None:
+    await applied(settings, 2)
+    where = text("SELECT id, xmin::text, ctid::text FROM videos ORDER BY id")
+    before = (await operator.execute(where)).all()
+    report = await rebuilt(migrating)
+    assert [done_to(report, what) for what in ("added", "changed", "removed", "kept")] == [{}] * 4
+    assert (await operator.execute(where)).all() == before
+
+
+async def test_what_only_the_database_holds_stays_unless_its_loss_is_accepted(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await publish(settings, topic_of(settings, "video"), [(b"v", video("created", n)) for n in (1, 2)])
+    async with consuming(settings):
+        await until_applied(settings)
+    logged = await tables_of(settings)
+    own = f"INSERT INTO users (id, version, account_version, username) VALUES ('{an_id(1009)}', 5, 5, 'own')"
+    await operator.execute(text(own))
+    newer = f"UPDATE videos SET details_version = 7, version = 7, title = 'newer' WHERE id = '{an_id(1)}'"
+    await operator.execute(text(newer))
+    held = await tables_of(settings)
+    report = await rebuilt(migrating)
+    assert done_to(report, "kept") == {"users": 1, "videos": 1}
+    assert await tables_of(settings) == held
+    report = await rebuilt(migrating, "--accept-loss")
+    assert (done_to(report, "removed"), done_to(report, "changed")) == ({"users": 1}, {"videos": 1})
+    assert await tables_of(settings) == logged
+
+
+async def test_consumers_and_publishers_go_on_and_prepared_statements_live(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 4)
+    async with consuming(settings) as consumer:
+        await publish_log(settings, 5)
+        await damage(operator)
+        publishing = asyncio.create_task(publish_log(settings, 6, events=1500))
+        report = await rebuilt(migrating)
+        assert report["applied"]
+        await publishing
+        await publish_log(settings, 7)
+        await until_applied(settings)
+        assert consumer.metrics.registry.get_sample_value("reelsync_retries_total", {"reason": "bug"}) is None
+    # What was damaged while the consumer wrote on top of it is right too.
+    assert not (await run_verification(settings, 0)).found
+
+
+async def test_views_and_rights_survive(
+    settings: Settings, migrating: Settings, operator: AsyncConnection, operator_url: str
+) -> None:
+    await applied(settings, 8)
+    await operator.execute(text("CREATE VIEW titles AS SELECT id, title FROM videos"))
+    rights = text("SELECT relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
+    before = (await operator.execute(rights)).all()
+    await damage(operator)
+    await rebuilt(migrating)
+    assert (await operator.execute(rights)).all() == before
+    agree = "SELECT count(*) FROM titles JOIN videos USING (id) WHERE titles.title IS NOT DISTINCT FROM videos.title"
+    assert await operator.scalar(text(agree)) == len(await rows_of(settings, "videos"))
+    read_url = roles_of(operator_url, database=str(make_url(operator_url).database)).read_url
+    assert int(psql(make_url(read_url), "--command", "SELECT count(*) FROM videos")) > 0
+
+
+@contextmanager
+def rebuilding(migrating: Settings, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A rebuild in a process of its own, killed at the end."""
+    command, quiet = [sys.executable, "-m", "consumer", "rebuild", *options], subprocess.DEVNULL
+    child = subprocess.Popen(command, env=environment(migrating), cwd=ROOT, stdout=quiet, stderr=quiet)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+async def test_killed_while_it_replays_it_has_changed_nothing_and_goes_on(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 9, events=3000)
+    before = await tables_of(settings)
+    await damage(operator)
+    damaged = await tables_of(settings)
+    migrating = migrating.model_copy(update={"batch": migrating.batch.model_copy(update={"max_records": 40})})
+    positions = text("SELECT coalesce(sum(next_offset), 0) FROM reelsync_rebuild.consumer_offsets")
+    exists = text("SELECT to_regclass('reelsync_rebuild.differing') IS NOT NULL")
+    replayed = 0
+    for goal in (1, random.Random(9).randrange(200, 1000), 1500):
+        with rebuilding(migrating) as child:
+
+            async def so_far() -> bool:
+                assert child.poll() is None, "it was done before it was killed"
+                return await operator.scalar(exists) and await operator.scalar(positions) >= goal  # noqa: B023
+
+            await eventually(so_far, f"{goal} offsets replayed")
+        assert await tables_of(settings) == damaged
+        assert await operator.scalar(positions) >= replayed
+        replayed = int(await operator.scalar(positions))
+    report = await rebuilt(migrating)
+    assert report["resumed"]
+    assert report["records"] <= 3603 - replayed
+    assert await tables_of(settings) == before
+
+
+async def test_killed_in_the_middle_of_replacing_rows_it_has_changed_nothing(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 10)
+    before = await tables_of(settings)
+    await damage(operator)
+    damaged = await tables_of(settings)
+    await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.dead_letters.erasure'))"))
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with rebuilding(migrating) as child:
+
+        async def in_the_middle() -> bool:
+            assert child.poll() is None
+            return bool(await operator.scalar(waiting))
+
+        await eventually(in_the_middle, "rows are replaced, and dead letters wait")
+    await operator.execute(text("SELECT pg_advisory_unlock_all()"))
+    assert await tables_of(settings) == damaged
+    await rebuilt(migrating)
+    assert await tables_of(settings) == before
+
+
+async def test_two_at_once_are_one(settings: Settings, migrating: Settings, operator: AsyncConnection) -> None:
+    await applied(settings, 12)
+    await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.rebuild'))"))
+    assert "another rebuild" in (await rebuilt(migrating, code=1))["error"]
+
+
+async def test_names_that_wait_stay_as_they_are(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    topic = topic_of(settings, "user")
+    events = [
+        user("created", 1, username="bob"),
+        user("created", 2, username="carol", email="c@example.com"),
+        user("updated", 2, version=2, username="bob", email="c@example.com"),
+        user("created", 3, username="dave", email="d@example.com"),
+    ]
+    await publish(settings, topic, [(b"same", value) for value in events])
+    async with consuming(settings):
+        await until_applied(settings)
+    before = await rows_of(settings, "users")
+    await operator.execute(text("UPDATE users SET email = 'x@example.com' WHERE username = 'dave'"))
+    report = await rebuilt(migrating)
+    assert done_to(report, "changed") == {"users": 1}
+    assert await rows_of(settings, "users") == before
+
+
+async def test_the_role_that_runs_may_not(settings: Settings) -> None:
+    await applied(settings, 13)
+    done = await asyncio.to_thread(run_command, settings, "rebuild")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "roles.sql" in done.stderr
