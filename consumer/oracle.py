@@ -76,6 +76,8 @@ class Oracle:
             self._refer("videos", data["video_id"])
             self._refer("users", data["user_id"])
             return
+        if what == "row_tombstone":
+            return
         row_id, version = data[f"{aggregate}_id"], data["version"]
         if what == "erased":
             for table in ("users", "user_profiles") if aggregate == "user" else ("videos",):
@@ -96,8 +98,6 @@ class Oracle:
 
     def _hear_row(self, aggregate: str, what: str, time: datetime, data: Row) -> None:
         """A change of a row of another database: it names the facets that it carries itself."""
-        if what == "row_tombstone":
-            return
         table, row_id, version = f"{aggregate}s", data[f"{aggregate}_id"], data["version"]
         facets = {"deletion": {"deleted_at": time}} if what == "row_deleted" else data["facets"]
         owner = data.get("user_id") if aggregate == "video" else None

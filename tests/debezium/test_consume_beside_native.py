@@ -11,6 +11,7 @@ from row_changes import captured_records, envelope, key_of, user_row
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from services.contract import Broker
 
+from consumer.cli.verify import run_verification
 from consumer.settings import Settings
 
 
@@ -62,6 +63,8 @@ async def test_row_changes_outbox_rows_and_events_become_rows_together(settings:
         count = consumer.metrics.registry.get_sample_value
         assert count("reelsync_events_total", {"event_type": "video.row_changed", "outcome": "accepted"}) == 7
         assert count("reelsync_events_total", {"event_type": "user.row_tombstone", "outcome": "accepted"}) == 2
+        report = await run_verification(settings, 0)
+        assert (report.records, report.findings) == (sent + 2, []), "the oracle hears row changes too"
     users = {row["username"]: row for row in await rows_of(settings, "users") if row["version"]}
     assert {name: row["is_deleted"] for name, row in users.items()} == {
         "ada": True,
