@@ -55,7 +55,7 @@ lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) pyproject.toml --extra api --extra bench --extra demo --extra dev --extra otel --extra testing --output-file requirements.txt
-	$(COMPILE) pyproject.toml --constraints requirements.txt --no-annotate --output-file requirements-run.txt
+	$(COMPILE) pyproject.toml --extra otel --constraints requirements.txt --no-annotate --output-file requirements-run.txt
 	echo 'setuptools>=80' | $(COMPILE) - --constraints requirements.txt --no-annotate --output-file requirements-build.txt
 
 clean:

@@ -141,6 +141,11 @@ def test_consumers_can_write_nowhere_and_do_nothing_but_consume(three: Stack) ->
         assert addresses == {"127.0.0.1"}
 
 
+def test_the_image_can_send_to_a_collector(stack: Stack) -> None:
+    (consumer, *_) = stack.containers("consumer")
+    subprocess.run(["docker", "exec", consumer["Id"], "python", "-c", "import consumer.otlp"], check=True)
+
+
 async def test_the_consumers_role_may_not_touch_the_schema(stack: Stack) -> None:
     url = stack.database_url("reelsync_run", "POSTGRES_RUN_PASSWORD")
     for statement in (
