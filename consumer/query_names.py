@@ -37,6 +37,8 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "redrive.close": Query("UPDATE", "dead_letters"),
     "schema.read": Query("SELECT", "alembic_version"),
     "report": Query("SELECT"),
+    "trace.letters": Query("SELECT", "dead_letters"),
+    "trace.rows": Query("SELECT"),
     "verify": Query("SELECT"),
     "verify.letters": Query("SELECT", "dead_letters"),
     "rebuild.lock": Query("SELECT"),

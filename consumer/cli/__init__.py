@@ -6,7 +6,7 @@ import typer
 
 from consumer.errors import ReelsyncError
 
-from . import bench, check, dead_letters, lag, migrate, offsets, publish, rebuild, run, schema, verify, worker
+from . import bench, check, dead_letters, lag, migrate, offsets, publish, rebuild, run, schema, trace, verify, worker
 from .demo import demo
 from .terminal import complain
 
@@ -26,6 +26,7 @@ app.command("check")(check.check)
 app.command("publish")(publish.publish)
 app.command("lag")(lag.lag)
 app.command("bench")(bench.bench)
+app.command("trace")(trace.trace)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.add_typer(dead_letters.app, name="dlq")

@@ -23,6 +23,7 @@ COMMANDS = (
     "dlq show",
     "offsets show",
     "offsets reset",
+    "trace",
     "verify",
     "rebuild",
     "schema export",

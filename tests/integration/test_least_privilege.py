@@ -189,7 +189,7 @@ async def test_every_command_but_migrate_works_in_the_role_that_runs(settings: S
     letter = json.loads(run_command(settings, "dlq", "list", "--json").stdout)[0]
     place = f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
     reset = f"offsets reset {topic} {letter['partition']} --to earliest --force"
-    for command in ("check", "lag", "offsets show", "verify", f"dlq show {place}", reset):
+    for command in ("check", "lag", "offsets show", "verify", f"trace {an_id(1)}", f"dlq show {place}", reset):
         done = run_command(settings, *command.split(), "--json")
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 

@@ -1,0 +1,149 @@
+"""`reelsync trace`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from consumer.app import engine_of
+from consumer.database_errors import explained
+from consumer.decode import Rejection, decoder
+from consumer.fates import Fate, Seen
+from consumer.kafka_diagnosis import diagnosed
+from consumer.kafka_log import KafkaLog
+from consumer.preflight import check_topics
+from consumer.resets import parse_target
+from consumer.settings import Settings
+from consumer.trace import Needle, Trace, Traced
+
+from .progress import counted
+from .terminal import JsonOption, UsageError, err, load, out, print_json, print_rows, run_async
+
+_FOUND = ("where", "written", "type", "version", "event_id", "fate")
+
+
+def trace(
+    wanted: Annotated[
+        str, typer.Argument(metavar="EVENT_ID|AGGREGATE_ID", help="The id of an event, user, video or usage.")
+    ],
+    topic: Annotated[list[str] | None, typer.Option(help="Look in this topic only; may be repeated.")] = None,
+    since: Annotated[
+        str, typer.Option(help="Only what was written then or later: 2026-01-05T10:00:00Z or @MILLISECONDS.")
+    ] = "",
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Say where an event is: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
+
+    Reads the log from its beginning, or from a time on, and looks the rows and the dead letters up. Shows no values.
+    Ends with 1 if nothing is known of it.
+
+    Example: reelsync trace 01944b2d-0a00-7b01-9d11-1122334455a1 --since 2026-01-05T00:00:00Z
+    """
+    after = _time(since)
+    settings = load(Settings)
+    traced = run_async(_trace(settings, wanted, topic, after))
+    if json:
+        print_json(_told(traced))
+    else:
+        _print(traced, wanted)
+    if not (traced.found or traced.letters or traced.rows):
+        raise typer.Exit(1)
+
+
+def _time(since: str) -> datetime | None:
+    if not since:
+        return None
+    try:
+        target = parse_target(since)
+    except ValueError:
+        target = "earliest"
+    if not isinstance(target, datetime):
+        raise UsageError(f"--since must be a time with its zone (2026-01-05T10:00:00Z) or @MILLISECONDS, not {since!r}")
+    return target
+
+
+async def _trace(settings: Settings, wanted: str, topics: list[str] | None, since: datetime | None) -> Traced:
+    kafka = settings.kafka
+    log = KafkaLog(kafka)
+    engine = engine_of(settings.database)
+    try:
+        with explained(settings.database), counted("Reading the log") as bar:
+            async with diagnosed(kafka):
+                found = check_topics((await log.cluster())[1], kafka)
+                if unknown := [name for name in topics or () if name not in found]:
+                    raise UsageError(f"{', '.join(unknown)} is none of the topics in REELSYNC_KAFKA__TOPICS")
+                chosen = {name: count for name, count in found.items() if not topics or name in topics}
+                decode = decoder(kafka.topics, kafka.max_value_bytes)
+                search = Trace(log, engine, decode, kafka.group_id, chosen, Needle(wanted), since, bar.expect, bar)
+                return await search.run()
+    finally:
+        await engine.dispose()
+
+
+def _told(traced: Traced) -> dict[str, Any]:
+    return {
+        "found": [_line(seen, fate) | {"what": fate.what} for seen, fate in traced.found],
+        "rows": traced.rows,
+        "dead_letters": [dict(letter) for letter in traced.letters],
+        "looked": [
+            {
+                "topic": part.partition.topic,
+                "partition": part.partition.number,
+                "from": part.start,
+                "to": part.end,
+                "since": _shown_time(part.written),
+            }
+            for part in traced.looked
+        ],
+    }
+
+
+def _line(seen: Seen, fate: Fate) -> dict[str, Any]:
+    verdict = seen.verdict
+    rejected = isinstance(verdict, Rejection)
+    return {
+        "where": seen.place,
+        "written": _shown_time(seen.record.timestamp),
+        "type": verdict.event_type if isinstance(verdict, Rejection) else verdict["type"],
+        "version": None if rejected else seen.version,
+        "event_id": verdict.event_id if isinstance(verdict, Rejection) else verdict["id"],
+        "fate": fate.sentence,
+    }
+
+
+def _print(traced: Traced, wanted: str) -> None:
+    if traced.found:
+        print_rows(f"Records of {wanted}", _FOUND, [_line(seen, fate) for seen, fate in traced.found])
+    else:
+        out.print(f"No record of {wanted} in what was read of the log.", markup=False, highlight=False)
+    if traced.rows:
+        rows = [row | {"versions": _versions(row)} for row in traced.rows]
+        print_rows("Rows", ("table", "id", "versions"), rows)
+    elif traced.found:
+        out.print("No row of it is there.")
+    if traced.letters:
+        columns = ("topic", "partition", "offset", "reason", "state", "event_type")
+        print_rows("Dead letters whose records were not met", columns, [dict(letter) for letter in traced.letters])
+    for part in traced.looked:
+        since = f", written {_shown_time(part.written)}" if part.written is not None else ""
+        err.print(f"looked in {part.partition} from {part.start}{since}, to {part.end}", markup=False, highlight=False)
+
+
+def _versions(row: dict[str, Any]) -> str:
+    if row["erased"]:
+        return "erased"
+    if row["placeholder"]:
+        return "a placeholder: others refer to it, nothing of its own came"
+    return (
+        ", ".join(f"{name.removesuffix('_version')} {held}" for name, held in row["versions"].items() if held)
+        or "a fact"
+    )
+
+
+def _shown_time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (OSError, OverflowError, ValueError):
+        return f"@{milliseconds}"
