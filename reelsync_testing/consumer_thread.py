@@ -1,10 +1,10 @@
 """A consumer at work beside a test, in a thread and an event loop of its own: so a test need not be asynchronous."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaProducer
 
@@ -48,8 +48,17 @@ class RunningConsumer:
             InvalidEventError: one is not valid.
             DeliveryError: some were not acknowledged.
         """
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers, **AIOKAFKA_OPTIONS) as producer:
-            return await Publisher(producer, source=source, topics=self.topics).send_many(events)
+        async with self._publisher(source) as publisher:
+            return await publisher.send_many(events)
+
+    async def erase(self, aggregate: Literal["user", "video"], erased: str) -> Sent:
+        """Send a tombstone.
+
+        Raises:
+            DeliveryError: it was not acknowledged.
+        """
+        async with self._publisher("/tests") as publisher:
+            return await publisher.erase(aggregate, erased)
 
     async def until_applied(self, *, dead_letters: bool = False) -> None:
         """Wait until all that is in the topics now is in the database.
@@ -78,6 +87,11 @@ class RunningConsumer:
         """Run one of the above in a test that is not asynchronous."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             return pool.submit(asyncio.run, coroutine).result()
+
+    @asynccontextmanager
+    async def _publisher(self, source: str) -> AsyncIterator[Publisher]:
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers, **AIOKAFKA_OPTIONS) as producer:
+            yield Publisher(producer, source=source, topics=self.topics)
 
     def _raise_if_it_stopped(self) -> None:
         if self._running.done():

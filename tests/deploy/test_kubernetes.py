@@ -15,7 +15,7 @@ from consumer.app import Consumer
 from consumer.loop import BatchLoop
 from consumer.settings import Settings
 from consumer.settings_table import settings_table
-from consumer.status import package_version
+from consumer.united_status import package_version
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 VERSIONS = ["1.30", "1.37"]
