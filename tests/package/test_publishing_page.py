@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -22,6 +23,13 @@ BLOCKS = re.findall(r"```(python|ini)\n(?:# (\S+)\n)?(.*?)```", PAGE, re.DOTALL)
 EXCERPTS = [(name, code) for _, name, code in BLOCKS if "/" in name]
 FILES = [(name, code) for _, name, code in BLOCKS if name and "/" not in name]
 SCRIPTS = [code for _, name, code in BLOCKS if not name]
+README = (ROOT / "README.md").read_text().split("<!-- publisher -->\n```python\n")[1].split("```")[0]
+CALL = f"""
+import asyncio
+import os
+
+asyncio.run(progressed(os.environ["KAFKA"], "{UUID(int=1)}", "{UUID(int=2)}", 5, 80))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +42,19 @@ def kafka() -> Iterator[str]:
 
 async def sent_to(kafka: str) -> list[Any]:
     async with AIOKafkaConsumer("video-events", bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
-        return [await consumer.getone() for _ in range(7)]
+        return [await consumer.getone() for _ in range(8)]
 
 
 def test_every_script_runs_and_sends_what_it_says(fresh: Path, kafka: str, tmp_path: Path) -> None:
-    for script in SCRIPTS:
+    for script in [*SCRIPTS, README + CALL]:
         env = {"PATH": os.environ["PATH"], "KAFKA": kafka}
         done = subprocess.run([fresh, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, script + done.stderr
     records = asyncio.run(sent_to(kafka))
     types = [parse_event(record.value, record.headers)["type"] if record.value else None for record in records]
-    assert types == ["video.completed", *["video.progressed"] * 4, None, "video.deleted"]
-    trace = dict(records[-1].headers)["traceparent"].decode()
-    assert json.loads(records[-1].value)["traceparent"] == trace
+    assert types == ["video.completed", *["video.progressed"] * 4, None, "video.deleted", "video.progressed"]
+    trace = dict(records[6].headers)["traceparent"].decode()
+    assert json.loads(records[6].value)["traceparent"] == trace
 
 
 def test_every_test_passes(in_fresh: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:

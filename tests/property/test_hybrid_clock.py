@@ -1,7 +1,8 @@
 """The hybrid clock: versions of an aggregate rise whatever wall clocks do, as far as it promises and no further."""
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -130,6 +131,16 @@ def test_what_no_version_follows_is_an_error(wrong: Callable[[], object]) -> Non
         wrong()
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_threads_may_share_one() -> None:
     clock = HybridClock(wall_clock=Wall())
     given_out: list[int] = []

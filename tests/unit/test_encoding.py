@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from consumer.decode import decode
 from consumer.settings import DEFAULT_TOPICS
-from events import EVENT_DATA, EventData, InvalidEventError, UserCreated, VideoCompleted, VideoCreated, is_binary
+from events import EVENT_DATA, EventData, InvalidEventError, UserCreated, VideoCreated, is_binary
 from events.codec import parse_event
 from events.examples import EXAMPLES
 from events.json_schema import event_schema
@@ -153,7 +153,7 @@ def test_what_cannot_be_erased_is_said(aggregate: Any, erased: str) -> None:
 
 
 def test_the_key_of_an_id_in_another_spelling_is_the_one_spelling() -> None:
-    event = VideoCompleted(**a_video(video_id="0A" * 16).completed().model_dump())
+    event = a_video(video_id="0a" * 16).completed().model_copy(update={"video_id": "0A" * 16})
     assert ENCODER.encode(event).key == b"0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a"
     assert ENCODER.tombstone("video", "0A" * 16).key == b"0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a"
 
