@@ -7,6 +7,7 @@ each tier; the database is ours, because our consumers run in the role that depl
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -23,6 +24,7 @@ from reelsync_testing.servers import Broker, DatabaseServer, Kind, broker_of
 from reelsync_testing.settings import settings_for
 
 _TEMPLATE = "migrated"
+_TESTS = Path(__file__).parent
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
 _SERVERS_MATTER_NOT = {"browser", "contract", "debezium", "deploy", "operations", "queries", "timing", "workers"}
 """Folders of tests about something else: one tier is enough."""
@@ -45,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that needs servers once in every tier, or in containers alone if it needs those."""
     if "tier" in metafunc.fixturenames:
         tiers = ["containers"] if _is_about_containers(metafunc.definition) else _TIERS
-        if not _SERVERS_MATTER_NOT.isdisjoint(metafunc.definition.path.parts):
+        # Of the folders below this one: a checkout may be in a folder of any name.
+        if not _SERVERS_MATTER_NOT.isdisjoint(metafunc.definition.path.relative_to(_TESTS).parts):
             tiers = _TIERS[:1]
         metafunc.parametrize("tier", tiers, indirect=True, scope="session")
 
@@ -156,4 +159,4 @@ def _needs_docker(item: pytest.Item) -> bool:
 
 
 def _is_about_containers(node: pytest.Item) -> bool:
-    return node.get_closest_marker("containers") is not None or "containers" in node.path.parts
+    return node.get_closest_marker("containers") is not None or "containers" in node.path.relative_to(_TESTS).parts

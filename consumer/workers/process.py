@@ -8,7 +8,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -53,9 +53,13 @@ class WorkerProcess:
         Args:
             number: In its logs, and in what is told of it.
             relay: Gets each line that it logs; without, they go where ours go.
+
+        Raises:
+            OSError: it cannot be started.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "consumer", "worker", str(number), str(theirs.fileno())),
                 stdin=PIPE,
@@ -66,6 +70,7 @@ class WorkerProcess:
                 # Ctrl-C in a terminal reaches the supervisor only, which tells its workers.
                 start_new_session=True,
             )
+            unless_started.pop_all()
         worker = cls(number, process, *await asyncio.open_unix_connection(sock=ours))
         if relay and process.stderr:
             worker._relaying = asyncio.create_task(worker._relay(process.stderr, relay))

@@ -80,7 +80,7 @@ class Supervisor:
         if self._refusal:
             raise HaltedError(self._refusal)
         if self._unclean:
-            why = "; ".join(self._unclean)
+            why = "; ".join(sorted(self._unclean))
             raise ReelsyncError(f"{why}. Nothing is lost: the next start goes on from what is stored")
 
     async def look(self, seconds: float) -> None:
@@ -103,19 +103,29 @@ class Supervisor:
     async def _keep(self, place: _Place) -> None:
         """Start a worker, and another one when it ends, until the end."""
         while not self._ending.is_set():
-            place.process = await WorkerProcess.start(place.number, self._relay)
-            _log.info("worker.started", worker=place.number, pid=place.process.pid, restarts=place.restarts)
-            code = await self._until_ended(place.process)
-            self._retire(place, place.process)
+            fate = await self._run_once(place)
             if self._ending.is_set():
-                self._judge(place.number, code)
                 return
             delay = place.backoff.next_delay()
-            place.gone = f"ended ({_fate(code)}) and is started again"
-            _log.error("worker.ended", worker=place.number, fate=_fate(code), again_in_seconds=round(delay, 1))
+            place.gone = f"{fate} and is started again"
+            _log.error("worker.ended", worker=place.number, fate=fate, again_in_seconds=round(delay, 1))
             place.restarts += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), delay)
+
+    async def _run_once(self, place: _Place) -> str:
+        """Start a worker and wait until it has ended; what became of it, in words."""
+        try:
+            process = await WorkerProcess.start(place.number, self._relay)
+        except OSError as error:
+            return f"cannot be started ({error.strerror or type(error).__name__})"
+        place.process = process
+        _log.info("worker.started", worker=place.number, pid=process.pid, restarts=place.restarts)
+        code = await self._until_ended(process)
+        self._retire(place, process)
+        if self._ending.is_set():
+            self._judge(place.number, code)
+        return f"ended ({_fate(code)})"
 
     async def _until_ended(self, process: WorkerProcess) -> int:
         """Wait until it ended by itself, or was told to; its exit code."""
