@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from consumer.settings import Settings
 
@@ -32,7 +32,14 @@ def environment(settings: Settings) -> dict[str, str]:
 def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else orjson.dumps(value, default=_members).decode()
+
+
+def _members(value: object) -> object:
+    """How a topic is read, where it is more than a name."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    raise TypeError(f"{type(value).__name__} is no setting")
 
 
 @contextmanager

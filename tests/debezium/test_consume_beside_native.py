@@ -1,5 +1,6 @@
 """Topics that Debezium fills are consumed beside native ones: rows, dead letters, and conflicts that time mends."""
 
+import asyncio
 import json
 import secrets
 from typing import Any
@@ -7,9 +8,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from builders import an_id, video
+from processes import run_command
+from roles import roles_of
 from row_changes import captured_records, envelope, key_of, user_row
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 from services.contract import Broker
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer.cli.verify import run_verification
 from consumer.settings import Settings
@@ -83,6 +88,22 @@ async def test_row_changes_outbox_rows_and_events_become_rows_together(settings:
         (broken, "invalid", an_id(2))
     ]
     assert sent == 22
+
+
+async def test_a_rebuild_brings_back_what_the_captured_log_says(
+    settings: Settings, operator_url: str, operator: AsyncConnection
+) -> None:
+    await publish_captured(settings, "studio.public.users", "studio.public.videos")
+    async with consuming(settings):
+        await until_applied(settings)
+    before = await tables_of(settings)
+    await operator.execute(text("UPDATE videos SET title = 'x', progress = 1"))
+    await operator.execute(text("DELETE FROM user_profiles"))
+    url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
+    migrating = Settings.model_validate(settings.model_dump() | {"database": {"url": url}})
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--json")
+    assert done.returncode == 0, done.stderr
+    assert await tables_of(settings) == before
 
 
 async def test_a_name_that_a_row_change_takes_too_early_is_given_when_it_is_free(settings: Settings) -> None:
