@@ -24,6 +24,7 @@ from consumer.cli.terminal import complain
 from consumer.errors import ReelsyncError
 from demo.topics import create_topics
 
+from .accounting import cpu_seconds
 from .contenders import CONTENDERS, reelsync
 from .contenders.assignment import ROOT, Assignment, environment
 from .expected import prepare_database
@@ -33,7 +34,7 @@ from .report import machine, widened
 from .servers import BrokerChoice, Servers, fresh_name, servers
 from .workloads import WORKLOADS
 
-_RATES = "100,1000,10000,half"
+_RATES = "0,100,1000,10000,half"
 _PARTITIONS = 6
 _BACKLOG = 150_000
 _READY_SECONDS = 60.0
@@ -41,6 +42,7 @@ _STALLED_SECONDS = 60.0
 _COLUMNS = (
     "rate",
     "reached",
+    "core %",
     "batches",
     "age_p50",
     "age_p99",
@@ -57,7 +59,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 async def latency(started: Servers, rates: list[str], seconds: float) -> list[Figures]:
-    """The figures for each rate, events a second; `half` is half of what one worker does with a backlog.
+    """The figures for each rate, events a second; `half` is half of what one worker does with a backlog; 0 is idle.
 
     Raises:
         BenchmarkError: the consumer ended, was not ready, or stood still.
@@ -86,10 +88,17 @@ async def _at_rate(started: Servers, rate: float, seconds: float) -> Figures:
         )
         async with _consumer(assignment) as consumer:
             await _line(consumer, "ready", _READY_SECONDS)
-            sent, reached = await _publish(started, topic, rate, seconds)
-            await _until_committed(consumer, sent)
+            before, began_at = cpu_seconds([consumer.pid]), time.perf_counter()
+            if rate:
+                sent, reached = await _publish(started, topic, rate, seconds)
+                await _until_committed(consumer, sent)
+            else:
+                reached = 0.0
+                await asyncio.sleep(seconds)
+            cpu = cpu_seconds([consumer.pid]) - before
+            core = round(100 * cpu / (time.perf_counter() - began_at), 1)
             consumer.send_signal(signal.SIGTERM)
-            return {"reached": reached} | await _last_line(consumer)
+            return {"reached": reached, "core %": core} | await _last_line(consumer)
     finally:
         await started.drop_database(database)
 
@@ -164,7 +173,7 @@ def main(
     Example: python -m benchmarks.latency --rates 100,1000
     """
     with servers(broker) as started:
-        about = machine(started)
+        about = asyncio.run(machine(started))
         found = asyncio.run(latency(started, rates.split(","), seconds))
     table = Table(
         *_COLUMNS, title="Age of events at commit, and the database's part; milliseconds", title_justify="left"

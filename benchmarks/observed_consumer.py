@@ -11,7 +11,7 @@ from consumer.cli.terminal import load, run_async
 from consumer.settings import Settings
 from consumer.writer import Written
 
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.25
 
 
 class Ages:

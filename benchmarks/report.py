@@ -9,6 +9,7 @@ import orjson
 import psutil
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import text
 
 from .servers import Servers
 from .summary import Summary, as_json
@@ -31,6 +32,11 @@ _COLUMNS = (
 )
 
 
+_SERVER = text(
+    "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
+)
+
+
 class Machine(NamedTuple):
     """What it ran on."""
 
@@ -43,8 +49,10 @@ class Machine(NamedTuple):
     postgres: str
 
 
-def machine(servers: Servers) -> Machine:
+async def machine(servers: Servers) -> Machine:
     """This machine, and these servers."""
+    async with servers.connected() as connection:
+        version, *durable = (await connection.execute(_SERVER)).one()
     return Machine(
         processor=_processor(),
         cores=psutil.cpu_count() or 0,
@@ -52,7 +60,7 @@ def machine(servers: Servers) -> Machine:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         broker=servers.broker_name,
-        postgres=servers.postgres_name,
+        postgres=f"PostgreSQL {version} ({servers.postgres_name}), fsync {durable[0]}, synchronous_commit {durable[1]}",
     )
 
 

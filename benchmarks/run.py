@@ -61,7 +61,7 @@ async def run(options: Options, console: Console) -> list[Summary]:
     found: list[Summary] = []
     turns = len(options.workloads) * len(options.contenders) * options.rounds
     with servers(options.broker) as started, shown(turns) as told:
-        about = machine(started)
+        about = await machine(started)
         for workload in options.workloads:
             told(f"{workload.name}: publishing")
             found += await compare(

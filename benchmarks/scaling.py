@@ -33,7 +33,10 @@ _VALUE_BYTES = 340
 """Of a value without padding."""
 _BYTES_AT_MOST = 400_000_000
 """Of one log: larger values mean fewer of them."""
-_COLUMNS = ("part", "size", "events", "events/s", "of the small case", "of the ceiling", "client CPU s/M", "peak MB")
+_COLUMNS = (
+    *("part", "size", "events", "events/s", "MB/s", "of the small case", "of the ceiling", "client CPU s/M"),
+    *("peak MB", "peak of the small case"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Case:
     size: int
     workload: Workload
     events: int
+    value_bytes: int = _VALUE_BYTES
     rows_before: int = 0
     partitions: int = 6
 
@@ -75,7 +79,7 @@ def _partitions(size: int, events: int) -> Case:
 
 def _payload(size: int, events: int) -> Case:
     fewer = min(events, _BYTES_AT_MOST // size)
-    return Case("payload", size, padded_lifecycle(max(0, size - _VALUE_BYTES)), fewer)
+    return Case("payload", size, padded_lifecycle(max(0, size - _VALUE_BYTES)), fewer, value_bytes=size)
 
 
 PARTS: dict[str, tuple[Part, tuple[int, ...], tuple[int, ...]]] = {
@@ -134,16 +138,22 @@ def as_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
     smallest: dict[str, Found] = {}
     for case in found:
         smallest.setdefault(case.case.part, case)
+
+    def small(one: Found) -> Turn:
+        return smallest[one.case.part].reelsync
+
     return [
         {
             "part": one.case.part,
             "size": one.case.size,
             "events": one.case.events,
             "events/s": round(one.reelsync.rate),
-            "of the small case": round(one.reelsync.rate / smallest[one.case.part].reelsync.rate, 2),
+            "MB/s": round(one.reelsync.rate * one.case.value_bytes / 1e6, 1),
+            "of the small case": round(one.reelsync.rate / small(one).rate, 2),
             "of the ceiling": round(one.reelsync.rate / one.ceiling.rate, 2),
             "client CPU s/M": round(1e6 * one.reelsync.client_cpu / one.case.events, 1),
             "peak MB": round(one.reelsync.peak_memory / 1e6),
+            "peak of the small case": round(one.reelsync.peak_memory / small(one).peak_memory, 2),
         }
         for one in found
     ]
@@ -171,7 +181,7 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
         raise typer.BadParameter(str(error)) from None
     turns = len(wanted) * rounds * len(_CONTENDERS)
     with servers(broker) as started, shown(turns) as told:
-        about = machine(started)
+        about = asyncio.run(machine(started))
         found = as_rows(asyncio.run(scaling(started, wanted, rounds, told)))
     table = Table(*_COLUMNS, title="reelsync, one worker, as the work grows", title_justify="left")
     for row in found:

@@ -95,10 +95,10 @@ def _broker(choice: BrokerChoice) -> Iterator[tuple[str, str, Pids]]:
 @contextmanager
 def _postgres() -> Iterator[tuple[str, str, Pids]]:
     if external := os.environ.get("BENCH_DATABASE_URL"):
-        yield external, f"PostgreSQL at {make_url(external).host}", _pids("BENCH_POSTGRES_PID")
+        yield external, f"at {make_url(external).host}", _pids("BENCH_POSTGRES_PID")
         return
     with EmbeddedPostgres(settings=_POSTGRES) as embedded:
-        yield embedded.url(), "embedded PostgreSQL, fsync on", (embedded.pid,)
+        yield embedded.url(), "embedded", (embedded.pid,)
 
 
 def _pids(variable: str) -> Pids:

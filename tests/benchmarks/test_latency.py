@@ -28,7 +28,9 @@ def test_every_record_of_a_batch_has_its_own_age_and_the_first_seconds_do_not_co
 
 async def test_a_short_run_finds_an_age_and_the_databases_part_of_it() -> None:
     with servers() as started:
-        (found,) = await latency(started, ["200"], seconds=4)
+        (idle, found) = await latency(started, ["0", "200"], seconds=4)
+    assert idle["records"] == 0
+    assert 0 <= idle["core %"] < found["core %"]
     assert found["rate"] == 200
     assert found["records"] > 0
     assert 0 < found["commit_p50"] <= found["age_max"]
