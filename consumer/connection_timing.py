@@ -28,11 +28,6 @@ class _Checkout:
 _checkout: ContextVar[_Checkout | None] = ContextVar("checkout", default=None)
 
 
-def is_checking_out() -> bool:
-    """Whether this task is being given a connection, so that what is sent now is not the program's."""
-    return _checkout.get() is not None
-
-
 def time_connections(engine: Engine, tell: Tell) -> None:
     """Tell of `pool.wait`, until the pool has a connection or leave to open one, and of `connect`, until that is open.
 
@@ -83,13 +78,16 @@ def time_connections(engine: Engine, tell: Tell) -> None:
 
 
 def time_transactions(engine: Engine, tell: Tell) -> None:
-    """Tell of each `commit` and `rollback` that is sent to the server, whoever asked for it: the pool does, too."""
+    """Tell of each `commit` and `rollback` that is sent to the server, whoever asked for it: the pool does, too.
+
+    That of a transaction in which SQLAlchemy asks a new server what it is belongs to `connect`, like its statements.
+    """
 
     def timing(query_name: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
         def wrap(act: Callable[[Any], None]) -> Callable[[Any], None]:
             @wraps(act)
             def timed(connection: Any) -> None:  # noqa: ANN401 - the driver's
-                if is_checking_out() or _has_no_transaction(connection):
+                if _checkout.get() is not None or _has_no_transaction(connection):
                     act(connection)
                     return
                 started = perf_counter()

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.expression import ReleaseSavepointClause, RollbackToSavepointClause, SavepointClause
 
-from .connection_timing import is_checking_out, time_connections, time_transactions
+from .connection_timing import time_connections, time_transactions
 from .errors import describe, error_type, sqlstate
 from .query_names import OTHER, QUERIES
 
@@ -98,8 +98,7 @@ def _time_statements(engine: Engine, tell: Publish, names: Container[str]) -> No
         context: "ExecutionContext | None",
         _many: bool,  # noqa: FBT001 - SQLAlchemy passes it by position
     ) -> None:
-        # What the dialect asks a new server is a part of connecting, and counted there.
-        if context is not None and not is_checking_out():
+        if context is not None:
             setattr(context, _STARTED, perf_counter())
 
     @event.listens_for(engine, "after_cursor_execute")

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from builders import an_id, usage, user, video
 from collector import Collected, attributes, collecting
-from processes import ROOT, environment, run_command
+from processes import ROOT, environment, process, run_command
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from running import consuming, publish, topic_of, until_applied
@@ -228,3 +228,18 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "pip install 'reelsync[otel]'" in done.stderr
+
+
+async def test_each_worker_sends_its_own(settings: Settings, collected: Collected) -> None:
+    """Two processes under one supervisor, which ends them: what they had left is sent too."""
+    ports = settings.model_copy(update={"http": settings.http.model_copy(update={"port": 0})})
+    await publish(settings, topic_of(settings, "video"), [(an_id(n).encode(), video("created", n)) for n in range(60)])
+    with process(sending(ports), "-m", "consumer", "run", "--workers", "2") as supervisor:
+        await until_applied(settings)
+        supervisor.terminate()
+        await asyncio.to_thread(supervisor.communicate, timeout=60)
+    assert supervisor.returncode == 0
+    batches = [attributes(span) for span in collected.spans if span.name == "process batch"]
+    committed = [batch for batch in batches if "reelsync.batch.committed" in batch]
+    assert sum(batch["messaging.batch.message_count"] for batch in committed) == 60
+    assert len({resource["service.instance.id"] for resource in collected.resources}) == 2

@@ -42,7 +42,6 @@ SENDING = {"execute", "scalars", "scalar", "stream", "stream_scalars", "exec_dri
 SENDERS = {"connection", "session"}
 ACTIONS = (".merge", ".insert", ".update", ".delete", ".lock")
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK TO")
-OF_THE_DIALECT = ("select pg_catalog.version()", "select current_schema()", "show ")
 
 
 @contextmanager
@@ -62,8 +61,8 @@ def names_sent() -> Iterator[Counter[str]]:
 
 
 def unnamed(sent: Counter[str]) -> list[str]:
-    """Statements without a name, but for savepoints, and for what the dialect asks each new server."""
-    return [name for name in sent if name not in QUERIES and not name.startswith((*SAVEPOINTS, *OF_THE_DIALECT))]
+    """Statements without a name, but for savepoints."""
+    return [name for name in sent if name not in QUERIES and not name.startswith(SAVEPOINTS)]
 
 
 def sending_calls(source: str) -> Iterator[ast.Call]:
