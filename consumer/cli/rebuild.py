@@ -51,14 +51,21 @@ def rebuild(
         run_async(_discard(settings))
         err.print("There are no shadow tables any more.")
         return
-    result = run_async(_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
+    result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
     if json:
-        print_json(_told(result, applied=not dry_run))
+        print_json(told(result, applied=not dry_run))
     else:
         _print(result, applied=not dry_run)
 
 
-async def _rebuild(settings: Settings, *, exactly: bool, apply: bool, restart: bool) -> Rebuilt:
+async def run_rebuild(
+    settings: Settings, *, exactly: bool = False, apply: bool = True, restart: bool = False
+) -> Rebuilt:
+    """Rebuild.
+
+    Raises:
+        ReelsyncError: a server cannot be used, another rebuild is running, or there is nothing to rebuild from.
+    """
     revision = await check_schema(settings.database)
     kafka = settings.kafka
     log = KafkaLog(kafka)
@@ -103,7 +110,8 @@ async def _discard(settings: Settings) -> None:
         await engine.dispose()
 
 
-def _told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
+def told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
+    """What was done, for machines."""
     return {
         "applied": applied,
         "resumed": result.resumed,

@@ -1,9 +1,11 @@
 """`reelsync trace`."""
 
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from consumer.app import engine_of
 from consumer.database_errors import explained
@@ -14,12 +16,10 @@ from consumer.kafka_log import KafkaLog
 from consumer.preflight import check_topics
 from consumer.resets import parse_target
 from consumer.settings import Settings
-from consumer.trace import Needle, Trace, Traced
+from consumer.trace import Looked, Needle, Trace, Traced
 
 from .progress import counted
-from .terminal import JsonOption, UsageError, err, load, out, print_json, print_rows, run_async
-
-_FOUND = ("where", "written", "type", "version", "event_id", "fate")
+from .terminal import JsonOption, UsageError, err, load, out, print_json, run_async
 
 
 def trace(
@@ -41,9 +41,9 @@ def trace(
     """
     after = _time(since)
     settings = load(Settings)
-    traced = run_async(_trace(settings, wanted, topic, after))
+    traced = run_async(run_trace(settings, wanted, topic, after))
     if json:
-        print_json(_told(traced))
+        print_json(told(traced))
     else:
         _print(traced, wanted)
     if not (traced.found or traced.letters or traced.rows):
@@ -62,7 +62,12 @@ def _time(since: str) -> datetime | None:
     return target
 
 
-async def _trace(settings: Settings, wanted: str, topics: list[str] | None, since: datetime | None) -> Traced:
+async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, since: datetime | None) -> Traced:
+    """Look for it.
+
+    Raises:
+        ReelsyncError: a server cannot be used, or there is no such topic.
+    """
     kafka = settings.kafka
     log = KafkaLog(kafka)
     engine = engine_of(settings.database)
@@ -80,7 +85,8 @@ async def _trace(settings: Settings, wanted: str, topics: list[str] | None, sinc
         await engine.dispose()
 
 
-def _told(traced: Traced) -> dict[str, Any]:
+def told(traced: Traced) -> dict[str, Any]:
+    """The answer, for machines."""
     return {
         "found": [_line(seen, fate) | {"what": fate.what} for seen, fate in traced.found],
         "rows": traced.rows,
@@ -112,21 +118,33 @@ def _line(seen: Seen, fate: Fate) -> dict[str, Any]:
 
 
 def _print(traced: Traced, wanted: str) -> None:
-    if traced.found:
-        print_rows(f"Records of {wanted}", _FOUND, [_line(seen, fate) for seen, fate in traced.found])
-    else:
+    for line in (_line(seen, fate) for seen, fate in traced.found):
+        version = f" · version {line['version']}" if line["version"] is not None else ""
+        what = f"{line['type'] or 'no event'}{version} · {line['event_id'] or 'no id'}"
+        headline = f"{line['where']} · {line['written']} · {what}"
+        out.print(Text.assemble((headline, "bold"), f"\n    {line['fate']}"), soft_wrap=True)
+    if not traced.found:
         out.print(f"No record of {wanted} in what was read of the log.", markup=False, highlight=False)
-    if traced.rows:
-        rows = [row | {"versions": _versions(row)} for row in traced.rows]
-        print_rows("Rows", ("table", "id", "versions"), rows)
-    elif traced.found:
+    for row in traced.rows:
+        out.print(Text(f"{row['table']} {row['id']} · {_versions(row)}"), soft_wrap=True)
+    if traced.found and not traced.rows:
         out.print("No row of it is there.")
-    if traced.letters:
-        columns = ("topic", "partition", "offset", "reason", "state", "event_type")
-        print_rows("Dead letters whose records were not met", columns, [dict(letter) for letter in traced.letters])
-    for part in traced.looked:
-        since = f", written {_shown_time(part.written)}" if part.written is not None else ""
-        err.print(f"looked in {part.partition} from {part.start}{since}, to {part.end}", markup=False, highlight=False)
+    for letter in traced.letters:
+        place = f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
+        out.print(
+            Text(f"dead letter {place} · {letter['state']} · {letter['reason']} · its record was not met"),
+            soft_wrap=True,
+        )
+    for topic, parts in groupby(traced.looked, lambda part: part.partition.topic):
+        err.print(_searched(topic, list(parts)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _searched(topic: str, parts: list[Looked]) -> str:
+    offsets = sum(part.end - part.start for part in parts)
+    written = [part.written for part in parts if part.written is not None]
+    since = f", the oldest written {_shown_time(min(written))}" if written else ""
+    skipped = ", from its beginning" if not any(part.start for part in parts) else ""
+    return f"Looked through {offsets:,} offsets of {topic}{skipped}{since}."
 
 
 def _versions(row: dict[str, Any]) -> str:

@@ -110,7 +110,7 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
         columns = tuple(shown[0])
         print_rows("Findings", columns, [row | {"columns": ", ".join(row["columns"])} for row in shown])
     rows = ", ".join(f"{count:,} {table}" for table, count in report.rows.items())
-    err.print(f"{report.records:,} records against {rows or 'no rows'}.", highlight=False)
+    err.print(f"{report.records:,} records against {rows or 'no rows'}.", soft_wrap=True, highlight=False)
     for count, sentence in (
         (report.found["differs"], "rows are not what the log says"),
         (report.found["missing"], "rows are not there"),

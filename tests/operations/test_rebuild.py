@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from builders import an_id, user, video
@@ -17,7 +18,9 @@ from running import consuming, eventually, publish, rows_of, tables_of, topic_of
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consumer.cli.rebuild import run_rebuild, told
 from consumer.cli.verify import run_verification
+from consumer.errors import ReelsyncError
 from consumer.settings import Settings
 
 
@@ -28,13 +31,11 @@ def migrating(settings: Settings, operator_url: str) -> Settings:
     return Settings.model_validate(settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0}})
 
 
-async def rebuilt(migrating: Settings, *options: str, code: int = 0) -> dict[str, object]:
-    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--json", *options)
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout) if code == 0 else {"error": done.stderr}
+async def rebuilt(migrating: Settings, *, exactly: bool = False, apply: bool = True) -> dict[str, Any]:
+    return told(await run_rebuild(migrating, exactly=exactly, apply=apply), applied=apply)
 
 
-def done_to(report: dict[str, object], what: str) -> dict[str, int]:
+def done_to(report: dict[str, Any], what: str) -> dict[str, int]:
     return {part["table"]: part[what] for part in report["tables"] if part[what]}
 
 
@@ -71,11 +72,13 @@ async def test_damaged_rows_are_as_they_were(
     await applied(settings, 1)
     before, letters = await tables_of(settings), await rows_of(settings, "dead_letters", '"offset"')
     await damage(operator)
-    foreseen = await rebuilt(migrating, "--dry-run")
+    foreseen = await rebuilt(migrating, apply=False)
     assert await tables_of(settings) != before
-    report = await rebuilt(migrating)
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
     assert (report["resumed"], report["records"]) == (True, 0)
-    assert foreseen["tables"] == report["tables"]
+    assert json.loads(json.dumps(foreseen["tables"])) == report["tables"]
     assert await tables_of(settings) == before
     assert [row["crc"] for row in await rows_of(settings, "dead_letters", '"offset"')] == [
         row["crc"] for row in letters
@@ -110,7 +113,7 @@ async def test_what_only_the_database_holds_stays_unless_its_loss_is_accepted(
     report = await rebuilt(migrating)
     assert done_to(report, "kept") == {"users": 1, "videos": 1}
     assert await tables_of(settings) == held
-    report = await rebuilt(migrating, "--accept-loss")
+    report = await rebuilt(migrating, exactly=True)
     assert (done_to(report, "removed"), done_to(report, "changed")) == ({"users": 1}, {"videos": 1})
     assert await tables_of(settings) == logged
 
@@ -196,6 +199,7 @@ async def test_killed_in_the_middle_of_replacing_rows_it_has_changed_nothing(
     before = await tables_of(settings)
     await damage(operator)
     damaged = await tables_of(settings)
+    await rebuilt(migrating, apply=False)  # so that nothing else is left to do, which would wait for the lock too
     await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.dead_letters.erasure'))"))
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     with rebuilding(migrating) as child:
@@ -214,7 +218,8 @@ async def test_killed_in_the_middle_of_replacing_rows_it_has_changed_nothing(
 async def test_two_at_once_are_one(settings: Settings, migrating: Settings, operator: AsyncConnection) -> None:
     await applied(settings, 12)
     await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.rebuild'))"))
-    assert "another rebuild" in (await rebuilt(migrating, code=1))["error"]
+    with pytest.raises(ReelsyncError, match="another rebuild"):
+        await rebuilt(migrating)
 
 
 async def test_names_that_wait_stay_as_they_are(
@@ -243,3 +248,32 @@ async def test_the_role_that_runs_may_not(settings: Settings) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "roles.sql" in done.stderr
+
+
+async def test_names_that_clash_with_rows_of_others_change_nothing(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await publish(settings, topic_of(settings, "user"), [(b"u", user("created", 1, username="bob"))])
+    async with consuming(settings):
+        await until_applied(settings)
+    logged = await tables_of(settings)
+    await operator.execute(text("UPDATE users SET username = 'zed'"))
+    own = f"INSERT INTO users (id, version, account_version, username) VALUES ('{an_id(1009)}', 5, 5, 'bob')"
+    await operator.execute(text(own))
+    held = await tables_of(settings)
+    with pytest.raises(ReelsyncError, match="share a name"):
+        await rebuilt(migrating)
+    assert await tables_of(settings) == held
+    await rebuilt(migrating, exactly=True)
+    assert await tables_of(settings) == logged
+
+
+async def test_what_an_earlier_one_left_can_be_dropped(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 14, events=40)
+    await rebuilt(migrating, apply=False)
+    assert await shadow_tables(operator) == 7
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--discard")
+    assert done.returncode == 0, done.stderr
+    assert await shadow_tables(operator) == 0
