@@ -198,4 +198,9 @@ def _live_at(place: _Place) -> float:
 
 
 def _fate(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # real-time signals have no name here
+        return f"signal {-code}"
