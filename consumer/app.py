@@ -5,11 +5,12 @@ import gc
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,13 +26,16 @@ from .deliver import Deliverer
 from .errors import ReelsyncError, UnavailableError, describe
 from .health import Health
 from .kafka_log import KafkaLog
+from .kafka_relay import KafkaRelay
 from .kafka_source import KafkaSource
 from .ledger import Ledger
+from .letters.retention import blank_expired
+from .letters.upkeep import expire_until
 from .loop import BatchLoop
 from .metrics import Metrics
 from .monitor import Monitor, work_of
 from .pool_metrics import PoolCollector
-from .preflight import check_brokers, check_schema, check_topics
+from .preflight import check_brokers, check_relay_topic, check_schema, check_topics
 from .probe import Probe
 from .query_timing import attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
@@ -74,6 +78,7 @@ class Consumer:
         self.kafka_log = KafkaLog(settings.kafka)
         self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, self.metrics)
         self.health = health_of(settings)
+        self.decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
         dead_letters = settings.dead_letters
         self.deliverer = Deliverer(
             writer=self.writer,
@@ -88,7 +93,7 @@ class Consumer:
             self.deliverer,
             self.metrics,
             self.health,
-            decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
+            self.decode,
             settings.batch,
             self._committed,
             around=self._around,
@@ -104,6 +109,7 @@ class Consumer:
             health=self.health,
             probe=probe,
         )
+        self.relay = self._relay_of(settings)
         self._wake_redrive = asyncio.Event()
         self._since: Counter[str] = Counter()
 
@@ -115,7 +121,9 @@ class Consumer:
         """
         await check_schema(self.settings.database)
         self.health.schema_verified = True
-        check_topics(await check_brokers(self.kafka_log), self.settings.kafka)
+        topics = await check_brokers(self.kafka_log)
+        check_topics(topics, self.settings.kafka)
+        check_relay_topic(topics, self.settings.dead_letters.relay_topic)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`.
@@ -123,22 +131,9 @@ class Consumer:
         Raises:
             ReelsyncError: the consumer must not go on; says why, and what to do.
         """
-        dead_letters = self.settings.dead_letters
-        redrive = partial(
-            redrive_conflicts,
-            self.engine,
-            self.settings.kafka.group_id,
-            self.writer,
-            self.settings.kafka.topics,
-            self.settings.kafka.max_value_bytes,
-        )
-        backoff = Backoff(dead_letters.redrive_min_seconds, dead_letters.redrive_max_seconds)
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = [
-                    tasks.create_task(redrive_until(stop, self._wake_redrive, backoff, redrive)),
-                    tasks.create_task(self._publish_lag()),
-                ]
+                beside = [tasks.create_task(work) for work in (self._publish_lag(), *self._work_on_letters(stop))]
                 await self.loop.run(stop)
                 for task in beside:
                     task.cancel()
@@ -155,6 +150,23 @@ class Consumer:
         if telemetry.tracing:
             self.metrics.exemplar = telemetry.tracing.exemplar
         return telemetry
+
+    def _work_on_letters(self, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
+        """What is done for dead letters beside consuming."""
+        limits, group = self.settings.dead_letters, self.settings.kafka.group_id
+        backoff = Backoff(limits.redrive_min_seconds, limits.redrive_max_seconds)
+        redrive = partial(redrive_conflicts, self.engine, group, self.writer, self.decode)
+        yield redrive_until(stop, self._wake_redrive, backoff, redrive)
+        if limits.retention_days:
+            yield expire_until(stop, partial(blank_expired, self.engine, group, timedelta(days=limits.retention_days)))
+        if self.relay:
+            yield self.relay.run(stop)
+
+    def _relay_of(self, settings: Settings) -> KafkaRelay | None:
+        topic = settings.dead_letters.relay_topic
+        if topic is None:
+            return None
+        return KafkaRelay(self.engine, settings.kafka.group_id, settings.kafka, topic, self.metrics.relayed.inc)
 
     async def _publish_lag(self) -> None:
         said_at = time.monotonic()
@@ -183,6 +195,8 @@ class Consumer:
         self._since.update(batches=1, records=batch.count, dead_letters=rejected)
         if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
             self._wake_redrive.set()
+        if self.relay and rejected:
+            self.relay.wake.set()
         if self.observe:
             self.observe(batch, written)
 

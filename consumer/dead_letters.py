@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import case, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,14 +19,18 @@ from .records import record_crc
 _LOCK_TO_PARK = text("SELECT pg_advisory_xact_lock_shared(hashtext('reelsync.dead_letters.erasure'))")
 _LOCK_TO_ERASE = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
 
+# A letter belongs to the aggregate that its key names and, once it was corrected, to the corrected event's as well.
 _ERASE = text(
     """
     UPDATE dead_letters d
-       SET key = NULL, value = NULL, headers = NULL
-     WHERE d.aggregate_id = ANY(:ids)
-       AND (d.key IS NOT NULL OR d.value IS NOT NULL OR d.headers IS NOT NULL)
-       AND (EXISTS (SELECT FROM users u WHERE u.id = d.aggregate_id AND u.version >= 4611686018427387904)
-         OR EXISTS (SELECT FROM videos v WHERE v.id = d.aggregate_id AND v.version >= 4611686018427387904))
+       SET key = NULL, value = NULL, headers = NULL,
+           corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
+     WHERE (d.aggregate_id = ANY(:ids) OR d.corrected_aggregate_id = ANY(:ids))
+       AND (d.headers IS NOT NULL OR d.corrected_headers IS NOT NULL)
+       AND (EXISTS (SELECT FROM users u WHERE u.id IN (d.aggregate_id, d.corrected_aggregate_id)
+                                          AND u.version >= 4611686018427387904)
+         OR EXISTS (SELECT FROM videos v WHERE v.id IN (d.aggregate_id, d.corrected_aggregate_id)
+                                           AND v.version >= 4611686018427387904))
     """
 )
 
@@ -36,9 +40,15 @@ def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
     parked = insert(table)
     sent = parked.excluded
     again = {name: sent[name] for name in ("stage", "reason", "detail", "last_attempt_at")}
+    # One that was blanked when its retention was over is whole again. One that was corrected stays as it is: the
+    # corrected event's aggregate may have been erased since, which the received record does not tell.
+    whole = {
+        name: case((table.c.corrected_aggregate_id.is_(None), sent[name]), else_=table.c[name])
+        for name in ("key", "value", "headers")
+    }
     return parked.on_conflict_do_update(
         constraint="pk_dead_letters",
-        set_={**again, "attempts": table.c.attempts + 1, "state": "parked"},
+        set_={**again, **whole, "attempts": table.c.attempts + 1, "state": "parked", "closed_at": None},
         where=table.c.state != "discarded",
     )
 
@@ -57,12 +67,22 @@ async def settle(
     """
     if not rejections and not erased:
         return
-    lock = _LOCK_TO_ERASE if erased else _LOCK_TO_PARK
-    await connection.execute(lock, execution_options={"query_name": "dead_letters.lock"})
+    await lock(connection, alone=bool(erased))
     if rejections:
         rows = sorted((_row(group, rejection) for rejection in rejections), key=_key_of)
         await connection.execute(_PARK, rows, execution_options={"query_name": "dead_letters.park"})
     ids = {rejection.aggregate_id for rejection in rejections} - {None} | set(map(UUID, erased))
+    await blank_erased(connection, ids)
+
+
+async def lock(connection: AsyncConnection, *, alone: bool) -> None:
+    """Before letters are given payloads or aggregates; `alone` before those of an aggregate are blanked."""
+    statement = _LOCK_TO_ERASE if alone else _LOCK_TO_PARK
+    await connection.execute(statement, execution_options={"query_name": "dead_letters.lock"})
+
+
+async def blank_erased(connection: AsyncConnection, ids: Collection[UUID | None]) -> None:
+    """Blank the letters of those of the aggregates that are erased."""
     if ids:
         await connection.execute(_ERASE, {"ids": list(ids)}, execution_options={"query_name": "dead_letters.erase"})
 

@@ -29,6 +29,9 @@ class Metrics:
             self.events.labels(event_type, "rejected")
         self.rows = self._counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
         self.dead_letters = self._counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
+        self.relayed = self._counter(
+            "reelsync_dead_letters_relayed", "Dead letters that the relay's topic acknowledged."
+        )
         self.batch_records = Histogram(
             "reelsync_batch_records", "Records of a batch.", buckets=_BATCH_RECORDS, registry=self.registry
         )

@@ -38,6 +38,7 @@ NAMES = {
     "reelsync_events": ("reelsync.events", "{event}"),
     "reelsync_rows": ("reelsync.rows", "{row}"),
     "reelsync_dead_letters": ("reelsync.dead_letters", "{record}"),
+    "reelsync_dead_letters_relayed": ("reelsync.dead_letters.relayed", "{record}"),
     "reelsync_batch_records": ("reelsync.batch.records", "{record}"),
     "reelsync_batch_duration_seconds": ("reelsync.batch.duration", "s"),
     "reelsync_event_age_seconds": ("reelsync.event.age", "s"),

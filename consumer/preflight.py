@@ -62,3 +62,17 @@ def check_topics(topics: Mapping[str, int], settings: KafkaSettings) -> dict[str
         )
         raise ReelsyncError(message)
     return {topic: topics[topic] for topic in settings.topics}
+
+
+def check_relay_topic(topics: Mapping[str, int], relay_topic: str | None) -> None:
+    """See that the topic for dead letters is there, if one is set.
+
+    Raises:
+        ReelsyncError: it does not exist.
+    """
+    if relay_topic is not None and relay_topic not in topics:
+        message = (
+            f"no such topic, or none that the user may see: {relay_topic}. Create it, grant it, or name another in "
+            "REELSYNC_DEAD_LETTERS__RELAY_TOPIC"
+        )
+        raise ReelsyncError(message)

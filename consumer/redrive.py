@@ -6,52 +6,48 @@ are released first.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import RowMapping, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events import WireEvent
-from events.debezium import Topic
 
 from .backoff import Backoff
-from .decode import Located, Rejection, decode
+from .decode import Decode, Located, Rejection
 from .errors import Verdict, classify, describe, is_name_conflict
+from .letters.selection import Selection
+from .letters.stored import READ_COLUMNS, Letter, LetterKey, letter_of
 from .projections import targets_of
 from .query_timing import timed_commit
-from .records import StoredRecord
 from .writer import BatchWriter
 
 _log = structlog.get_logger("reelsync.redrive")
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.redrive'), hashtext(:consumer_group))")
-_PARKED = text(
-    """
-    SELECT topic, partition, "offset", record_timestamp, crc, key, value, headers
-      FROM dead_letters
-     WHERE consumer_group = :consumer_group AND reason = 'conflict' AND state = 'parked'
-    """
-)
+_CONFLICTS = Selection(reasons=("conflict",))
 _LOCK_USERS = text("SELECT id, account_version FROM users WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
 _RELEASE_NAMES = text("UPDATE users SET username = NULL, email = NULL WHERE id = ANY(:ids)")
 _CLOSE = text(
     """
     UPDATE dead_letters
-       SET state = :state, attempts = attempts + 1, last_attempt_at = now()
+       SET state = CASE WHEN CAST(:applied AS boolean) THEN 'redriven' ELSE 'parked' END,
+           attempts = attempts + 1, last_attempt_at = now(),
+           closed_at = CASE WHEN CAST(:applied AS boolean) THEN now() END
      WHERE consumer_group = :consumer_group AND topic = :topic AND partition = :partition AND "offset" = :offset
        AND record_timestamp = :record_timestamp AND crc = :crc AND state = 'parked'
     """
 )
 
 
-class Letter(NamedTuple):
+class Conflict(NamedTuple):
     """A parked letter, with the event it holds; none if it can no longer be decoded, or was blanked by an erasure."""
 
-    row: RowMapping
+    letter: Letter
     located: Located | None
 
 
@@ -62,26 +58,25 @@ class Redriven(NamedTuple):
     parked: int
 
 
-async def redrive_conflicts(
-    engine: AsyncEngine, group: str, writer: BatchWriter, topics: Mapping[str, Topic], max_value_bytes: int
-) -> Redriven:
+async def redrive_conflicts(engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode) -> Redriven:
     """Apply all parked name conflicts of the group, in one transaction. Whoever comes second leaves it to the first."""
     async with engine.connect() as connection:
         if not await _scalar(connection, _LOCK, "redrive.lock", consumer_group=group):
             return Redriven(0, 0)
-        rows = await connection.execute(_PARKED, {"consumer_group": group}, execution_options=_named("redrive.parked"))
-        letters = [_letter(row, topics, max_value_bytes) for row in rows.mappings()]
-        if not letters:
+        query = select(*READ_COLUMNS).where(*_CONFLICTS.conditions(group))
+        rows = await connection.execute(query, execution_options=_named("redrive.parked"))
+        conflicts = [_conflict(letter_of(row), decode) for row in rows.mappings()]
+        if not conflicts:
             return Redriven(0, 0)
-        events = [letter.located for letter in letters if letter.located is not None]
+        events = [conflict.located for conflict in conflicts if conflict.located is not None]
         await _release_names(connection, events)
         applied = 0
-        for letter in sorted(letters, key=_newest_first):
-            done = _is_erased(letter) or await _apply(connection, writer, letter.located)
+        for letter, located in sorted(conflicts, key=_newest_first):
+            done = letter.is_blank or await _apply(connection, writer, located)
             applied += done
-            await _close(connection, group, letter.row, "redriven" if done else "parked")
+            await _close(connection, group, letter.key, applied=done)
         await timed_commit(connection)
-    return Redriven(applied, len(letters) - applied)
+    return Redriven(applied, len(conflicts) - applied)
 
 
 async def redrive_until(
@@ -113,26 +108,15 @@ async def redrive_until(
             wake.set()
 
 
-def _letter(row: RowMapping, topics: Mapping[str, Topic], max_value_bytes: int) -> Letter:
-    headers = [(name.decode(errors="surrogateescape"), content) for name, content in row["headers"] or ()]
-    record = StoredRecord(
-        row["topic"], row["partition"], row["offset"], row["record_timestamp"], row["key"], row["value"], headers
-    )
-    if record.value is None:
-        return Letter(row, None)
-    event = decode(record, topics, max_value_bytes)
-    return Letter(row, None if isinstance(event, Rejection) else Located(record, event))
+def _conflict(letter: Letter, decode: Decode) -> Conflict:
+    event = None if letter.is_blank else decode(letter.record)
+    return Conflict(letter, None if event is None or isinstance(event, Rejection) else Located(letter.record, event))
 
 
-def _is_erased(letter: Letter) -> bool:
-    """Whether the user was erased meanwhile, and the letter blanked: there is nothing left to apply."""
-    return letter.row["value"] is None
-
-
-def _newest_first(letter: Letter) -> Any:  # noqa: ANN401 - a sort key
-    if letter.located is None:
+def _newest_first(conflict: Conflict) -> Any:  # noqa: ANN401 - a sort key
+    if conflict.located is None:
         return (0.0, "")
-    event = letter.located.event
+    event = conflict.located.event
     return (-event["time"].timestamp(), event["data"]["user_id"])
 
 
@@ -168,9 +152,8 @@ async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Loca
     return True
 
 
-async def _close(connection: AsyncConnection, group: str, row: RowMapping, state: str) -> None:
-    key = {name: row[name] for name in ("topic", "partition", "offset", "record_timestamp", "crc")}
-    parameters = {**key, "consumer_group": group, "state": state}
+async def _close(connection: AsyncConnection, group: str, key: LetterKey, *, applied: bool) -> None:
+    parameters = {**key._asdict(), "consumer_group": group, "applied": applied}
     await connection.execute(_CLOSE, parameters, execution_options=_named("redrive.close"))
 
 

@@ -118,7 +118,7 @@ class BatchSettings(_Section):
 
 
 class DeadLetterSettings(_Section):
-    """When dead letters are no longer poison but a bad deploy, and when to try names again."""
+    """When dead letters are no longer poison but a bad deploy, when to try again, and what becomes of them."""
 
     window_records: int = Field(50_000, ge=1, description="Records that the limits below look back on.")
     max_count: int = Field(10_000, ge=1, description="Dead letters in the window that stop the consumer, …")
@@ -127,6 +127,19 @@ class DeadLetterSettings(_Section):
         1.0, gt=0, description="Wait before parked name conflicts are tried again, at first."
     )
     redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait; it doubles each time.")
+    max_redrives: int = Field(
+        5,
+        ge=1,
+        description="`dlq redrive` leaves out a letter that it tried so often in vain; correcting it begins anew.",
+    )
+    retention_days: int = Field(
+        90,
+        ge=0,
+        description="Days after which a redriven or discarded letter loses its payload; 0: never. Parked ones stay.",
+    )
+    relay_topic: str | None = Field(
+        None, min_length=1, max_length=249, description="Topic to which each newly parked letter is sent as well."
+    )
 
 
 class HttpSettings(_Section):
@@ -190,3 +203,13 @@ class Settings(BrokerSettings):
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     otel: OtelSettings = Field(default_factory=OtelSettings)
+
+    @model_validator(mode="after")
+    def _does_not_consume_its_own_letters(self) -> Self:
+        if self.dead_letters.relay_topic in self.kafka.topics:
+            message = (
+                f"REELSYNC_DEAD_LETTERS__RELAY_TOPIC is {self.dead_letters.relay_topic}, which REELSYNC_KAFKA__TOPICS "
+                "consumes: each letter would become another one. Name a topic of its own"
+            )
+            raise ValueError(message)
+        return self

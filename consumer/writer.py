@@ -103,6 +103,12 @@ class BatchWriter:
         """Merge events inside the caller's transaction."""
         await self._merge(connection, Fold(located.event for located in events), Written())
 
+    async def merge_carefully(self, connection: AsyncConnection, events: Sequence[Located]) -> list[Rejection]:
+        """Merge events inside the caller's transaction, and say which of them the database refuses."""
+        written = Written()
+        await self._merge_carefully(connection, events, written)
+        return written.rejections
+
     async def _merge(self, connection: AsyncConnection, fold: Fold, written: Written) -> None:
         missing = Missing(
             await _missing(connection, _SELECT_KNOWN_USERS, "users.known", self._known_users, referenced_users(fold)),

@@ -5,6 +5,7 @@ The runner hands over a connection. Run by Alembic's own command, it makes one f
 
 import asyncio
 import os
+import time
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -13,16 +14,15 @@ from migrations.compatibility import state_on_apply
 from models import Base
 from models.engine import create_single_use_engine
 
-_OTHER_MIGRATION_WAIT = "60s"
+_OTHER_MIGRATION_SECONDS = 60
+_LOOK_SECONDS = 0.2
 _LOCK_WAIT = "5s"
 _STATEMENT_LIMIT = "15min"
 
 
 def migrate(connection: Connection) -> None:
     """Run the migrations asked for, alone: a second runner waits for the first, then finds nothing left to do."""
-    connection.execute(text(f"SET lock_timeout = '{_OTHER_MIGRATION_WAIT}'"))
-    connection.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.migrations'))"))
-    connection.commit()
+    _wait_for_other_migrations(connection)
     try:
         connection.execute(text(f"SET lock_timeout = '{_LOCK_WAIT}'"))
         connection.execute(text(f"SET statement_timeout = '{_STATEMENT_LIMIT}'"))
@@ -41,6 +41,25 @@ def migrate(connection: Connection) -> None:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
         connection.commit()
+
+
+def _wait_for_other_migrations(connection: Connection) -> None:
+    """Take the lock by asking again and again.
+
+    Who waits inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY of the other runner waits for that.
+
+    Raises:
+        TimeoutError: another migration goes on and on.
+    """
+    deadline = time.monotonic() + _OTHER_MIGRATION_SECONDS
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('reelsync.migrations'))")):
+        connection.commit()
+        if time.monotonic() > deadline:
+            message = f"another migration has been running for {_OTHER_MIGRATION_SECONDS} s: see pg_stat_activity"
+            raise TimeoutError(message)
+        connection.execute(text(f"SELECT pg_sleep({_LOOK_SECONDS})"))
+        connection.commit()
+    connection.commit()
 
 
 async def migrate_from_environment() -> None:

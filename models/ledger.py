@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, String, func, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base
@@ -40,7 +40,11 @@ class DeadLetter(Base):
     """A record that can never be applied as it is, kept whole.
 
     `key`, `value` and `headers` are the bytes received; `headers` is an array of (name, value) pairs. All three are
-    NULL once the aggregate was erased. `detail` has field paths and constraint names, never a value of the record's.
+    NULL once the letter is blank: its aggregate was erased, or it was closed and its retention is over; `headers` is
+    NULL then only. `detail` has field paths and constraint names, never a value of the record's.
+
+    A correction is a whole record beside the received one, made by hand; redriving applies it instead. Whether there
+    is one is whether `corrected_headers` is there.
     """
 
     __tablename__ = "dead_letters"
@@ -49,6 +53,26 @@ class DeadLetter(Base):
         CheckConstraint("state IN ('parked', 'redriven', 'discarded')", name="state"),
         Index("ix_dead_letters_aggregate_id", "aggregate_id"),
         Index("ix_dead_letters_parked", "consumer_group", "reason", postgresql_where=text("state = 'parked'")),
+        Index("ix_dead_letters_latest", "consumer_group", "last_attempt_at"),
+        Index(
+            "ix_dead_letters_closed",
+            "consumer_group",
+            "last_attempt_at",
+            postgresql_where=text("state <> 'parked' AND headers IS NOT NULL"),
+        ),
+        Index(
+            "ix_dead_letters_corrected",
+            "corrected_aggregate_id",
+            postgresql_where=text("corrected_aggregate_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_dead_letters_unrelayed",
+            "consumer_group",
+            "topic",
+            "partition",
+            "offset",
+            postgresql_where=text("state = 'parked' AND relayed_at IS NULL"),
+        ),
     )
     created_at = None  # type: ignore[assignment]
     updated_at = None  # type: ignore[assignment]
@@ -74,3 +98,16 @@ class DeadLetter(Base):
     state: Mapped[str] = mapped_column(String(20), server_default="parked")
     first_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     last_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    corrected_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    corrected_value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    corrected_headers: Mapped[list[list[bytes | None]] | None] = mapped_column(ARRAY(LargeBinary, dimensions=2))
+    corrected_aggregate_id: Mapped[UUID | None]
+    """The aggregate of the corrected event: not always the one that the received key names."""
+    redrives: Mapped[int] = mapped_column(server_default="0")
+    """Attempts asked for by an operator since the letter was parked or corrected: what refuses loops."""
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When it was redriven or discarded; NULL while parked, and for letters that the first release closed."""
+    relayed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When the relay's topic acknowledged it."""
+    audit: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What was done to it by hand, the oldest first: `action`, `at`, `by`, `because`."""

@@ -26,7 +26,17 @@ from reelsync_testing.settings import settings_for
 _TEMPLATE = "migrated"
 _TESTS = Path(__file__).parent
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
-_SERVERS_MATTER_NOT = {"browser", "contract", "debezium", "deploy", "operations", "queries", "timing", "workers"}
+_SERVERS_MATTER_NOT = {
+    "browser",
+    "contract",
+    "debezium",
+    "deploy",
+    "letters",
+    "operations",
+    "queries",
+    "timing",
+    "workers",
+}
 """Folders of tests about something else: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 

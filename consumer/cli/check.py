@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from consumer.errors import ReelsyncError
 from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_brokers, check_schema, check_topics
+from consumer.preflight import check_brokers, check_relay_topic, check_schema, check_topics
 from consumer.settings import Settings
 
 from .terminal import JsonOption, err, load, out, print_json, run_async
@@ -40,6 +40,7 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
 
     async def topics_exist() -> str:
         found = check_topics(topics, settings.kafka)
+        check_relay_topic(topics, settings.dead_letters.relay_topic)
         return ", ".join(f"{topic} ({partitions} partitions)" for topic, partitions in found.items())
 
     async def schema() -> str:

@@ -71,14 +71,8 @@ async def run_rebuild(
     log = KafkaLog(kafka)
     cluster_id, _ = await log.cluster()
     engine, shadow_engine = patient_engine_of(settings.database), patient_engine_of(settings.database, shadow.SCHEMA)
-    redrive = partial(
-        redrive_conflicts,
-        shadow_engine,
-        kafka.group_id,
-        topics=kafka.topics,
-        max_value_bytes=kafka.max_value_bytes,
-    )
     decode = decoder(kafka.topics, kafka.max_value_bytes)
+    redrive = partial(redrive_conflicts, shadow_engine, kafka.group_id, decode=decode)
     filling = Filling(log, shadow_engine, decode, kafka.group_id, cluster_id, redrive, settings.batch)
     try:
         with explained(settings.database), counted("Replaying") as bar:

@@ -80,10 +80,15 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, A
     out.print(table)
 
 
+def printable(content: str) -> str:
+    """Text with what is not for the eye escaped, so that what a stranger sent cannot speak to the terminal."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in content)
+
+
 def _shown(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 
 def _plain(value: object) -> object:

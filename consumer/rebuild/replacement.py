@@ -208,7 +208,9 @@ async def _add_letters(connection: AsyncConnection, live: str, group: str) -> No
     await connection.execute(
         text(
             f"""
-            UPDATE {live}.dead_letters d SET key = NULL, value = NULL, headers = NULL
+            UPDATE {live}.dead_letters d
+               SET key = NULL, value = NULL, headers = NULL,
+                   corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
              WHERE d.consumer_group = :consumer_group AND d.headers IS NOT NULL
                AND d.aggregate_id IN (SELECT aggregate_id FROM {SCHEMA}.dead_letters)
                AND (EXISTS (SELECT FROM {live}.users u WHERE u.id = d.aggregate_id AND u.version >= {ERASED_VERSION})

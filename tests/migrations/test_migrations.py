@@ -90,6 +90,23 @@ async def test_runners_at_the_same_time_wait_for_each_other(empty: str) -> None:
     assert await current_revision(empty) == head_revision()
 
 
+async def test_an_interrupted_making_of_indexes_is_begun_again(empty: str) -> None:
+    """Indexes are made outside the transaction, so a revision may find its columns, and an index that is not valid."""
+    await upgrade(empty)
+    upgraded = await catalogue(empty)
+    engine = create_async_engine(empty, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '20260105_0001'"))
+        await connection.execute(text("DROP INDEX ix_dead_letters_latest"))
+        invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_dead_letters_closed'::regclass"
+        await connection.execute(text(invalid))
+    await upgrade(empty)
+    async with engine.connect() as connection:
+        assert not await connection.scalar(text("SELECT count(*) FROM pg_index WHERE NOT indisvalid"))
+    await engine.dispose()
+    assert await catalogue(empty) == upgraded
+
+
 async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
     engine = create_async_engine(empty, poolclass=NullPool)
     async with engine.connect() as holder:
@@ -97,13 +114,15 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
         waiting = asyncio.create_task(upgrade(empty))
 
         async def waits() -> bool:
-            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            return bool(await holder.scalar(text(query)))
+            await holder.commit()  # What a transaction sees of the activity stays as it was first seen.
+            query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE :asked"
+            return bool(await holder.scalar(text(query), {"asked": "SELECT pg_sleep%"}))
 
         await eventually(waits, "the runner waits")
         assert not waiting.done()
         assert await holder.scalar(text("SELECT to_regclass('public.videos')")) is None
         await holder.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
+        await holder.commit()  # Indexes are made concurrently, which waits for whoever is in a transaction.
         await waiting
     await engine.dispose()
     assert await current_revision(empty) == head_revision()

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from writing import GROUP, batch_of, cuts, snapshot
 
 from consumer.batch import Batch
+from consumer.decode import decoder
 from consumer.ledger import Ledger
 from consumer.records import Partition
 from consumer.redrive import redrive_conflicts
@@ -18,6 +19,7 @@ from consumer.writer import BatchWriter
 from models.engine import create_engine
 
 PARTITION = Partition("user-events", 0)
+DECODE = decoder(DEFAULT_TOPICS, 524_288)
 
 
 def renames(seed: int, users: int = 5, rounds: int = 4) -> list[Any]:
@@ -47,8 +49,8 @@ async def deliver(engine: AsyncEngine, log: list[Any], rng: random.Random) -> in
         parked += len(written.rejections)
         start += len(part)
         if rng.random() < 0.3:
-            await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)
-    while (await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)).applied:
+            await redrive_conflicts(engine, GROUP, writer, DECODE)
+    while (await redrive_conflicts(engine, GROUP, writer, DECODE)).applied:
         pass
     return parked
 
@@ -99,7 +101,7 @@ async def test_the_letter_of_an_erased_user_is_closed_and_one_that_cannot_be_rea
     await writer.write(batch_of([erased], PARTITION, 3))
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE dead_letters SET value = 'unreadable' WHERE value IS NOT NULL"))
-    await redrive_conflicts(engine, GROUP, writer, DEFAULT_TOPICS, 524_288)
+    await redrive_conflicts(engine, GROUP, writer, DECODE)
     async with engine.connect() as connection:
         rows = await connection.execute(text('SELECT "offset", state, attempts FROM dead_letters ORDER BY 1'))
         assert [tuple(row) for row in rows] == [(1, "redriven", 2), (2, "parked", 2)]

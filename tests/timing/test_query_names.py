@@ -41,6 +41,7 @@ from models import (
 SENDING = {"execute", "scalars", "scalar", "stream", "stream_scalars", "exec_driver_sql"}
 SENDERS = {"connection", "session"}
 ACTIONS = (".merge", ".insert", ".update", ".delete", ".lock")
+OPERATORS = ("count", "list", "show", "next", "turn", "close", "correct", "purge")
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK TO")
 
 
@@ -175,7 +176,7 @@ async def test_no_statement_of_the_consumer_is_other(settings: Settings) -> None
     assert not [statement for statement in unnamed(sent) if not statement.startswith("SELECT * FROM")], "ours do not"
     assert {name for name in QUERIES if name.startswith(("offsets.", "redrive.", "dead_letters."))} - set(sent) == {
         "offsets.reset",
-        *(f"dead_letters.{action}" for action in ("read", "insert", "update", "delete")),
+        *(f"dead_letters.{action}" for action in ("insert", "update", "delete", *OPERATORS, "relay_turn", "relayed")),
     }
     assert {"users.merge", "videos.merge", "model_usage.merge", "users.known", "videos.known", "schema.read"} <= set(
         sent
@@ -193,12 +194,17 @@ async def test_no_statement_of_the_command_is_other(settings: Settings, monkeypa
         if name.startswith("REELSYNC_"):
             monkeypatch.setenv(name, value)
     with names_sent() as sent:
-        shown = (["check"], ["lag"], ["offsets", "show"], ["dlq", "list"], ["dlq", "show", place])
+        letters = (["list"], ["list", "--count"], ["show", place], ["discard", place, "--because", "why"])
+        letters += (["restore", place], ["redrive", place, "--dry-run"])
+        shown = (["check"], ["lag"], ["offsets", "show"], *(["dlq", *letter] for letter in letters))
         for command in (*shown, ["verify"], ["trace", an_id(1)], reset):
             done = await asyncio.to_thread(CliRunner().invoke, app, [*command, "--json"])
             assert done.exit_code == 0, done.output
+        redriven = await asyncio.to_thread(CliRunner().invoke, app, ["dlq", "redrive", place])
+        assert redriven.exit_code == 1, redriven.output
     assert not unnamed(sent)
-    assert {"schema.read", "offsets.list", "offsets.reset", "dead_letters.read", "verify", "trace.rows"} <= set(sent)
+    operators = {f"dead_letters.{action}" for action in OPERATORS} - {"dead_letters.correct", "dead_letters.purge"}
+    assert {"schema.read", "offsets.list", "offsets.reset", "verify", "trace.rows", *operators} <= set(sent)
 
 
 async def test_no_statement_of_a_reader_is_other(operator_url: str) -> None:

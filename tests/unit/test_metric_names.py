@@ -30,6 +30,7 @@ LABELS = {
     "reelsync_events_total": {"event_type", "outcome"},
     "reelsync_rows_total": {"table", "outcome"},
     "reelsync_dead_letters_total": {"reason"},
+    "reelsync_dead_letters_relayed_total": set(),
     "reelsync_batch_records": set(),
     "reelsync_batch_duration_seconds": {"phase"},
     "reelsync_event_age_seconds": set(),

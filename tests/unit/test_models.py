@@ -189,7 +189,13 @@ def test_constraints_are_named_by_kind_table_and_column(table: str, names: str) 
             "ix_videos_user_id_created_at ix_videos_unfinished ix_videos_created_at ix_videos_updated_at",
         ),
         ("model_usage", "ix_model_usage_video_id ix_model_usage_user_id ix_model_usage_used_at"),
-        ("dead_letters", "ix_dead_letters_aggregate_id ix_dead_letters_parked"),
+        (
+            "dead_letters",
+            (
+                "ix_dead_letters_aggregate_id ix_dead_letters_parked ix_dead_letters_latest ix_dead_letters_closed "
+                "ix_dead_letters_corrected ix_dead_letters_unrelayed"
+            ),
+        ),
     ],
 )
 def test_indexes_are_named_by_table_and_column(table: str, names: str) -> None:

@@ -1,0 +1,121 @@
+"""Sends newly parked dead letters to a Kafka topic of their own, for those whose tools look there.
+
+At least once, with the key of the record: a letter is marked when the topic has acknowledged it, so a crash in between
+sends it again. Beside the consumer and with a producer of its own: nothing here holds up what is consumed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from .backoff import Backoff
+from .errors import describe
+from .kafka_clients import connection_options
+from .letters.relaying import (
+    LETTERS_AT_ONCE,
+    Message,
+    mark_relayed,
+    message_of,
+    take_relay_turn,
+    unrelayed,
+    without_value,
+)
+from .query_timing import timed_commit
+from .settings import KafkaSettings
+
+_SEND_SECONDS = 10.0
+"""Well below DATABASE__IDLE_IN_TRANSACTION_TIMEOUT: the transaction that has the turn waits for it."""
+_STOP_SECONDS = 3.0
+_LOOK_SECONDS = 15.0
+_LARGEST_BYTES = 8_388_608
+
+_log = structlog.get_logger("reelsync.relay")
+
+
+@dataclass
+class KafkaRelay:
+    """Relays the letters of one group to `topic`. `count` is told how many were acknowledged."""
+
+    engine: AsyncEngine
+    group: str
+    kafka: KafkaSettings
+    topic: str
+    count: Callable[[int], None] = lambda _: None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever parks a letter. Without it, letters of others are looked for every 15 seconds."""
+    _producer: AIOKafkaProducer | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`, waiting out whatever keeps either server away."""
+        backoff = Backoff()
+        try:
+            while not stop.is_set():
+                self.wake.clear()
+                try:
+                    relayed = await self.relay_some()
+                except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
+                    _log.warning("relay.failed", topic=self.topic, error=describe(error))
+                    await self._drop_producer()
+                    await backoff.wait()
+                    continue
+                backoff.reset()
+                if relayed < LETTERS_AT_ONCE:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.wake.wait(), _LOOK_SECONDS)
+        finally:
+            await self._drop_producer()
+
+    async def relay_some(self) -> int:
+        """Send some of what is not relayed, and mark it once it is acknowledged; how many letters."""
+        async with self.engine.connect() as connection:
+            if not await take_relay_turn(connection, self.group):
+                return 0
+            letters = await unrelayed(connection, self.group)
+            if not letters:
+                return 0
+            await self._send([message_of(self.group, letter) for letter in letters])
+            await mark_relayed(connection, self.group, [letter.key for letter in letters])
+            await timed_commit(connection)
+        self.count(len(letters))
+        return len(letters)
+
+    async def _send(self, messages: Sequence[Message]) -> None:
+        # A limit of ours: with its brokers gone the producer may wait for ever (aiokafka#1101). One at a time, because
+        # a refusal of one refuses all that were sent with it.
+        async with asyncio.timeout(_SEND_SECONDS):
+            producer = await self._started_producer()
+            for message in messages:
+                # Kafka knows records without both, and aiokafka does not send them.
+                sendable = message if message.key is not None or message.value is not None else without_value(message)
+                await self._send_one(producer, sendable)
+
+    async def _send_one(self, producer: AIOKafkaProducer, message: Message) -> None:
+        try:
+            await producer.send_and_wait(self.topic, message.value, key=message.key, headers=message.headers)
+        except MessageSizeTooLargeError:
+            short = without_value(message)
+            await producer.send_and_wait(self.topic, short.value, key=short.key, headers=short.headers)
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            options = connection_options(self.kafka)
+            self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
+            await self._producer.start()
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+        with suppress(KafkaError, asyncio.CancelledError, TimeoutError):
+            await stopping

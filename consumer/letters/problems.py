@@ -1,0 +1,29 @@
+"""What is wrong with a letter, and what to do about it, in sentences. Never a value of the record's. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+ADVICE = {
+    "too_large": "Have the publisher send less; or raise REELSYNC_KAFKA__MAX_VALUE_BYTES and redrive it.",
+    "bad_tombstone": "A tombstone has a null value, no ce_ headers, and the id as its key, on a user or video topic.",
+    "not_json": "The value is not JSON: look at the publisher's serializer; or export it, correct it, import it.",
+    "not_an_event": "The value is no CloudEvent: it must be an object with a type. See docs/events.md.",
+    "unknown_type": "No such event type: deploy a consumer that knows it and redrive; or the publisher is mistaken.",
+    "unknown_schema": "The dataschema is not known here: deploy a consumer that knows it, and redrive.",
+    "invalid": "Have the publisher mend the fields named, and publish the event again; or export, correct, import.",
+    "conflict": "Two live users have one name. It is tried again by itself; if it stays, rename one of them.",
+    "refused": "The database refused it although it is valid: please report it. Redrive it once that is mended.",
+}
+
+
+def problem_lines(detail: Mapping[str, Any]) -> list[str]:
+    """Each problem with its path; what is told of a letter without any, such as a limit or a constraint."""
+    problems = detail.get("problems")
+    if problems:
+        return [f"{problem['path']}: {problem['message']}".removeprefix(": ") for problem in problems]
+    return [f"{name.replace('_', ' ')} {value}" for name, value in detail.items() if value is not None]
+
+
+def sentence(detail: Mapping[str, Any]) -> str:
+    """All problems in one line."""
+    return "; ".join(problem_lines(detail))
