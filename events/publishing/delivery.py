@@ -89,6 +89,7 @@ async def deliver(producer: AnyProducer, records: Iterable[OutgoingRecord]) -> l
 
     Raises:
         DeliveryError: some were not; its cause is the client's error for the first of them.
+        RuntimeError: an AIOKafkaProducer was not started, or was stopped.
         TypeError: this is no producer that is known here, or one that cannot send the headers of binary mode.
     """
     waiting = tuple(records)
@@ -126,6 +127,8 @@ def _way_of(producer: Any) -> Callable[[Sequence[OutgoingRecord]], Awaitable[lis
 
 
 async def _through_aiokafka(producer: AiokafkaProducer, records: Sequence[OutgoingRecord]) -> list[Outcome]:
+    _check_started(producer)
+
     async def start(record: OutgoingRecord) -> Awaitable[Any]:
         future: Awaitable[Any] = await producer.send(
             record.topic, record.value, key=record.key, headers=list(record.headers)
@@ -133,6 +136,15 @@ async def _through_aiokafka(producer: AiokafkaProducer, records: Sequence[Outgoi
         return future
 
     return await _pipelined(records, start, lambda done: (done.partition, done.offset))
+
+
+def _check_started(producer: Any) -> None:  # noqa: ANN401 - beyond the Protocol
+    """Refuse a producer that would wait for ever for the metadata of a topic: aiokafka does not, 0.14 at least."""
+    client = getattr(producer, "client", None)
+    if client is not None and not client.cluster.brokers():
+        raise RuntimeError("the producer was not started: await producer.start(), or use it with `async with`")
+    if getattr(producer, "_closed", False):
+        raise RuntimeError("the producer was stopped: make one for the life of the process")
 
 
 async def _through_async_confluent(

@@ -203,6 +203,18 @@ async def test_a_full_queue_is_waited_for(settings: Settings) -> None:
     assert [one.offset for one in sent] == list(range(1_000))
 
 
+async def test_a_producer_that_does_not_run_is_an_error_and_not_a_wait_without_end(settings: Settings) -> None:
+    servers = settings.kafka.bootstrap_servers
+    producer = AIOKafkaProducer(bootstrap_servers=servers, **AIOKAFKA_OPTIONS)
+    publisher = Publisher(producer, source="/tests", topics=topics_of(settings))
+    with pytest.raises(RuntimeError, match="was not started"):
+        await publisher.send(a_video().created())
+    await producer.start()
+    await producer.stop()
+    with pytest.raises(RuntimeError, match="was stopped"):
+        await publisher.send(a_video().created())
+
+
 async def test_what_is_no_producer_is_said() -> None:
     with pytest.raises(TypeError, match="object is no producer that is known here"):
         await deliver(object(), [])  # type: ignore[arg-type]

@@ -114,10 +114,10 @@ async def test_what_the_brokers_did_not_take_stays(
     uploads: Uploads, engine: AsyncEngine, producer: AIOKafkaProducer, reelsync_consumer: RunningConsumer
 ) -> None:
     video_id = await uploads.upload(uuid7(), "A tour")
-    async with AIOKafkaProducer(bootstrap_servers=reelsync_consumer.bootstrap_servers, acks="all") as stopped:
-        pass
-    with pytest.raises(DeliveryError, match=r"1 of 1 records were not acknowledged: video\.created"):
-        await relay(engine, stopped)
+    servers = reelsync_consumer.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, acks="all", max_request_size=100) as refuses:
+        with pytest.raises(DeliveryError, match=r"1 of 1 records were not acknowledged: video\.created"):
+            await relay(engine, refuses)
     assert await waiting(engine) == 1
     assert await relay(engine, producer) == 1
     await reelsync_consumer.until_applied()
