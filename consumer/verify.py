@@ -6,7 +6,7 @@ the rows: the log is read once for each slice, and only the tail that came meanw
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -108,7 +108,8 @@ class Verification:
     engine: AsyncEngine
     decode: Decode
     group: str
-    topics: Collection[str]
+    topics: Mapping[str, int]
+    """Topics to read, with their numbers of partitions."""
     slices: int = 1
     progress: Callable[[int], object] = lambda _records: None
     report: Report = field(default_factory=Report)
@@ -157,7 +158,8 @@ class Verification:
 
     async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.group)
-        return {Partition(r["topic"], r["partition"]): r["next_offset"] for r in rows if r["topic"] in self.topics}
+        stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return {place: at for place, at in stored.items() if place.number < self.topics.get(place.topic, 0)}
 
     async def _hear(self, hearing: "_Hearing", stretches: Mapping[Partition, Span]) -> Counter[Partition]:
         seen: Counter[Partition] = Counter()

@@ -10,7 +10,7 @@ from consumer.database_errors import explained
 from consumer.decode import decoder
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_schema
+from consumer.preflight import check_schema, check_topics
 from consumer.rebuild import Rebuild, Rebuilt, shadow, total
 from consumer.rebuild.filling import Filling
 from consumer.redrive import redrive_conflicts
@@ -69,7 +69,8 @@ async def run_rebuild(
     revision = await check_schema(settings.database)
     kafka = settings.kafka
     log = KafkaLog(kafka)
-    cluster_id, _ = await log.cluster()
+    cluster_id, found = await log.cluster()
+    topics = check_topics(found, kafka)
     engine, shadow_engine = patient_engine_of(settings.database), patient_engine_of(settings.database, shadow.SCHEMA)
     decode = decoder(kafka.topics, kafka.max_value_bytes)
     redrive = partial(redrive_conflicts, shadow_engine, kafka.group_id, decode=decode)
@@ -82,7 +83,7 @@ async def run_rebuild(
                     engine,
                     filling,
                     revision,
-                    kafka.topics,
+                    topics,
                     exactly=exactly,
                     apply=apply,
                     restart=restart,

@@ -9,6 +9,7 @@ from consumer.database_errors import explained
 from consumer.decode import decoder
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
+from consumer.preflight import check_topics
 from consumer.settings import Settings
 from consumer.verify import MOST_SLICES, Finding, Kind, Report, Verification
 
@@ -62,12 +63,14 @@ async def run_verification(settings: Settings, slices: int) -> Report:
     try:
         with explained(settings.database):
             async with diagnosed(settings.kafka):
+                log = KafkaLog(settings.kafka)
+                topics = check_topics((await log.cluster())[1], settings.kafka)
                 verification = Verification(
-                    KafkaLog(settings.kafka),
+                    log,
                     engine,
                     decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
                     settings.kafka.group_id,
-                    settings.kafka.topics.keys(),
+                    topics,
                 )
                 records = sum(span.next - span.start for span in (await verification.stretches()).values())
                 verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)

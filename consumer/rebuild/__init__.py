@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumer.errors import ReelsyncError, Verdict, classify
-from consumer.offsets import list_positions
+from consumer.offsets import list_positions, read_positions
 from consumer.records import Partition, Span
+from consumer.resets import Logs, find_halted
 
 from . import shadow
 from .filling import Filling
@@ -26,6 +27,7 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('reelsync.rebuild'))")
 _SMALL_REST = 5_000
 _ROUNDS = 20
 _ATTEMPTS = 5
+_ANCHOR_SECONDS = 3.0
 
 
 @dataclass
@@ -51,7 +53,8 @@ class Rebuild:
     engine: AsyncEngine
     filling: Filling
     revision: str
-    topics: Mapping[str, object]
+    topics: Mapping[str, int]
+    """Topics to read, with their numbers of partitions."""
     exactly: bool = False
     apply: bool = True
     restart: bool = False
@@ -92,30 +95,39 @@ class Rebuild:
         return self.result
 
     async def _prepare(self) -> None:
-        """Make the shadow, or go on with it; one that the log no longer reaches back to is made anew."""
+        """Make the shadow, or go on with it; one whose log is no longer the same is made anew."""
         what: dict[str, object] = {
             "revision": self.revision,
             "group": self.filling.group,
             "cluster": self.filling.cluster_id,
-            "topics": sorted(self.topics),
+            "topics": dict(self.topics),
         }
         async with self.filling.engine.begin() as connection:
             self.result.resumed = await shadow.prepare(connection, what, restart=self.restart)
-            if self.result.resumed:
-                rows = await list_positions(connection, self.filling.group)
-                stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-                ranges = await self.filling.log.ranges(stored) if stored else {}
-                if any(stored[place] < begin for place, (begin, _) in ranges.items()):
-                    self.result.resumed = await shadow.prepare(connection, what, restart=True)
+            if self.result.resumed and await self._is_outdated(connection):
+                self.result.resumed = await shadow.prepare(connection, what, restart=True)
+
+    async def _is_outdated(self, connection: AsyncConnection) -> bool:
+        """Whether a position of the shadow no longer fits its log, by the rule that a consumer halts by."""
+        filling = self.filling
+        places = [Partition(row["topic"], row["partition"]) for row in await list_positions(connection, filling.group)]
+        if not places:
+            return False
+        stored = await read_positions(connection, filling.group, places)
+        logs = Logs(filling.cluster_id, await filling.log.ranges(places), {})
+        return bool(await find_halted(filling.log, logs, stored, _ANCHOR_SECONDS))
 
     async def _goals(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.filling.group)
         await connection.rollback()
         goals = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        goals = {place: goal for place, goal in goals.items() if place.topic in self.topics}
+        goals = {place: goal for place, goal in goals.items() if self._is_read(place)}
         if not goals:
             raise ReelsyncError(f"group {self.filling.group} has no positions: it has consumed nothing yet")
         return goals
+
+    def _is_read(self, place: Partition) -> bool:
+        return place.number < self.topics.get(place.topic, 0)
 
     async def _fill(self, connection: AsyncConnection) -> None:
         """Read on until little is left, for the group goes on too."""
@@ -137,7 +149,8 @@ class Rebuild:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 positions = await hold(connection, live, self.filling.group)
-                goals = {Partition(*place): at for place, at in positions.items() if place[0] in self.topics}
+                stored = {Partition(*place): at for place, at in positions.items()}
+                goals = {place: at for place, at in stored.items() if self._is_read(place)}
                 await self._read(await self.filling.remaining(goals))
                 group = self.filling.group
                 self.result.tables = await replace_rows(connection, live, group, exactly=self.exactly)

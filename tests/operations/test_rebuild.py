@@ -268,6 +268,18 @@ async def test_names_that_clash_with_rows_of_others_change_nothing(
     assert await tables_of(settings) == logged
 
 
+async def test_the_replay_of_another_log_is_not_gone_on_with(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 15, events=40)
+    await rebuilt(migrating, apply=False)
+    assert (await rebuilt(migrating, apply=False))["resumed"]
+    moved = "UPDATE reelsync_rebuild.consumer_offsets SET anchor_crc = anchor_crc + 1 WHERE anchor_crc IS NOT NULL"
+    await operator.execute(text(moved))
+    anew = await rebuilt(migrating, apply=False)
+    assert (anew["resumed"], anew["records"]) == (False, 51)
+
+
 async def test_what_an_earlier_one_left_can_be_dropped(
     settings: Settings, migrating: Settings, operator: AsyncConnection
 ) -> None:
