@@ -29,7 +29,8 @@ _LETTERS = text(
     SELECT topic, partition, "offset", record_timestamp, crc, stage, reason, state, detail, event_id, event_type,
            aggregate_id, attempts
       FROM dead_letters
-     WHERE consumer_group = :consumer_group AND (event_id = :event_id OR aggregate_id = :aggregate_id)
+     WHERE consumer_group = :consumer_group
+       AND (event_id = :event_id OR aggregate_id = :aggregate_id OR corrected_aggregate_id = :aggregate_id)
      ORDER BY topic, partition, "offset"
     """
 )

@@ -18,9 +18,10 @@ from .decode import Decode, Rejection
 from .judgement import Judgement, is_told_of, judge
 from .kafka_log import KafkaLog
 from .kafka_scan import scan
+from .letters.stored import headers_of
 from .offsets import list_positions
 from .oracle import TABLES, Oracle, Row
-from .records import Partition, Record, Span, record_crc
+from .records import Partition, Record, Span, StoredRecord, record_crc
 
 Kind = Literal["differs", "missing", "unlogged", "no_letter"]
 _KEPT_FINDINGS = 10_000
@@ -28,7 +29,8 @@ MOST_SLICES = 256
 
 _LETTERS = text(
     """
-    SELECT topic, partition, "offset", record_timestamp, crc, state, reason, aggregate_id
+    SELECT topic, partition, "offset", record_timestamp, crc, state, reason, aggregate_id, corrected_aggregate_id,
+           corrected_key, corrected_value, corrected_headers
       FROM dead_letters WHERE consumer_group = :consumer_group
     """
 )
@@ -50,6 +52,12 @@ class Letter(NamedTuple):
     state: str
     reason: str
     aggregate_id: UUID | None
+    corrected_aggregate_id: UUID | None
+    """Of a letter that was corrected by hand."""
+    corrected_key: bytes | None
+    corrected_value: bytes | None
+    corrected_headers: list[list[bytes | None]] | None
+    """None if it was not corrected, or is blank by now."""
 
 
 class Finding(NamedTuple):
@@ -83,7 +91,7 @@ class Report:
     waiting_for_names: int = 0
     """Users that have no name while their parked conflict waits."""
     corrected: int = 0
-    """Rows that a dead letter corrected by hand was redriven into: the log tells of another event."""
+    """Rows that differ, and that a correction by hand was redriven into of which nothing is left to compare with."""
     incomplete: dict[Partition, str] = field(default_factory=dict)
     """Partitions that do not hold all that was ever written to them, and why: they cannot account for every row."""
 
@@ -263,13 +271,16 @@ class _Hearing:
         if letter and letter.state != "redriven":
             self._parked.append(record)
             return
-        event = self._decode(record)
+        if letter and letter.corrected_aggregate_id and letter.corrected_headers is None:
+            self._note_correction(letter)
+            return
+        event = self._decode(_corrected(record, letter) if letter and letter.corrected_headers is not None else record)
         if not isinstance(event, Rejection):
             self._oracle.hear(event["type"], event["time"], event["data"])
         elif letter is None:
             self.unparked.append(record)
-        elif letter.aggregate_id:
-            self.corrected.add(letter.aggregate_id)
+        else:
+            self._note_correction(letter)
 
     def hear_redriven(self) -> None:
         """Hear those that were parked when they were read, and are no longer."""
@@ -277,11 +288,21 @@ class _Hearing:
         for record in parked:
             self.hear(record)
 
+    def _note_correction(self, letter: Letter) -> None:
+        self.corrected.update(one for one in (letter.aggregate_id, letter.corrected_aggregate_id) if one)
+
     def _letter_of(self, record: Record) -> Letter | None:
         letter = self.letters.get((record.topic, record.partition, record.offset))
         if letter and (letter.timestamp, letter.crc) == (record.timestamp, record_crc(record)):
             return letter
         return None
+
+
+def _corrected(record: Record, letter: Letter) -> Record:
+    """What was applied in the place of the record."""
+    headers = headers_of(letter.corrected_headers)
+    place = (record.topic, record.partition, record.offset, record.timestamp)
+    return StoredRecord(*place, letter.corrected_key, letter.corrected_value, headers)
 
 
 async def _read_letters(connection: AsyncConnection, group: str) -> dict[tuple[str, int, int], Letter]:

@@ -17,10 +17,10 @@ from .progress import counted
 from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
 
 _RECORDS_A_SLICE = 1_000_000
-_COUNTED_AS_WRONG: tuple[Kind, ...] = ("differs", "missing", "no_letter")
+_ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
-def verify(
+def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
     slices: Annotated[
         int,
         typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, with that share of memory; 0 decides."),
@@ -29,6 +29,9 @@ def verify(
     values: Annotated[bool, typer.Option("--values", help="Show what the columns hold: personal data.")] = False,  # noqa: FBT002
     unlogged_ok: Annotated[  # noqa: FBT002
         bool, typer.Option("--unlogged-ok", help="Rows that no record tells of are in order: services write some.")
+    ] = False,
+    letters_ok: Annotated[  # noqa: FBT002
+        bool, typer.Option("--deleted-letters-ok", help="Poison without a dead letter is in order: some were deleted.")
     ] = False,
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
@@ -41,7 +44,9 @@ def verify(
     """
     settings = load(Settings)
     report = run_async(run_verification(settings, slices))
-    wrong = sum(report.found[kind] for kind in _COUNTED_AS_WRONG)
+    wrong = sum(report.found[kind] for kind in _ALWAYS_WRONG)
+    if not letters_ok:
+        wrong += report.found["no_letter"]
     if not report.incomplete and not unlogged_ok:
         wrong += report.found["unlogged"]
     shown = [_shown(finding, values=values) for finding in report.findings[:limit]]
@@ -117,14 +122,20 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
     for count, sentence in (
         (report.found["differs"], "rows are not what the log says"),
         (report.found["missing"], "rows are not there"),
-        (report.found["no_letter"], "records are no events, and no dead letters either"),
+        (
+            report.found["no_letter"],
+            "records are no events, and no dead letters either (--deleted-letters-ok accepts them)",
+        ),
         (report.found["unlogged"], _unlogged(report)),
         (
             report.ahead,
             "rows are ahead of the group's positions: it reads again what was applied, or another group did",
         ),
         (report.waiting_for_names, "users wait for a name that another has: see `reelsync dlq list --reason conflict`"),
-        (report.corrected, "rows hold what dead letters corrected by hand say, and were not compared"),
+        (
+            report.corrected,
+            "rows hold what dead letters corrected by hand said, of which nothing is left to compare with",
+        ),
     ):
         if count:
             err.print(f"{count:,} {sentence}.", soft_wrap=True, highlight=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 from builders import an_id, structured, usage, user, video
@@ -142,6 +143,31 @@ async def test_a_record_that_was_never_parked_is_named(settings: Settings, opera
     assert agrees(await verified(settings))
     await operator.execute(text("DELETE FROM dead_letters"))
     assert [found.kind for found in (await verified(settings)).findings] == ["no_letter"]
+    done = await asyncio.to_thread(run_command, settings, "verify", "--deleted-letters-ok")
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_payload_corrected_by_hand_is_what_the_rows_must_hold(
+    settings: Settings, operator: AsyncConnection, tmp_path: Path
+) -> None:
+    events = [video("created"), video("progressed", version=2, progress=101)]
+    await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), value) for value in events])
+    async with consuming(settings):
+        await until_applied(settings)
+    line = json.loads((await asyncio.to_thread(run_command, settings, "dlq", "export")).stdout)
+    event = json.loads(line["value"])
+    edited = tmp_path / "letters.jsonl"
+    edited.write_text(json.dumps(line | {"value": event | {"data": event["data"] | {"progress": 77}}}))
+    for words in (("import", str(edited)), ("redrive", "--corrected")):
+        done = await asyncio.to_thread(run_command, settings, "dlq", *words)
+        assert done.returncode == 0, done.stderr
+    assert [row["progress"] for row in await rows_of(settings, "videos")] == [77]
+    assert agrees(await verified(settings))
+    await operator.execute(text("UPDATE videos SET progress = 78"))
+    assert [found.columns for found in (await verified(settings)).findings] == [("progress",)]
+    await operator.execute(text("UPDATE dead_letters SET headers = NULL, corrected_headers = NULL"))
+    blank = await verified(settings)
+    assert (blank.corrected, blank.found.total()) == (1, 0)
 
 
 async def test_what_is_parked_is_not_expected_and_the_names_that_wait_are_told(settings: Settings) -> None:
