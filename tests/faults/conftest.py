@@ -56,8 +56,8 @@ def kafka_proxy() -> Iterator[TcpProxy]:
 
 
 @pytest.fixture(scope="session")
-def broker(tier: str, kafka_proxy: TcpProxy) -> Iterator[Broker]:
-    """A broker whose clients all come through the proxy."""
+def reelsync_broker(tier: str, kafka_proxy: TcpProxy) -> Iterator[Broker]:
+    """A broker whose clients all come through the proxy, in the place of the one that topics are made on."""
     server = ContainerBroker(kafka_proxy.port) if tier == "containers" else EmbeddedBroker(None, kafka_proxy.port)
     with server:
         kafka_proxy.target = server.address

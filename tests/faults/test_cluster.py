@@ -19,9 +19,14 @@ ALL = {1, 2, 3}
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[KafkaCluster]:
+def reelsync_broker() -> Iterator[KafkaCluster]:
     with KafkaCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def broker(reelsync_broker: KafkaCluster) -> KafkaCluster:
+    return reelsync_broker
 
 
 @pytest.fixture
