@@ -1,0 +1,74 @@
+"""What the plugin tells the author of a test: why an event is no row, and that the consumer is gone."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from running import topic_of
+
+from consumer.errors import ReelsyncError
+from consumer.settings import DeadLetterSettings, Settings
+from events.publishing import OutgoingRecord
+from reelsync_testing.builders import a_user, a_video, every_event
+from reelsync_testing.consumer_thread import RunningConsumer, consumer_thread
+from reelsync_testing.settings import settings_for
+
+
+async def test_every_event_of_the_builders_is_applied(reelsync_consumer: RunningConsumer) -> None:
+    sent = await reelsync_consumer.publish(*every_event())
+    assert len({one.id for one in sent}) == len(sent)
+    await reelsync_consumer.until_applied()
+    assert await reelsync_consumer.dead_letters() == []
+    (user,) = await reelsync_consumer.rows("users")
+    (profile,) = await reelsync_consumer.rows("user_profiles")
+    (video,) = await reelsync_consumer.rows("videos")
+    assert user["id"] == profile["user_id"] == video["user_id"]
+
+
+async def test_a_dead_letter_fails_the_wait_and_says_why(reelsync_consumer: RunningConsumer) -> None:
+    topic = topic_of(reelsync_consumer.settings, "video")
+    await reelsync_consumer.publish(OutgoingRecord(topic, b"key", b'{"type": "video.blessed"}', (), "", ""))
+    with pytest.raises(AssertionError, match=r"1 records became dead letters: .* unknown_type"):
+        await reelsync_consumer.until_applied()
+    await reelsync_consumer.until_applied(dead_letters=True)
+    (letter,) = await reelsync_consumer.dead_letters()
+    assert letter["reason"] == "unknown_type"
+
+
+async def test_an_erased_video_is_erased(reelsync_consumer: RunningConsumer) -> None:
+    video = a_video()
+    await reelsync_consumer.publish(video.created())
+    await reelsync_consumer.erase("video", video.id)
+    await reelsync_consumer.until_applied()
+    (row,) = await reelsync_consumer.rows("videos")
+    assert (row["title"], row["version"] >= 2**62) == (None, True)
+
+
+async def test_a_consumer_that_stops_ends_the_wait_with_its_reason(reelsync_settings: Settings) -> None:
+    """Not after a minute, with nothing but the positions that it did not reach."""
+    limit = DeadLetterSettings(window_records=10, max_count=1, max_share=0.1)
+    settings = reelsync_settings.model_copy(update={"dead_letters": limit})
+    bad = OutgoingRecord(topic_of(settings, "video"), b"key", b"no JSON", (), "", "")
+    with pytest.raises(ReelsyncError, match="dead letters"), consumer_thread(settings) as running:  # noqa: PT012
+        await running.publish(*[bad] * 20)
+        (outcome,) = await asyncio.gather(running.until_applied(), return_exceptions=True)
+    assert isinstance(outcome, ReelsyncError)
+
+
+def test_settings_of_a_test_know_nothing_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reelsync_settings: Settings
+) -> None:
+    """It may name the servers in production."""
+    (tmp_path / ".env").write_text("REELSYNC_LOG__LEVEL=ERROR\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REELSYNC_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
+    topics = {"films": "video"}
+    made = settings_for(bootstrap_servers="127.0.0.1:1", database_url="postgresql+asyncpg://u:p@h/d", topics=topics)
+    assert (made.kafka.security_protocol, made.log.level) == ("PLAINTEXT", "INFO")
+    assert reelsync_settings.kafka.group_id != made.kafka.group_id
+
+
+def test_without_asyncio_it_runs_each_to_its_end(reelsync_consumer: RunningConsumer) -> None:
+    reelsync_consumer.run(reelsync_consumer.publish(a_user().created()))
+    reelsync_consumer.run(reelsync_consumer.until_applied())
+    assert len(reelsync_consumer.run(reelsync_consumer.rows("users"))) == 1
