@@ -24,7 +24,8 @@ def frame(status: Status, width: int) -> RenderableType:
     parts.append(_figures(status))
     if len(status.workers) > 1:
         parts.append(_workers(status.workers, narrow=width < _NARROW))
-    return Group(*parts)
+    # The cursor stands in the last line, and there the terminal echoes ^C: in a full one it would break the frame.
+    return Group(*parts, Text())
 
 
 def last_frame(status: Status) -> RenderableType:
@@ -67,7 +68,7 @@ def _workers(workers: list[WorkerStatus], *, narrow: bool) -> Table:
     table.add_column("worker", no_wrap=True)
     for name in ("rate", "lag") if narrow else ("process", "partitions", "rate", "lag", "event age", "restarts"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True, overflow="ellipsis")
+    table.add_column("state")
     for worker in workers:
         cells = dict(_cells(worker))
         names = [str(column.header) for column in table.columns]
