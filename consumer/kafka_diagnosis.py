@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from traceback import walk_tb
 from typing import NamedTuple
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
@@ -42,12 +43,18 @@ class Address(NamedTuple):
 async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
     """Turn whatever Kafka's client fails with into an error with a message for people.
 
+    What a database fails with meanwhile goes through as it is: it raises OSError too.
+
     Raises:
         ReelsyncError: see `diagnose`.
     """
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
+        if any(
+            frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in walk_tb(error.__traceback__)
+        ):
+            raise
         raise await diagnose(settings, error) from error
 
 
