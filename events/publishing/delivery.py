@@ -22,33 +22,40 @@ _POLL_SECONDS = 0.1
 _SHOWN = 3
 
 
+# Methods as properties: each client's own has more parameters than a method here could name.
 class AiokafkaProducer(Protocol):
     """An `aiokafka.AIOKafkaProducer` that was started."""
 
-    async def send(self, topic: str, value: Any = ..., key: Any = ..., **options: Any) -> Any:  # noqa: ANN401
-        """Put a record into a batch; the future is its acknowledgement."""
+    @property
+    def send(self) -> Callable[..., Awaitable[Any]]:
+        """Put a record into a batch; what is awaited gives the future of its acknowledgement."""
 
-    async def send_and_wait(self, topic: str, value: Any = ..., key: Any = ..., **options: Any) -> Any:  # noqa: ANN401
+    @property
+    def send_and_wait(self) -> Callable[..., Awaitable[Any]]:
         """Send a record and wait for its acknowledgement."""
 
 
 class AsyncConfluentProducer(Protocol):
     """A `confluent_kafka.aio.AIOProducer`. It sends no headers, so structured mode alone, without a content type."""
 
-    async def produce(self, topic: str, value: Any = ..., key: Any = ..., **options: Any) -> Any:  # noqa: ANN401
-        """Put a record into a batch; the future is its acknowledgement."""
+    @property
+    def produce(self) -> Callable[..., Awaitable[Any]]:
+        """Put a record into a batch; what is awaited gives the future of its acknowledgement."""
 
-    async def flush(self) -> Any:  # noqa: ANN401
+    @property
+    def flush(self) -> Callable[..., Awaitable[Any]]:
         """Send what is in the batches."""
 
 
 class ConfluentProducer(Protocol):
     """A `confluent_kafka.Producer`."""
 
-    def produce(self, topic: str, value: Any = ..., key: Any = ..., **options: Any) -> Any:  # noqa: ANN401
+    @property
+    def produce(self) -> Callable[..., Any]:
         """Put a record into the queue; `on_delivery` is called with its fate by `poll`."""
 
-    def poll(self, timeout: float = ..., /) -> int:
+    @property
+    def poll(self) -> Callable[..., Any]:
         """Call back what is due, for so many seconds at most."""
 
 

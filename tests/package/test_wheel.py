@@ -28,6 +28,25 @@ def test_a_user_becomes_a_row(reelsync_consumer):
 """
 
 
+TYPED = """
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
+from confluent_kafka.aio import AIOProducer
+from events import VideoProgressed
+from events.publishing import AIOKAFKA_OPTIONS, CONFLUENT_OPTIONS, BlockingPublisher, Publisher
+
+producer = Producer({"bootstrap.servers": "localhost", **CONFLUENT_OPTIONS})
+blocking = BlockingPublisher(producer, source="/render/eu-1")
+blocking.send(VideoProgressed(video_id="a", user_id="b", version=1, progress=3))
+Publisher(producer, source="/render/eu-1", topics={"video": "films"})
+Publisher(AIOProducer({}), source="/render/eu-1")
+Publisher(AIOKafkaProducer(bootstrap_servers="localhost", **AIOKAFKA_OPTIONS), source="/render/eu-1", mode="binary")
+VideoProgressed(video_id="a", user_id="b", version=1, progress=3, percent=4)  # type: ignore[call-arg]
+VideoProgressed(video_id="a", user_id="b", version="1", progress=3)  # type: ignore[arg-type]
+"""
+"""What is ignored there is an error that has to be: strict mypy refuses an ignore that has nothing to ignore."""
+
+
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -64,6 +83,11 @@ def test_a_test_that_is_not_asynchronous_needs_no_plugin_for_asyncio(in_fresh: R
     (tmp_path / "test_it.py").write_text(NOT_ASYNCHRONOUS)
     done = in_fresh("-m", "pytest", "-p", "no:asyncio", "--reelsync-servers=embedded", "-W", "error", "test_it.py")
     assert "1 passed" in done.stdout
+
+
+def test_a_type_checker_takes_every_producer_and_sees_a_wrong_field(in_fresh: Run, tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(TYPED)
+    in_fresh("-m", "mypy", "--strict", "--ignore-missing-imports", "typed.py")
 
 
 def test_the_fixtures_are_listed_and_named_after_the_project(in_fresh: Run) -> None:
