@@ -110,6 +110,8 @@ async def test_a_kill_at_any_step_loses_and_doubles_nothing(engine: AsyncEngine,
     await eventually(is_over, "the table can be read")
     done = step == "after_commit"
     assert await counted(engine) == ({("redriven", 2): 30, ("parked", 2): 1} if done else {("parked", 1): 31})
+    # Rows and letters are one transaction: neither is there without the other.
+    assert len((await snapshot(engine))["videos"]) == (30 if done else 0)
     tally = await redrive(engine).run(Selection())
     assert (tally.applied, tally.still.total()) == ((0, 1) if done else (30, 1))
     assert await counted(engine) == {("redriven", 2): 30, ("parked", 3 if done else 2): 1}
