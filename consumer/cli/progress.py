@@ -37,6 +37,10 @@ class Bar:
         """So many more are done."""
         self._progress.advance(self._task, done)
 
+    def reach(self, done: int) -> None:
+        """So many are done by now."""
+        self._progress.update(self._task, completed=done)
+
     def expect(self, more: int) -> None:
         """There is more to do than was known."""
         self._total += more

@@ -80,6 +80,11 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, A
     out.print(table)
 
 
+def plural(number: int, what: str) -> str:
+    """`1 letter`, `2 letters`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def printable(content: str) -> str:
     """Text with what is not for the eye escaped, so that what a stranger sent cannot speak to the terminal."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in content)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.cli.terminal import JsonOption, UsageError, err, load, print_json, run_async
+from consumer.cli.progress import counted
+from consumer.cli.terminal import JsonOption, UsageError, err, load, plural, print_json, run_async
 from consumer.letters import closing
 from consumer.letters.audit import Entry
 from consumer.letters.selection import Selection
@@ -23,7 +24,7 @@ from .selecting import (
     see_that_it_is_meant,
     selection_of,
 )
-from .working import count_letters, letters_engine, progress_over
+from .working import count_letters, letters_engine
 
 BecauseOption = Annotated[str, typer.Option(help="Why; kept in the letter's audit. No personal data, please.")]
 ByOption = Annotated[str | None, typer.Option(help="Who; the role of the database session if left out.")]
@@ -101,14 +102,14 @@ async def _moved(settings: Settings, selection: Selection, move: _Move, entry: E
         total = await count_letters(engine, group, selection)
         if dry_run:
             return total
-        with progress_over("letters", total) as tell:
-            return await move(engine, group, selection, entry, tell)
+        with counted("Letters", total) as bar:
+            return await move(engine, group, selection, entry, bar.reach)
 
 
 def _say(moved: int, done: str, *, dry_run: bool, json: bool) -> None:
     if json:
         print_json({done: 0 if dry_run else moved, "selected": moved, "dry_run": dry_run})
     else:
-        err.print(f"{moved:,} letters {'would be ' if dry_run else ''}{done}.")
+        err.print(f"{plural(moved, 'letter')} {'would be ' if dry_run else ''}{done}.")
     if not moved:
         raise typer.Exit(1)

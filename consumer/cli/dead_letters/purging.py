@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from consumer.cli.terminal import JsonOption, UsageError, err, load, print_json, run_async
+from consumer.cli.terminal import JsonOption, UsageError, err, load, plural, print_json, run_async
 from consumer.errors import ReelsyncError
 from consumer.letters.retention import count_expired
 from consumer.letters.retention import purge as purge_letters
@@ -39,7 +39,7 @@ def purge(
     if json:
         print_json({"purged": 0 if dry_run else purged, "selected": purged, "dry_run": dry_run})
     else:
-        err.print(f"{purged:,} letters {'would be ' if dry_run else ''}deleted.")
+        err.print(f"{plural(purged, 'letter')} {'would be ' if dry_run else ''}deleted.")
 
 
 async def _purge(settings: Settings, age: timedelta, *, dry_run: bool) -> int:

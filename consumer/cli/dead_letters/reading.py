@@ -31,7 +31,7 @@ from .selecting import (
 )
 from .working import letters_engine
 
-_LISTED = ("topic", "partition", "offset", "stage", "reason", "event_type", "aggregate_id", "attempts", "state")
+_LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
 _COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
@@ -77,7 +77,8 @@ def list_letters(  # noqa: PLR0913, PLR0917 - options
     if json:
         print_json(rows[:limit])
     elif rows:
-        print_rows(f"Dead letters of group {settings.kafka.group_id}", _LISTED, rows[:limit])
+        placed = [row | {"place": _place(row), "last_attempt_at": f"{row['last_attempt_at']:%F %T%z}"} for row in rows]
+        print_rows(f"Dead letters of group {settings.kafka.group_id}", _LISTED, placed[:limit])
         if len(rows) > limit:
             err.print(f"These are the latest {limit:,}; there are more: see --limit and --count.")
     else:
@@ -138,14 +139,17 @@ def _now(row: RowMapping, decode: Decode) -> list[str] | None:
     return problem_lines(verdict.detail) if isinstance(verdict, Rejection) else []
 
 
+def _place(row: RowMapping | dict[str, Any]) -> str:
+    return f"{row['topic']}/{row['partition']}/{row['offset']}"
+
+
 def _next_step(row: RowMapping, wrong: list[str] | None) -> str:
     if wrong is None:
         return "Nothing is left of it: its aggregate was erased, or its retention is over."
     if row["state"] == "discarded":
         return "It was discarded: `reelsync dlq restore` parks it again."
     if row["state"] == "parked" and not wrong and row["stage"] != "write":
-        place = f"{row['topic']}/{row['partition']}/{row['offset']}"
-        return f"It is valid for this version of reelsync: reelsync dlq redrive {place}"
+        return f"It is valid for this version of reelsync: reelsync dlq redrive {_place(row)}"
     return ADVICE.get(row["reason"], "")
 
 

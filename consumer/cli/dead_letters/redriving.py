@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumer.cli.progress import counted
 from consumer.cli.terminal import JsonOption, err, load, print_json, run_async
 from consumer.decode import decoder
 from consumer.letters.reading import all_letters
@@ -31,7 +32,7 @@ from .selecting import (
     see_that_it_is_meant,
     selection_of,
 )
-from .working import count_letters, letters_engine, progress_over
+from .working import count_letters, letters_engine
 
 
 @dataclass
@@ -101,11 +102,11 @@ async def _run(settings: Settings, selection: Selection, report: Report, *, forc
         writer = BatchWriter(engine, group)
         singly = await _singly(engine, settings, selection, report, force=force)
         total = await count_letters(engine, group, singly)
-        with progress_over("redriving", total) as tell:
+        with counted("Redriving", total) as bar:
 
             def told(tally: Tally) -> None:
                 report.tally = tally
-                tell(tally.attempted)
+                bar.reach(tally.attempted)
 
             if singly.reasons or not selection.reasons:
                 report.tally = await Redrive(engine, group, writer, decode).run(singly, told)
@@ -139,11 +140,11 @@ async def _dry_run(settings: Settings, selection: Selection, report: Report) -> 
     async with letters_engine(settings) as engine:
         singly = await _singly(engine, settings, selection, report, force=False)
         total = await count_letters(engine, group, singly)
-        with progress_over("looking", total) as tell:
+        with counted("Looking", total) as bar:
             async with engine.connect() as connection:
                 async for letters in all_letters(connection, group, singly):
                     report.tally.add([verdict_on(letter, decode) for letter in letters])
-                    tell(report.tally.attempted)
+                    bar.reach(report.tally.attempted)
         report.conflicts["parked"] = await count_letters(engine, group, _conflicts(selection))
 
 

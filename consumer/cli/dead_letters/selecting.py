@@ -14,7 +14,7 @@ from consumer.letters.selection import Place, Selection
 REASONS: tuple[str, ...] = get_args(Reason)
 STATES = ("parked", "redriven", "discarded")
 
-PlaceArgument = Annotated[str | None, typer.Argument(metavar="[PLACE]", help="TOPIC/PARTITION/OFFSET of one letter.")]
+PlaceArgument = Annotated[str | None, typer.Argument(metavar="PLACE", help="TOPIC/PARTITION/OFFSET of one letter.")]
 ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help=f"Only these: {', '.join(REASONS)}.")]
 TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type.")]
 TopicOption = Annotated[list[str] | None, typer.Option("--topic", help="Only from this topic.")]

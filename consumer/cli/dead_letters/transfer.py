@@ -7,7 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from consumer.cli.terminal import JsonOption, UsageError, complain, err, load, print_json, printable, run_async
+from consumer.cli.progress import counted
+from consumer.cli.terminal import JsonOption, UsageError, complain, err, load, plural, print_json, printable, run_async
 from consumer.decode import decoder
 from consumer.letters.audit import Entry
 from consumer.letters.correcting import Corrections, correct
@@ -28,7 +29,7 @@ from .selecting import (
     UntilOption,
     selection_of,
 )
-from .working import count_letters, letters_engine, progress_over
+from .working import count_letters, letters_engine
 
 _SHOWN_PROBLEMS = 20
 
@@ -61,7 +62,7 @@ def export(  # noqa: PLR0913, PLR0917 - options
         corrected=corrected,
     )
     written = run_async(_export(settings, selection))
-    err.print(f"{written:,} letters exported.")
+    err.print(f"{plural(written, 'letter')} exported.")
 
 
 def import_lines(
@@ -101,13 +102,13 @@ async def _export(settings: Settings, selection: Selection) -> int:
     written = 0
     async with letters_engine(settings) as engine:
         total = await count_letters(engine, group, selection)
-        with progress_over("exporting", total) as tell:
+        with counted("Exporting", total) as bar:
             async with engine.connect() as connection:
                 async for letters in all_letters(connection, group, selection):
                     whole = [line_of(group, letter) for letter in letters if not letter.is_blank]
                     sys.stdout.buffer.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in whole)
                     written += len(whole)
-                    tell(written)
+                    bar.reach(written)
     sys.stdout.flush()
     return written
 
