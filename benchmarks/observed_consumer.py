@@ -5,9 +5,10 @@ import json
 import time
 from collections.abc import Sequence
 
-from consumer.app import Consumer, run_until_signal
+from consumer.app import Consumer
 from consumer.batch import Batch
 from consumer.cli.terminal import load, run_async
+from consumer.service import run_until_signal
 from consumer.settings import Settings
 from consumer.writer import Written
 

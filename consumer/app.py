@@ -1,21 +1,18 @@
 """The composition root: the only place where the parts are made and joined."""
 
 import asyncio
-import gc
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from models.engine import create_engine, get_pool_stats
+from models.engine import get_pool_stats
 
 from .backoff import Backoff
 from .batch import Batch
@@ -23,7 +20,8 @@ from .batch_ids import batch_id
 from .breaker import DeadLetterLimit
 from .decode import decoder
 from .deliver import Deliverer
-from .errors import ReelsyncError, UnavailableError, describe
+from .engines import engine_of
+from .errors import ReelsyncError
 from .health import Health
 from .kafka_log import KafkaLog
 from .kafka_relay import KafkaRelay
@@ -39,17 +37,14 @@ from .preflight import check_brokers, check_relay_topic, check_schema, check_top
 from .probe import Probe
 from .query_timing import attach_query_timing
 from .redrive import redrive_conflicts, redrive_until
-from .settings import DatabaseSettings, LogSettings, Settings
+from .settings import LogSettings, Settings
 from .slow_queries import SlowQueries
 from .telemetry import Telemetry, start_telemetry
 from .united_status import package_version
-from .workers.monitor import WorkersMonitor
-from .workers.supervisor import Supervisor
 from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
 _SUMMARY_SECONDS = 10.0
-_A_DAY = 86_400.0
 
 _log = structlog.get_logger("reelsync")
 
@@ -201,101 +196,11 @@ class Consumer:
             self.observe(batch, written)
 
 
-async def run_until_signal(consumer: Consumer) -> None:
-    """Run the consumer until SIGTERM or SIGINT, with the collector set for many short-lived objects.
-
-    Raises:
-        ReelsyncError: the consumer cannot start, or must not go on.
-    """
-    stop = _stop_on_signals()
-    await _check_until_available(consumer, stop)
-    tune_garbage_collector()
-    kafka = consumer.settings.kafka
-    _log.info("consumer.started", group=kafka.group_id, topics=sorted(kafka.topics))
-    await consumer.run(stop)
-    _log.info("consumer.stopped")
-
-
-class Workers:
-    """So many consumers as processes, and one HTTP endpoint for all of them.
-
-    `relay` gets each line that they log; without, they log where this process does.
-    """
-
-    def __init__(self, settings: Settings, count: int, relay: Callable[[bytes], None] | None = None) -> None:
-        self.supervisor = Supervisor(settings.http, count, relay)
-        self.monitor = WorkersMonitor(settings, self.supervisor)
-
-    async def run_until_signal(self) -> None:
-        """Run them until SIGTERM or SIGINT.
-
-        Raises:
-            ReelsyncError: one cannot start, or must not go on; or not all of them stopped cleanly.
-        """
-        await self.supervisor.run(_stop_on_signals())
-        _log.info("workers.stopped")
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> None:
-    """Servers may start after us; what is wrong for good is an error at once."""
-    backoff = Backoff()
-    while not stop.is_set():
-        try:
-            await consumer.check()
-        except UnavailableError as error:
-            consumer.health.failed("start", describe(error.__cause__ or error), outage=True)
-            delay = backoff.next_delay()
-            consumer.health.trying_again("start", delay)
-            _log.warning("start.waiting", why=str(error), again_in_seconds=round(delay, 1))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), delay)
-        else:
-            consumer.health.recovered("start")
-            return
-
-
-def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
-    """An engine as the settings describe it. No ping before use: a failed batch is looked into anyway."""
-    return create_engine(
-        settings.url.get_secret_value(),
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout,
-        pool_recycle=settings.pool_recycle,
-        pool_pre_ping=False,
-        connect_timeout=settings.connect_timeout,
-        statement_timeout=settings.statement_timeout,
-        lock_timeout=settings.lock_timeout,
-        idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
-        search_path=search_path,
-    )
-
-
-def patient_engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
-    """An engine for work on whole tables: a statement may take a day, and so may a transaction that waits for Kafka."""
-    patience = {"statement_timeout": _A_DAY, "idle_in_transaction_timeout": _A_DAY}
-    return engine_of(settings.model_copy(update=patience), search_path)
-
-
 def health_of(settings: Settings) -> Health:
     """Patient enough for one statement to end within its timeout, and for the servers to be asked."""
     http = settings.http
     at_least = max(2 * settings.database.statement_timeout, 4 * http.probe_seconds)
     return Health(stalled_seconds=max(http.stalled_seconds, at_least), blocked_seconds=http.blocked_seconds)
-
-
-def tune_garbage_collector() -> None:
-    """Collect less often: decoding makes many objects that die young, and none of them is in a cycle."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def slow_queries_of(metrics: Metrics, limits: LogSettings) -> SlowQueries:

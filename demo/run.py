@@ -13,9 +13,10 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.progress import track
 
-from consumer.app import Consumer, tune_garbage_collector
+from consumer.app import Consumer
 from consumer.errors import HaltedError
 from consumer.logs import configure_logs
+from consumer.service import tune_garbage_collector
 from consumer.settings import DEFAULT_TOPICS, Settings
 from migrations.runner import upgrade
 

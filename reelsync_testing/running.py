@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
-from consumer.app import Consumer, engine_of
+from consumer.app import Consumer
+from consumer.engines import engine_of
 from consumer.kafka_log import KafkaLog
 from consumer.ledger import Ledger
 from consumer.records import Partition

@@ -6,8 +6,8 @@ from typing import Any
 import typer
 from sqlalchemy import RowMapping
 
-from consumer.app import engine_of
 from consumer.database_errors import explained
+from consumer.engines import engine_of
 from consumer.errors import ReelsyncError
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog

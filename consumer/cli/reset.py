@@ -5,8 +5,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from consumer.app import engine_of
 from consumer.database_errors import explained
+from consumer.engines import engine_of
 from consumer.errors import ReelsyncError
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_groups import count_members

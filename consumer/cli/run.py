@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from consumer.app import Consumer, Workers, run_until_signal
+from consumer.app import Consumer
+from consumer.service import Workers, run_until_signal
 from consumer.settings import Settings
 from consumer.status import Status
 

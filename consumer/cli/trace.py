@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from consumer.app import engine_of
 from consumer.database_errors import explained
 from consumer.decode import Rejection, decoder
+from consumer.engines import engine_of
 from consumer.fates import Fate, Seen
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog

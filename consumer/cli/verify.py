@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.app import patient_engine_of
 from consumer.database_errors import explained
 from consumer.decode import decoder
+from consumer.engines import patient_engine_of
 from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
 from consumer.preflight import check_topics

@@ -6,8 +6,9 @@ import sys
 import structlog
 import typer
 
-from consumer.app import Consumer, run_until_signal
+from consumer.app import Consumer
 from consumer.errors import FencedError, ReelsyncError, UnavailableError, describe
+from consumer.service import run_until_signal
 from consumer.settings import Settings
 from consumer.workers.channel import Asked, asked
 from consumer.workers.lifeline import end_with_parent

@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import event
 
 import consumer.writer
-from consumer.app import Consumer, run_until_signal
+from consumer.app import Consumer
 from consumer.logs import configure_logs
 from consumer.offsets import fence
+from consumer.service import run_until_signal
 from consumer.settings import Settings
 
 

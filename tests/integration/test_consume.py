@@ -6,7 +6,8 @@ from builders import an_id, usage, user, video
 from running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import Consumer, engine_of
+from consumer.app import Consumer
+from consumer.engines import engine_of
 from consumer.settings import Settings
 
 

@@ -8,7 +8,7 @@ from processes import run_command
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import engine_of
+from consumer.engines import engine_of
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
 

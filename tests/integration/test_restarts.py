@@ -9,7 +9,7 @@ from processes import process
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import engine_of
+from consumer.engines import engine_of
 from consumer.settings import Settings
 
 RECORDS = 3_000

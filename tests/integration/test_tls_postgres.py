@@ -12,7 +12,7 @@ from secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert
 from sqlalchemy import make_url, text
 from tls_postgres import CERTIFIED_ROLE, TlsPostgres, tls_postgres
 
-from consumer.app import engine_of
+from consumer.engines import engine_of
 from consumer.settings import Settings
 
 WRONG = "canary-password-51d7"

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.app import engine_of
 from consumer.database_errors import explained
+from consumer.engines import engine_of
 from consumer.letters import reading
 from consumer.letters.selection import Selection
 from consumer.settings import Settings
