@@ -60,13 +60,17 @@ def is_binary(value: bytes | None, headers: Headers) -> bool:
     The content type decides where it names CloudEvents. Without one the whole event is assumed to be in the value,
     unless the value shows no attributes while the headers do (`datacontenttype` is optional in binary mode).
     """
-    names = {name.lower(): content for name, content in headers}
-    content_type = names.get("content-type")
+    content_type: bytes | None = None
+    has_attributes = False
+    for name, content in headers:
+        lowered = name.lower()
+        if lowered == "content-type":
+            content_type = content
+        elif lowered.startswith("ce_"):
+            has_attributes = True
     if content_type is not None and content_type.lower().startswith(b"application/cloudevents"):
         return False
-    if not any(name.startswith("ce_") for name in names):
-        return False
-    return content_type is not None or value is None or b'"specversion"' not in value
+    return has_attributes and (content_type is not None or value is None or b'"specversion"' not in value)
 
 
 def aggregate_id(event: WireEvent) -> str:
