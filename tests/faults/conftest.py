@@ -64,6 +64,12 @@ def reelsync_broker(tier: str, kafka_proxy: TcpProxy) -> Iterator[Broker]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def broker(reelsync_broker: Broker) -> Broker:
+    """Of this folder: the one above is kept for the session with the broker that it was made of first."""
+    return reelsync_broker
+
+
 @pytest.fixture
 def postgres_proxy(operator_url: str) -> Iterator[TcpProxy]:
     url = make_url(operator_url)
