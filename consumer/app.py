@@ -152,8 +152,8 @@ class Consumer:
         backoff = Backoff(limits.redrive_min_seconds, limits.redrive_max_seconds)
         redrive = partial(redrive_conflicts, self.engine, group, self.writer, self.decode)
         yield redrive_until(stop, self._wake_redrive, backoff, redrive)
-        if limits.retention_days:
-            yield expire_until(stop, partial(blank_expired, self.engine, group, timedelta(days=limits.retention_days)))
+        age = timedelta(days=limits.retention_days) if limits.retention_days else None
+        yield expire_until(stop, partial(blank_expired, self.engine, group, age))
         if self.relay:
             yield self.relay.run(stop)
 

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, text
+from sqlalchemy import case, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,9 +46,11 @@ def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
         name: case((table.c.corrected_aggregate_id.is_(None), sent[name]), else_=table.c[name])
         for name in ("key", "value", "headers")
     }
+    # A later verdict may know whose it is, which an erasure asks for, and never knows less than that.
+    known = {name: func.coalesce(sent[name], table.c[name]) for name in ("event_id", "event_type", "aggregate_id")}
     return parked.on_conflict_do_update(
         constraint="pk_dead_letters",
-        set_={**again, **whole, "attempts": table.c.attempts + 1, "state": "parked", "closed_at": None},
+        set_={**again, **whole, **known, "attempts": table.c.attempts + 1, "state": "parked", "closed_at": None},
         where=table.c.state != "discarded",
     )
 

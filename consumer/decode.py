@@ -65,11 +65,13 @@ def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
     }
     aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
     native = partial(_decode_native, topics=aggregates, max_value_bytes=max_value_bytes)
+    if not captured:
+        return native
 
     def decode_by_topic(record: Record) -> WireEvent | Rejection:
         return captured.get(record.topic, native)(record)
 
-    return decode_by_topic if captured else native
+    return decode_by_topic
 
 
 def decode(record: Record, topics: Mapping[str, Topic], max_value_bytes: int) -> WireEvent | Rejection:
@@ -88,6 +90,8 @@ def _decode_native(record: Record, topics: Mapping[str, Aggregate], max_value_by
         return parse_event(value, record.headers)
     except InvalidEventError as error:
         return _reject(record, error)
+    except Exception as error:  # noqa: BLE001 - told there
+        return _reject_unread(record, error)
 
 
 def _decode_captured(
@@ -99,6 +103,8 @@ def _decode_captured(
         return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
     except InvalidEventError as error:
         return _reject_captured(record, topic, error)
+    except Exception as error:  # noqa: BLE001 - told there
+        return _reject_unread(record, error)
 
 
 def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
@@ -147,6 +153,19 @@ def _reject(record: Record, error: InvalidEventError) -> Rejection:
         event_type=_identifier(attributes.get("type"), headers.get("ce_type")),
         aggregate_id=_id_in_key(record) or _id_in_data(data if isinstance(data, dict) else found),
     )
+
+
+def _reject_unread(record: Record, error: Exception) -> Rejection:
+    """The rejection of a record that the decoder itself fails on, a defect of ours: it must not stop its neighbours.
+
+    Raises:
+        MemoryError: that is no property of the record.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    message = f"the decoder failed on it ({type(error).__name__}): please report that; redrive it once that is mended"
+    detail = {"problems": [{"path": "", "code": "decoder_failed", "message": message}]}
+    return Rejection(record, "decode", "invalid", detail, aggregate_id=_id_in_key(record))
 
 
 def _reject_captured(record: Record, topic: RowChangeTopic | OutboxTopic, error: InvalidEventError) -> Rejection:

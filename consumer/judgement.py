@@ -51,7 +51,7 @@ def is_told_of(oracle: Oracle, table: str, row_id: str, held: Row, unlogged: Seq
             return False
     if "version" in unlogged and not any(said.version == held["version"] for said in statements):
         return False
-    return "created_at" not in unlogged or any(said.time == held["created_at"] for said in statements)
+    return "created_at" not in unlogged or any(held["created_at"] in {said.time, said.begun} for said in statements)
 
 
 def _judge_facet(  # noqa: PLR0913, PLR0917 - two lists to fill

@@ -115,10 +115,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         try:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
             await self._listen(consumer, fetched, time.monotonic() - started)
+            return await self._taken(consumer, fetched)
         except BaseException:
             await self.leave()
             raise
-        return await self._taken(consumer, fetched)
 
     def forget(self) -> None:
         """Read the stored positions again before the next record."""
@@ -146,6 +146,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
         self._metrics.rebalanced()
         _log.info("partitions.assigned", count=len(assigned))
+        # A poll that was under way may have settled a partition since the revocation: an assignment is whole.
+        self.epoch += 1
+        self._positions.clear()
         self._assigned = True
         self._unsettled = {Partition(*tp) for tp in assigned}
         self.halted = {partition: halt for partition, halt in self.halted.items() if partition in self._unsettled}

@@ -65,8 +65,11 @@ class Anchor(NamedTuple):
 
 
 def record_size(record: Record) -> int:
-    """Bytes of key and value."""
-    return len(record.key or b"") + len(record.value or b"")
+    """Bytes of key, value and headers."""
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, content in record.headers:
+        size += len(name) + len(content or b"")
+    return size
 
 
 def record_crc(record: Record) -> int:

@@ -83,4 +83,7 @@ async def all_letters(
 
 
 def _size(letter: Letter) -> int:
-    return sum(len(letter.row[name] or b"") for name in ("key", "value", "corrected_value"))
+    row = letter.row
+    contents = [row[name] for name in ("key", "value", "corrected_key", "corrected_value")]
+    headers = [part for name in ("headers", "corrected_headers") for pair in row[name] or () for part in pair]
+    return sum(len(content or b"") for content in (*contents, *headers))

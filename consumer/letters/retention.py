@@ -36,7 +36,7 @@ _BLANK_CORRECTIONS = text(
        SET key = NULL, value = NULL, headers = NULL,
            corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
      WHERE d.consumer_group = :consumer_group
-       AND d.corrected_aggregate_id IS NOT NULL AND d.corrected_headers IS NOT NULL
+       AND d.corrected_aggregate_id IS NOT NULL AND (d.headers IS NOT NULL OR d.corrected_headers IS NOT NULL)
        AND (d.headers IS NULL
          OR EXISTS (SELECT FROM users u WHERE u.id = d.corrected_aggregate_id AND u.version >= 4611686018427387904)
          OR EXISTS (SELECT FROM videos v WHERE v.id = d.corrected_aggregate_id AND v.version >= 4611686018427387904))
@@ -54,21 +54,25 @@ _DELETE = text(
 )
 
 
-async def blank_expired(engine: AsyncEngine, group: str, age: timedelta, at_once: int = LETTERS_AT_ONCE) -> int:
-    """Blank the letters that were closed longer ago than `age`, some in each transaction; how many."""
+async def blank_expired(engine: AsyncEngine, group: str, age: timedelta | None, at_once: int = LETTERS_AT_ONCE) -> int:
+    """Blank the letters that were closed longer ago than `age`, some in each transaction; how many.
+
+    Without an age they are kept, and only what an erasure should have blanked is.
+    """
     async with engine.begin() as connection:
         await connection.execute(
             _BLANK_CORRECTIONS, {"consumer_group": group}, execution_options={"query_name": "dead_letters.expire"}
         )
     blanked = 0
-    while True:
+    while age is not None:
         async with engine.begin() as connection:
             done = await connection.execute(
                 _BLANK, _parameters(group, age, at_once), execution_options={"query_name": "dead_letters.expire"}
             )
         blanked += done.rowcount
         if done.rowcount < at_once:
-            return blanked
+            break
+    return blanked
 
 
 async def count_expired(connection: AsyncConnection, group: str, age: timedelta) -> int:

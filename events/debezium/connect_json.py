@@ -56,8 +56,8 @@ def semantic_types(schema: Mapping[str, Any], field: str) -> dict[str, str]:
     """The names of the types of the columns in the struct `field`: for those that have a name and are in the schema."""
     for struct in _fields(schema):
         if struct.get("field") == field:
-            named = {column.get("field"): column.get("name") for column in _fields(struct)}
-            return {column: name for column, name in named.items() if isinstance(column, str) and isinstance(name, str)}
+            named = ((column.get("field"), column.get("name")) for column in _fields(struct))
+            return {column: name for column, name in named if isinstance(column, str) and isinstance(name, str)}
     return {}
 
 

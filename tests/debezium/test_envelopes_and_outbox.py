@@ -250,6 +250,16 @@ def test_a_change_without_a_time_is_refused(source: dict[str, Any]) -> None:
     assert problems_of(found) == {"source.ts_ms": "time"}
 
 
+@pytest.mark.parametrize(
+    "column", [{"field": []}, {"field": {}}, {"name": {}}, {"field": "title", "name": []}, [], 7, None]
+)
+def test_a_schema_that_is_none_says_nothing(column: Any) -> None:
+    schema = {"fields": [{"field": "after", "fields": [column]}]}
+    change = row_change("u", video_row())
+    change.value = json.dumps({"schema": schema, "payload": json.loads(change.value)}).encode()
+    assert event_of(change)["type"] == "video.row_changed"
+
+
 def test_a_change_sent_again_is_known_by_its_position() -> None:
     first, again = row_change("u", video_row(), lsn=9), row_change("u", video_row(), lsn=9)
     again.offset = 77

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from builders import an_id, record, user, video
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import snapshot, write_all
+from writing import GROUP, snapshot, write_all
 
+from consumer.dead_letters import settle
+from consumer.decode import Rejection
 from consumer.records import Partition
 from events import ERASED_VERSION
 from models.engine import create_engine
@@ -39,6 +42,21 @@ async def write(engine: AsyncEngine, *parts: list[Any]) -> None:
 async def letter(engine: AsyncEngine) -> dict[str, Any]:
     async with engine.connect() as connection:
         return dict((await connection.execute(text("SELECT * FROM dead_letters"))).mappings().one())
+
+
+async def test_a_letter_whose_aggregate_is_known_only_later_is_blanked_with_it(engine: AsyncEngine) -> None:
+    """A limit was raised, say: what was too long to be looked into has a reader now, and names its user."""
+    unread = Rejection(record(user("created", username="-"), key=None, topic="user-events"), "decode", "too_large", {})
+    read = unread._replace(stage="validate", reason="invalid", event_type="user.created", aggregate_id=UUID(USER))
+    for verdict in (unread, read, unread):
+        async with engine.begin() as connection:
+            await settle(connection, GROUP, [verdict], [])
+    assert ((await letter(engine))["aggregate_id"], (await letter(engine))["event_type"]) == (
+        UUID(USER),
+        "user.created",
+    )
+    await write(engine, [TOMBSTONE])
+    assert (await letter(engine))["value"] is None
 
 
 async def test_an_erased_user_keeps_nothing_personal_and_cannot_come_back(engine: AsyncEngine) -> None:

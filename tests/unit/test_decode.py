@@ -199,3 +199,18 @@ def test_a_rejected_binary_event_is_known_by_its_headers_not_by_its_data() -> No
     headers = (("CE_ID", b"real"), ("CE_TYPE", b"video.created"), ("content-type", b"application/json"))
     rejection = rejected(value, headers=headers)
     assert (rejection.event_id, rejection.event_type) == ("real", "video.created")
+
+
+def test_a_record_that_the_decoder_fails_on_is_rejected_and_told_of_without_its_content(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("personal")
+
+    monkeypatch.setattr("consumer.decode.parse_event", fail)
+    found = rejected(video("created"), key=an_id(1).encode())
+    assert (found.stage, found.reason, found.aggregate_id) == ("decode", "invalid", UUID(an_id(1)))
+    (problem,) = found.detail["problems"]
+    assert problem["code"] == "decoder_failed"
+    assert "TypeError" in problem["message"]
+    assert "personal" not in str(found.detail)

@@ -34,6 +34,11 @@ def test_partitions_sort_by_topic_and_then_number() -> None:
     assert str(Partition("video-events", 3)) == "video-events/3"
 
 
+def test_a_record_weighs_its_headers_too() -> None:
+    headers = (("trace", b"12345"), ("empty", None))
+    assert record_size(record(b"ab", key=b"c", headers=headers)) == 3 + 10 + 5
+
+
 @pytest.mark.parametrize(
     ("key", "value", "size"), [(b"ab", b"cde", 5), (None, b"x", 1), (b"x", None, 1), (None, None, 0)]
 )
