@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .oracle import FACETS, Oracle, Row, Statement
+from .oracle import ERASED, FACETS, Oracle, Row, Statement
 
 
 class Judgement(NamedTuple):
@@ -37,6 +37,22 @@ def judge(oracle: Oracle, table: str, row_id: str, held: Row) -> Judgement:
     if held["created_at"] != expected["created_at"]:
         (unlogged if held["created_at"] < expected["created_at"] else wrong).append("created_at")
     return Judgement(tuple(dict.fromkeys(wrong)), tuple(dict.fromkeys(unlogged)))
+
+
+def inexcusable(table: str, expected: Row, held: Row, wrong: Iterable[str]) -> tuple[str, ...]:
+    """Of the wrong columns, those that are so whatever else was applied: an event more raises versions, or is late.
+
+    So they are of facets with a version below that of the log, or of an erased row, which nothing changes.
+    """
+    if table == "model_usage":
+        return ()
+    surely = {"created_at"}
+    version = "profile_version" if table == "user_profiles" else "version"
+    parts = [(version, ("updated_at", "user_id")), *((f"{facet}_version", of) for facet, of in FACETS[table].items())]
+    for name, columns in parts:
+        if held[name] < expected[name] or expected[name] >= ERASED:
+            surely |= {name, *columns}
+    return tuple(column for column in wrong if column in surely)
 
 
 def is_told_of(oracle: Oracle, table: str, row_id: str, held: Row, unlogged: Sequence[str]) -> bool:

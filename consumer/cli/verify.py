@@ -17,6 +17,7 @@ from .progress import counted
 from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
 
 _RECORDS_A_SLICE = 1_000_000
+_NAMED = 6
 _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
@@ -62,7 +63,7 @@ async def run_verification(settings: Settings, slices: int) -> Report:
     """Compare the rows with the log; 0 slices are as many as memory asks for.
 
     Raises:
-        ReelsyncError: a server cannot be used.
+        ReelsyncError: a server cannot be used, or the group has consumed nothing.
     """
     engine = patient_engine_of(settings.database)
     try:
@@ -96,6 +97,7 @@ def _counts(report: Report) -> dict[str, Any]:
         "ahead": report.ahead,
         "waiting_for_names": report.waiting_for_names,
         "corrected": report.corrected,
+        "without_position": [str(place) for place in report.without_position],
         "incomplete": {str(place): why for place, why in report.incomplete.items()},
     }
 
@@ -129,7 +131,7 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
         (report.found["unlogged"], _unlogged(report)),
         (
             report.ahead,
-            "rows are ahead of the group's positions: it reads again what was applied, or another group did",
+            "rows are ahead of the group's positions or letters: it reads again what was applied, or another group did",
         ),
         (report.waiting_for_names, "users wait for a name that another has: see `reelsync dlq list --reason conflict`"),
         (
@@ -139,6 +141,9 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
     ):
         if count:
             err.print(f"{count:,} {sentence}.", soft_wrap=True, highlight=False)
+    if report.without_position:
+        named = ", ".join(map(str, report.without_position[:_NAMED])) + " …" * (len(report.without_position) > _NAMED)
+        err.print(f"The group has no position in {named}: nothing of that was compared.", markup=False, soft_wrap=True)
     for place, why in list(report.incomplete.items())[:5]:
         err.print(f"{place} does not hold all that was written to it: {why}.", markup=False, highlight=False)
     if wrong:

@@ -15,7 +15,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumer.decode import Decode, Rejection
-from consumer.judgement import Judgement, is_told_of, judge
+from consumer.errors import ReelsyncError
+from consumer.judgement import Judgement, inexcusable, is_told_of, judge
 from consumer.kafka_log import KafkaLog
 from consumer.kafka_scan import scan
 from consumer.offsets import list_positions
@@ -62,6 +63,7 @@ class Verification:
         """Compare all slices.
 
         Raises:
+            ReelsyncError: the group has consumed nothing.
             KafkaError: the brokers did not answer.
             UnavailableError: nothing can be read on.
         """
@@ -70,9 +72,18 @@ class Verification:
         return self.report
 
     async def stretches(self) -> dict[Partition, Span]:
-        """What the log holds of each partition below the group's position."""
+        """What the log holds of each partition below the group's position.
+
+        Raises:
+            ReelsyncError: there is no position: nothing could be verified, and all would seem well.
+        """
         async with self.engine.connect() as connection:
             positions = await self._positions(connection)
+        if not positions:
+            raise ReelsyncError(
+                f"group {self.group} has no positions: it has consumed nothing yet, or REELSYNC_KAFKA__GROUP_ID "
+                "names another group"
+            )
         ranges = await self.log.ranges(positions)
         return {place: Span(begin, max(begin, positions[place])) for place, (begin, _) in ranges.items()}
 
@@ -94,11 +105,13 @@ class Verification:
             unlogged = await self._compare_rows(connection, oracle, hearing, number)
         if number == 0:
             self.report.records = seen.total()
+            every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
+            self.report.without_position = sorted(every - positions.keys())
             self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
             for record in hearing.unparked:
                 place = f"{record.topic}/{record.partition}/{record.offset}"
                 self.report.add(Finding("no_letter", "dead_letters", place, (), {}, {}))
-        await self._tell_ahead_from_unlogged(oracle, positions, unlogged)
+        await self._tell_ahead_from_unlogged(oracle, hearing, positions, unlogged)
 
     async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.group)
@@ -134,31 +147,37 @@ class Verification:
         self, oracle: Oracle, hearing: Hearing, table: str, row_id: str, held: Row, verdict: Judgement
     ) -> list[Finding]:
         """Count what is to be said of a row; those of which nothing in the log tells, so far, are handed back."""
-        if UUID(row_id) in hearing.corrected:
-            self.report.corrected += 1
-            return []
-        wrong = verdict.wrong
+        expected = oracle.row(table, row_id) or {}
+        is_corrected = UUID(row_id) in hearing.corrected
+        wrong = inexcusable(table, expected, held, verdict.wrong) if is_corrected else verdict.wrong
         if table == "users" and UUID(row_id) in hearing.waiting_for_names:
             released = {name for name in ("username", "email") if held[name] is None}
             self.report.waiting_for_names += 1
             wrong = tuple(name for name in wrong if name not in released)
-        expected = oracle.row(table, row_id) or {}
         if wrong:
             self.report.add(Finding("differs", table, row_id, wrong, expected, held))
+        elif is_corrected:
+            self.report.corrected += 1
         elif verdict.unlogged:
             return [Finding("unlogged", table, row_id, verdict.unlogged, expected, held)]
         return []
 
     async def _tell_ahead_from_unlogged(
-        self, oracle: Oracle, positions: Mapping[Partition, int], unlogged: Iterable[Finding]
+        self,
+        oracle: Oracle,
+        hearing: Hearing,
+        positions: Mapping[Partition, int],
+        unlogged: Iterable[Finding],
     ) -> None:
-        """Read on to the end for the rows that hold more than the log has told so far."""
+        """Ask the letters, and read on to the end, for the rows that hold more than the log has told so far."""
         ids = {finding.row_id for finding in unlogged}
         if not ids:
             return
         beyond = Oracle(ids.__contains__)
         for table, by_id in oracle.statements.items():
             beyond.statements[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
+        for listed in hearing.unheard():
+            beyond.hear(listed["type"], listed["time"], listed["data"])
         ends = await self.log.readable_ends(positions)
         ranges = await self.log.ranges(positions)
         rest = {p: Span(max(positions[p], ranges[p][0]), ends[p]) for p in positions if positions[p] < ends[p]}

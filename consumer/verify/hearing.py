@@ -1,6 +1,6 @@
 """What an oracle is to hear of the log: the events that were applied, so no dead letter that is parked or discarded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from consumer.decode import Decode, Rejection
 from consumer.letters.stored import headers_of
 from consumer.oracle import Oracle
 from consumer.records import Record, StoredRecord, record_crc
+from events import WireEvent
 
 _LETTERS = text(
     """
@@ -80,8 +81,23 @@ class Hearing:
         for record in parked:
             self.hear(record)
 
+    def unheard(self) -> Iterator[WireEvent]:
+        """What letters that are parked or discarded say by now, as received and as corrected.
+
+        A replay applies the one, if it has become valid since, and a redrive before it may have applied the other; the
+        letter stays listed.
+        """
+        for record in self._parked:
+            letter = self._letter_of(record)
+            both = [record]
+            if letter and letter.corrected_headers is not None:
+                both.append(_corrected(record, letter))
+            yield from (event for event in map(self._decode, both) if not isinstance(event, Rejection))
+
     def _note_correction(self, letter: Letter) -> None:
-        self.corrected.update(one for one in (letter.aggregate_id, letter.corrected_aggregate_id) if one)
+        """Note whose rows a correction changed of which nothing is left; a blank letter without one changed none."""
+        if letter.corrected_aggregate_id:
+            self.corrected.update(one for one in (letter.aggregate_id, letter.corrected_aggregate_id) if one)
 
     def _letter_of(self, record: Record) -> Letter | None:
         letter = self.letters.get((record.topic, record.partition, record.offset))

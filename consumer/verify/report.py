@@ -38,11 +38,16 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     """The first ten thousand of them."""
     ahead: int = 0
-    """Rows that hold what records beyond the group's position say: it is replaying, or another group was there."""
+    """Rows that hold what records beyond the group's position say, or letters that are parked or discarded.
+
+    It is replaying, or another group was there; or a replay applied what has become valid, and stays listed.
+    """
     waiting_for_names: int = 0
     """Users that have no name while their parked conflict waits."""
     corrected: int = 0
     """Rows that differ, and that a correction by hand was redriven into of which nothing is left to compare with."""
+    without_position: list[Partition] = field(default_factory=list)
+    """Partitions that the group has not come to: nothing of them was read."""
     incomplete: dict[Partition, str] = field(default_factory=dict)
     """Partitions that do not hold all that was ever written to them, and why: they cannot account for every row."""
 

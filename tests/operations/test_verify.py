@@ -168,6 +168,54 @@ async def test_a_payload_corrected_by_hand_is_what_the_rows_must_hold(
     await operator.execute(text("UPDATE dead_letters SET headers = NULL, corrected_headers = NULL"))
     blank = await verified(settings)
     assert (blank.corrected, blank.found.total()) == (1, 0)
+    await operator.execute(text("UPDATE videos SET details_version = 0, title = 'x'"))
+    (found,) = (await verified(settings)).findings
+    assert (found.kind, found.columns) == ("differs", ("details_version", "title")), "no correction lowers a version"
+
+
+async def test_an_erased_row_that_was_filled_again_is_named_though_a_letter_of_it_was_redriven(
+    settings: Settings, operator: AsyncConnection
+) -> None:
+    key = an_id(1001).encode()
+    values = [user("created"), user("preferences_changed", version=-2), None]
+    await publish(settings, topic_of(settings, "user"), [(key, value) for value in values])
+    async with consuming(settings):
+        await until_applied(settings)
+    done = await asyncio.to_thread(run_command, settings, "dlq", "redrive", "--reason", "invalid")
+    assert done.returncode == 0, done.stderr
+    assert [row["state"] for row in await rows_of(settings, "dead_letters")] == ["redriven"]
+    assert agrees(await verified(settings))
+    await operator.execute(text("UPDATE users SET username = 'again'"))
+    assert [found.columns for found in (await verified(settings)).findings] == [("username",)]
+
+
+async def test_letters_that_a_replay_applied_are_ahead_and_not_unlogged(settings: Settings) -> None:
+    kafka = settings.kafka.model_copy(update={"max_value_bytes": 400})
+    narrow = settings.model_copy(update={"kafka": kafka})
+    events = [video("created"), video("updated", version=2, description="x" * 400)]
+    await publish(settings, topic_of(settings, "video"), [(b"v", value) for value in events])
+    async with consuming(narrow):
+        await until_applied(narrow)
+    assert (await verified(settings)).ahead == 0
+    done = await asyncio.to_thread(run_command, settings, "offsets", "reset", "--all", "--to", "earliest", "--force")
+    assert done.returncode == 0, done.stderr
+    async with consuming(settings):
+        await until_applied(settings)
+    assert [row["state"] for row in await rows_of(settings, "dead_letters")] == ["parked"]
+    report = await verified(settings)
+    assert (report.ahead, report.found.total()) == (1, 0)
+
+
+async def test_a_group_that_has_consumed_nothing_is_no_success(settings: Settings, operator: AsyncConnection) -> None:
+    for options in ((), ("--unlogged-ok",)):
+        done = await asyncio.to_thread(run_command, settings, "verify", *options)
+        assert (done.returncode, "has consumed nothing yet" in done.stderr) == (1, True), done.stderr
+    await consumed_life(settings)
+    place = f"topic = '{topic_of(settings, 'video')}' AND partition = 1"
+    await operator.execute(text(f"DELETE FROM consumer_offsets WHERE {place}"))
+    assert [place.number for place in (await verified(settings)).without_position] == [1]
+    done = await asyncio.to_thread(run_command, settings, "verify", "--unlogged-ok")
+    assert f"no position in {topic_of(settings, 'video')}/1" in done.stderr, done.stderr
 
 
 async def test_what_is_parked_is_not_expected_and_names_that_were_released_are_in_order(settings: Settings) -> None:
@@ -209,7 +257,9 @@ async def test_two_events_with_one_version_agree_with_either(settings: Settings)
 
 
 async def test_consumers_may_go_on(settings: Settings) -> None:
+    await publish_log(settings, 2, events=10)
     async with consuming(settings):
+        await until_applied(settings)
         for seed in (3, 4):
             publishing = asyncio.create_task(publish_log(settings, seed))
             report = await verified(settings)
