@@ -1,5 +1,6 @@
 """Where an event is: looked for in the log, the rows and the dead letters. Nobody but the decoder reads values."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,8 @@ from .records import Partition, Record, Span, record_crc
 _TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
 """Characters that no JSON encoder has a reason to escape."""
+_ASSEMBLED = re.compile(r"[^:]+:[0-9]+:[0-9]+")
+"""Ids that no record holds as they are: file, position and row of Debezium for MySQL."""
 
 _LETTERS = text(
     """
@@ -53,7 +56,8 @@ class Needle:
             self.aggregate_id: str | None = canonical_id(wanted)
         except ValueError:
             self.aggregate_id = None
-        self._bytes = wanted.encode() if _PLAIN.issuperset(wanted) else None
+        is_verbatim = _PLAIN.issuperset(wanted) and not _ASSEMBLED.fullmatch(wanted)
+        self._bytes = wanted.encode() if is_verbatim else None
         self._hex = self.aggregate_id.replace("-", "").encode() if self.aggregate_id else None
 
     def may_be_in(self, record: Record) -> bool:

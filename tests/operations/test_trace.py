@@ -5,12 +5,13 @@ import json
 
 from builders import an_id, record, structured, usage, user, video
 from processes import run_command
+from row_changes import CAPTURED_AT, row_change, topics, video_row
 from running import consuming, publish, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumer.cli.trace import run_trace, told
-from consumer.decode import decode
+from consumer.decode import decode, decoder
 from consumer.fates import Seen
 from consumer.settings import DEFAULT_TOPICS, Settings
 from consumer.trace import Needle
@@ -102,6 +103,15 @@ def is_found(wanted: str, value: bytes | None, **fields: object) -> bool:
     is_in = needle.is_in(Seen(found, decode(found, DEFAULT_TOPICS, 524_288)))
     assert not is_in or needle.may_be_in(found), "the quick look misses what is there"
     return is_in
+
+
+def test_an_id_that_debezium_for_mysql_has_in_three_fields_is_found() -> None:
+    source = {"ts_ms": CAPTURED_AT, "file": "binlog.000003", "pos": 154}
+    found = row_change("c", video_row(), source=source)
+    decode_captured = decoder(topics(version="source.ts_ms"), 524_288)
+    for wanted, is_there in (("binlog.000003:154:0", True), ("binlog.000003:155:0", False)):
+        needle = Needle(wanted)
+        assert (needle.may_be_in(found) and needle.is_in(Seen(found, decode_captured(found)))) is is_there
 
 
 def test_whatever_is_there_is_found_however_it_is_spelled() -> None:
