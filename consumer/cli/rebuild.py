@@ -12,9 +12,11 @@ from consumer.kafka_diagnosis import diagnosed
 from consumer.kafka_log import KafkaLog
 from consumer.preflight import check_schema, check_topics
 from consumer.rebuild import Rebuild, Rebuilt, shadow, total
+from consumer.rebuild import discard as discard_shadow
 from consumer.rebuild.filling import Filling
 from consumer.redrive import redrive_conflicts
 from consumer.settings import Settings
+from consumer.united_status import package_version
 
 from .progress import counted
 from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
@@ -26,7 +28,11 @@ _SHOWN = 20
 def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Replay and compare; change no row.")] = False,  # noqa: FBT002
     accept_loss: Annotated[  # noqa: FBT002
-        bool, typer.Option("--accept-loss", help="Also remove rows, and facets, that the log does not tell of.")
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="Also remove rows, and facets, that the log does not tell of; corrected letters are parked again.",
+        ),
     ] = False,
     restart: Annotated[  # noqa: FBT002
         bool, typer.Option("--restart", help="Do not go on with a replay that was interrupted.")
@@ -40,7 +46,8 @@ def rebuild(
 
     Consumers may go on: they wait for a moment while the rows are replaced, in one transaction; readers do not. What
     only the database holds stays, unless its loss is accepted. Needs the role that migrates. Interrupted, it has
-    changed nothing; the next run goes on where it was.
+    changed nothing; the next run goes on where it was. A dry run replaces the rows too and takes that back: consumers
+    wait for it as long.
 
     Example: reelsync rebuild --dry-run
     """
@@ -49,7 +56,10 @@ def rebuild(
     settings = load(Settings)
     if discard:
         run_async(_discard(settings))
-        err.print("There are no shadow tables any more.")
+        if json:
+            print_json({"discarded": True})
+        else:
+            err.print("There are no shadow tables any more.")
         return
     result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
     if json:
@@ -84,6 +94,7 @@ async def run_rebuild(
                     filling,
                     revision,
                     topics,
+                    _decoding(settings),
                     exactly=exactly,
                     apply=apply,
                     restart=restart,
@@ -99,10 +110,14 @@ async def _discard(settings: Settings) -> None:
     engine = patient_engine_of(settings.database)
     try:
         with explained(settings.database):
-            async with engine.begin() as connection:
-                await shadow.discard(connection)
+            await discard_shadow(engine)
     finally:
         await engine.dispose()
+
+
+def _decoding(settings: Settings) -> dict[str, Any]:
+    read = settings.kafka.model_dump(mode="json", include={"topics", "max_value_bytes"})
+    return {"version": package_version(), **read}
 
 
 def told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
@@ -112,6 +127,7 @@ def told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
         "resumed": result.resumed,
         "records": result.records,
         "dead_letters": result.dead_letters,
+        "parked_again": result.parked_again,
         "tables": [
             {
                 **{name: getattr(part, name) for name in (*_COLUMNS, "columns")},
@@ -136,6 +152,12 @@ def _print(result: Rebuilt, *, applied: bool) -> None:
     kept = sum(part.kept for part in result.tables)
     if kept:
         err.print(f"{kept:,} rows hold more than the log tells, and stay so; --accept-loss would end that.")
+    if result.parked_again:
+        err.print(
+            f"{result.parked_again:,} letters that were corrected by hand {'are' if applied else 'would be'} parked "
+            "again: `reelsync dlq redrive --corrected` applies them.",
+            soft_wrap=True,
+        )
     count = total(result.tables)
     if applied:
         err.print(f"{count:,} rows were replaced." if count else "Every row was as the log has it.")

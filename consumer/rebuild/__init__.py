@@ -18,12 +18,15 @@ from consumer.resets import Logs, find_halted
 
 from . import shadow
 from .filling import Filling
+from .letters import add_letters, park_corrections
 from .replacement import Replaced, hold, note_differences, replace_rows, total
 
-__all__ = ["Rebuild", "Rebuilt", "Replaced", "total"]
+__all__ = ["Rebuild", "Rebuilt", "Replaced", "discard", "total"]
 
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('reelsync.rebuild'))")
+_LOCK_TO_DISCARD = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.rebuild'))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('reelsync.rebuild'))")
+_RUNNING = "another rebuild of this database is running"
 _SMALL_REST = 5_000
 _ROUNDS = 20
 _ATTEMPTS = 5
@@ -38,6 +41,8 @@ class Rebuilt:
     """Whether it went on with the tables of one that was interrupted, or of a dry run."""
     records: int = 0
     dead_letters: int = 0
+    parked_again: int = 0
+    """Letters corrected by hand and redriven, which are parked again: the log does not tell of what they said."""
     tables: list[Replaced] = field(default_factory=list)
 
 
@@ -46,7 +51,7 @@ class Rebuild:
     """One rebuild. `engine` reaches the tables in use, the filling's the shadow; both as the role that migrates.
 
     Args:
-        exactly: Also remove what the log does not tell of: rows, and facets that are newer than it.
+        exactly: Also remove what the log does not tell of: rows, facets that are newer than it, corrections by hand.
         apply: Whether to replace the rows, or only to say which would be.
     """
 
@@ -55,6 +60,8 @@ class Rebuild:
     revision: str
     topics: Mapping[str, int]
     """Topics to read, with their numbers of partitions."""
+    decoding: Mapping[str, object]
+    """All that the verdict on a record depends on, as JSON: a shadow that was decoded otherwise is made anew."""
     exactly: bool = False
     apply: bool = True
     restart: bool = False
@@ -72,7 +79,7 @@ class Rebuild:
         """
         async with self.engine.connect() as connection:
             if not await connection.scalar(_LOCK, execution_options={"query_name": "rebuild.lock"}):
-                raise ReelsyncError("another rebuild of this database is running")
+                raise ReelsyncError(_RUNNING)
             await connection.commit()
             try:
                 await self._prepare()
@@ -101,6 +108,7 @@ class Rebuild:
             "group": self.filling.group,
             "cluster": self.filling.cluster_id,
             "topics": dict(self.topics),
+            "decoding": dict(self.decoding),
         }
         async with self.filling.engine.begin() as connection:
             self.result.resumed = await shadow.prepare(connection, what, restart=self.restart)
@@ -153,7 +161,10 @@ class Rebuild:
                 goals = {place: at for place, at in stored.items() if self._is_read(place)}
                 await self._read(await self.filling.remaining(goals))
                 group = self.filling.group
-                self.result.tables = await replace_rows(connection, live, group, exactly=self.exactly)
+                self.result.tables = await replace_rows(connection, live, exactly=self.exactly)
+                await add_letters(connection, live, group)
+                if self.exactly:
+                    self.result.parked_again = await park_corrections(connection, live, group)
                 await (connection.commit() if self.apply else connection.rollback())
             except DBAPIError as error:
                 await connection.rollback()
@@ -166,3 +177,15 @@ class Rebuild:
                     raise
             else:
                 return
+
+
+async def discard(engine: AsyncEngine) -> None:
+    """Drop the shadow tables that an earlier rebuild left.
+
+    Raises:
+        ReelsyncError: a rebuild is running, and needs them.
+    """
+    async with engine.begin() as connection:
+        if not await connection.scalar(_LOCK_TO_DISCARD, execution_options={"query_name": "rebuild.lock"}):
+            raise ReelsyncError(_RUNNING)
+        await shadow.discard(connection)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import ERASED_VERSION
-from models import ConsumerOffset, DeadLetter, User, UserProfile, Video
+from models import ConsumerOffset, User, UserProfile, Video
 from models.facets import Merge, version_column
 from models.upsert import table_of
 
@@ -58,7 +57,7 @@ async def note_differences(connection: AsyncConnection, live: str) -> int:
     return noted
 
 
-async def replace_rows(connection: AsyncConnection, live: str, group: str, *, exactly: bool) -> list[Replaced]:
+async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool) -> list[Replaced]:
     """Make the rows that were noted what the shadow has, inside the caller's transaction, which holds the tables.
 
     Without `exactly`, nothing is lost: what only the tables in use hold stays, rows and facets with a higher version.
@@ -78,7 +77,6 @@ async def replace_rows(connection: AsyncConnection, live: str, group: str, *, ex
         else:
             kept = await _scalar(connection, f"SELECT count(*) FROM {', '.join(tables)} WHERE {only_live}")  # noqa: S608
             replaced[number] = part._replace(kept=part.kept + kept)
-    await _add_letters(connection, live, group)
     await _run(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     return replaced
 
@@ -189,37 +187,6 @@ def _newer(table: Table) -> str:
     versions = {merge.version, *map(version_column, merge.facets)}
     newer = " OR ".join(f"l.{name} > s.{name}" for name in sorted(versions))
     return f"({newer} OR (s.{merge.version} > 0 AND l.{merge.version} > 0 AND l.created_at < s.created_at))"
-
-
-async def _add_letters(connection: AsyncConnection, live: str, group: str) -> None:
-    """Park what the replay could not apply and nobody has parked yet; what operators did to the others stands."""
-    table = table_of(DeadLetter)
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    await _run(connection, "SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
-    parameters = {"consumer_group": group}
-    await connection.execute(
-        text(
-            f"INSERT INTO {live}.dead_letters ({columns}) SELECT {columns} FROM {SCHEMA}.dead_letters"  # noqa: S608
-            " WHERE consumer_group = :consumer_group AND state = 'parked' ON CONFLICT DO NOTHING"
-        ),
-        parameters,
-        execution_options={"query_name": "rebuild.letters"},
-    )
-    await connection.execute(
-        text(
-            f"""
-            UPDATE {live}.dead_letters d
-               SET key = NULL, value = NULL, headers = NULL,
-                   corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
-             WHERE d.consumer_group = :consumer_group AND d.headers IS NOT NULL
-               AND d.aggregate_id IN (SELECT aggregate_id FROM {SCHEMA}.dead_letters)
-               AND (EXISTS (SELECT FROM {live}.users u WHERE u.id = d.aggregate_id AND u.version >= {ERASED_VERSION})
-                 OR EXISTS (SELECT FROM {live}.videos v WHERE v.id = d.aggregate_id AND v.version >= {ERASED_VERSION}))
-            """  # noqa: S608
-        ),
-        parameters,
-        execution_options={"query_name": "rebuild.letters"},
-    )
 
 
 def _key(table: Table) -> str:

@@ -1,7 +1,8 @@
 """The shadow: our tables once more, empty, in a schema of their own, where a replay changes nothing that anybody reads.
 
 They are made from the models, with the same names of constraints, so that the statements of a batch work on them on a
-connection whose search_path is this schema alone. Unlogged: they are filled again if the server crashes.
+connection whose search_path is this schema alone. Unlogged, all of them: a crash or a failover of the server empties
+them together, and with them the one row of `replay`, which says what the others are a replay of.
 """
 
 import orjson
@@ -17,7 +18,10 @@ TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsag
 """In the order in which they refer to one another."""
 _ALL = (*TABLES, table_of(ConsumerOffset), table_of(DeadLetter))
 
-_EXISTS = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
+_EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
+_IS_MARKED = text(f"SELECT to_regclass('{SCHEMA}.replay') IS NOT NULL")
+_MARK = text(f"INSERT INTO {SCHEMA}.replay (what) VALUES (:what)")  # noqa: S608 - a name of our own
+_MARKED = text(f"SELECT what FROM {SCHEMA}.replay")  # noqa: S608
 _MAY_CREATE = text("SELECT has_database_privilege(current_database(), 'CREATE')")
 _LIVE_SCHEMA = text(
     """
@@ -36,16 +40,15 @@ async def live_schema(connection: AsyncConnection) -> str:
 async def prepare(connection: AsyncConnection, what: dict[str, object], *, restart: bool) -> bool:
     """Make the shadow tables, on a connection whose search_path is the shadow; whether there were some to go on with.
 
-    `what` says what they are a replay of: tables of another replay are dropped.
+    `what` says what they are a replay of: tables of another replay are dropped, and those that a crash has emptied.
 
     Raises:
         ReelsyncError: the role may not create the schema.
     """
     wanted = orjson.dumps(what, option=orjson.OPT_SORT_KEYS).decode()
-    found = (await connection.execute(_EXISTS, {"schema": SCHEMA}, execution_options=_NAMED)).first()
-    if found is not None and found[0] == wanted and not restart:
+    if not restart and await _replayed(connection) == wanted:
         return True
-    if found is None:
+    if not await connection.scalar(_EXISTS, {"schema": SCHEMA}, execution_options=_NAMED):
         if not await connection.scalar(_MAY_CREATE, execution_options=_NAMED):
             raise ReelsyncError(
                 f"there is no schema {SCHEMA}, and this role may not create one: run deploy/postgres/roles.sql, and "
@@ -54,30 +57,35 @@ async def prepare(connection: AsyncConnection, what: dict[str, object], *, resta
         await _run(connection, f"CREATE SCHEMA {SCHEMA}")
     await _drop_tables(connection)
     await connection.run_sync(_create_tables)
-    for table in reversed(_ALL[:-2]):
+    for table in reversed(_ALL):
         await _run(connection, f"ALTER TABLE {SCHEMA}.{table.name} SET UNLOGGED")
     await _run(connection, f"CREATE UNLOGGED TABLE {SCHEMA}.differing (name text, id uuid, PRIMARY KEY (name, id))")
-    # A literal: COMMENT takes no parameters.
-    literal = wanted.replace("'", "''")
-    await connection.exec_driver_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{literal}'", execution_options=_NAMED)
+    await _run(connection, f"CREATE UNLOGGED TABLE {SCHEMA}.replay (what text)")
+    await connection.execute(_MARK, {"what": wanted}, execution_options=_NAMED)
     return False
 
 
 async def discard(connection: AsyncConnection) -> None:
     """Drop the shadow tables; the schema too, if the role could make it again."""
-    if (await connection.execute(_EXISTS, {"schema": SCHEMA}, execution_options=_NAMED)).first() is None:
+    if not await connection.scalar(_EXISTS, {"schema": SCHEMA}, execution_options=_NAMED):
         return
     await _drop_tables(connection)
     if await connection.scalar(_MAY_CREATE, execution_options=_NAMED):
         await _run(connection, f"DROP SCHEMA {SCHEMA}")
-    else:
-        await _run(connection, f"COMMENT ON SCHEMA {SCHEMA} IS NULL")
 
 
 async def analyze(connection: AsyncConnection) -> None:
     """Tell the planner what the shadow tables hold by now."""
     for table in TABLES:
         await _run(connection, f"ANALYZE {SCHEMA}.{table.name}")
+
+
+async def _replayed(connection: AsyncConnection) -> str | None:
+    """What the shadow tables are a replay of; None if there are none, or if they were emptied."""
+    if not await connection.scalar(_IS_MARKED, execution_options=_NAMED):
+        return None
+    marked: str | None = await connection.scalar(_MARKED, execution_options=_NAMED)
+    return marked
 
 
 def _create_tables(connection: Connection) -> None:
@@ -87,7 +95,7 @@ def _create_tables(connection: Connection) -> None:
 
 
 async def _drop_tables(connection: AsyncConnection) -> None:
-    names = ", ".join(f"{SCHEMA}.{name}" for name in ("differing", *(table.name for table in _ALL)))
+    names = ", ".join(f"{SCHEMA}.{name}" for name in ("replay", "differing", *(table.name for table in _ALL)))
     await _run(connection, f"DROP TABLE IF EXISTS {names} CASCADE")
 
 

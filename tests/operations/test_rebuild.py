@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import an_id, user, video
+from commanding import run_inside
 from processes import ROOT, environment, run_command
 from random_topics import publish_log
 from roles import psql, roles_of
@@ -22,6 +24,7 @@ from consumer.cli.rebuild import run_rebuild, told
 from consumer.cli.verify import run_verification
 from consumer.errors import ReelsyncError
 from consumer.settings import Settings
+from reelsync_testing.servers import DatabaseServer
 
 
 @pytest.fixture
@@ -220,6 +223,8 @@ async def test_two_at_once_are_one(settings: Settings, migrating: Settings, oper
     await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.rebuild'))"))
     with pytest.raises(ReelsyncError, match="another rebuild"):
         await rebuilt(migrating)
+    refused = await run_inside(migrating, "rebuild", "--discard")
+    assert (refused.returncode, "another rebuild" in refused.stderr) == (1, True), refused.stderr
 
 
 async def test_names_that_wait_stay_as_they_are(
@@ -280,12 +285,77 @@ async def test_the_replay_of_another_log_is_not_gone_on_with(
     assert (anew["resumed"], anew["records"]) == (False, 51)
 
 
+async def test_a_crash_of_postgresql_empties_the_whole_shadow_which_is_made_anew(
+    settings: Settings, migrating: Settings, operator_url: str, postgres: DatabaseServer
+) -> None:
+    await applied(settings, 16, events=80)
+    before = await tables_of(settings)
+    await rebuilt(migrating, apply=False)
+    # So that nothing of the dry run is lost but by being unlogged.
+    psql(make_url(operator_url), "--command", "CHECKPOINT")
+    await asyncio.to_thread(postgres.restart, "immediate")
+    report = await rebuilt(migrating, exactly=True)
+    assert (report["resumed"], done_to(report, "removed")) == (False, {})
+    assert await tables_of(settings) == before
+
+
+async def test_every_table_of_the_shadow_is_unlogged(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 17, events=10)
+    await rebuilt(migrating, apply=False)
+    tables = "FROM pg_class WHERE relnamespace = 'reelsync_rebuild'::regnamespace AND relkind = 'r'"
+    logged = await operator.scalars(text(f"SELECT relname {tables} AND relpersistence <> 'u'"))
+    assert (logged.all(), await shadow_tables(operator)) == ([], 8)
+
+
+async def test_a_replay_that_was_decoded_otherwise_is_not_gone_on_with(settings: Settings, migrating: Settings) -> None:
+    await publish(settings, topic_of(settings, "video"), [(b"v", video("created", title="x" * 400))])
+    async with consuming(settings):
+        await until_applied(settings)
+    narrow = migrating.model_copy(update={"kafka": migrating.kafka.model_copy(update={"max_value_bytes": 300})})
+    assert (await rebuilt(narrow, apply=False))["dead_letters"] == 1
+    report = await rebuilt(migrating, exactly=True)
+    assert (report["resumed"], report["records"], done_to(report, "removed")) == (False, 1, {})
+
+
 async def test_what_an_earlier_one_left_can_be_dropped(
     settings: Settings, migrating: Settings, operator: AsyncConnection
 ) -> None:
     await applied(settings, 14, events=40)
     await rebuilt(migrating, apply=False)
-    assert await shadow_tables(operator) == 7
-    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--discard")
+    assert await shadow_tables(operator) == 8
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--discard", "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"discarded": True}
     assert await shadow_tables(operator) == 0
+
+
+async def test_corrections_that_it_takes_away_are_parked_again_and_a_redrive_brings_them_back(
+    settings: Settings, migrating: Settings, tmp_path: Path
+) -> None:
+    events = [video("created"), video("progressed", version=2, progress=101)]
+    await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), value) for value in events])
+    async with consuming(settings):
+        await until_applied(settings)
+    line = json.loads((await run_inside(settings, "dlq", "export")).stdout)
+    event = json.loads(line["value"])
+    edited = tmp_path / "letters.jsonl"
+    edited.write_text(json.dumps(line | {"value": event | {"data": event["data"] | {"progress": 77}}}))
+    for words in (("import", str(edited)), ("redrive", "--corrected")):
+        done = await run_inside(settings, "dlq", *words)
+        assert done.returncode == 0, done.stderr
+    corrected = await tables_of(settings)
+    assert (await rebuilt(migrating))["parked_again"] == 0
+    assert await tables_of(settings) == corrected
+    assert (await rebuilt(migrating, exactly=True))["parked_again"] == 1
+    assert [row["progress"] for row in await rows_of(settings, "videos")] == [0]
+    (letter,) = await rows_of(settings, "dead_letters")
+    assert (letter["state"], letter["closed_at"], letter["audit"][-1]["because"]) == (
+        "parked",
+        None,
+        "rebuild --accept-loss",
+    )
+    done = await run_inside(settings, "dlq", "redrive", "--corrected")
+    assert done.returncode == 0, done.stderr
+    assert await tables_of(settings) == corrected
