@@ -91,6 +91,12 @@ async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
         moves = [move for move in plan_moves(logs, stored, halted, wish.target) if move.before is not None]
         if not moves:
             raise ReelsyncError(f"group {group} has no position in {_named(partitions)} yet: nothing to reset")
+        if unseen := set(partitions) - {move.partition for move in moves}:
+            err.print(
+                f"No position yet, and none made: {_named(unseen)}. They begin at REELSYNC_KAFKA__START_FROM.",
+                markup=False,
+                soft_wrap=True,
+            )
         if refusal := refusal_while_live(moves, group, members):
             if not wish.dry_run:
                 raise ReelsyncError(f"{refusal}. Nothing was changed")

@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaProducer
 from builders import an_id, video
 from processes import run_command
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from test_positions_and_logs import change_positions
 
 from consumer import kafka_source
@@ -80,6 +82,19 @@ async def test_a_topic_is_reset_whole_and_others_stay(settings: Settings) -> Non
     assert len(asked(settings, "reset", topic, "--to", "earliest", "--force")) == 3
     assert await positions(settings) == {place: 0 if place[0] == topic else at for place, at in before.items()}
     asked(settings, "reset", topic, "--to", "latest", "--force")
+    assert await positions(settings) == before
+
+
+async def test_partitions_without_a_position_are_named_and_left_out(
+    settings: Settings, operator: AsyncConnection
+) -> None:
+    await consumed(settings, 1)
+    topic = topic_of(settings, "video")
+    await operator.execute(text(f"DELETE FROM consumer_offsets WHERE topic = '{topic}' AND partition = 1"))
+    before = await positions(settings)
+    done = run_command(settings, "offsets", "reset", topic, "--to", "latest", "--force", "--json")
+    assert (done.returncode, [move["partition"] for move in json.loads(done.stdout)]) == (0, [0, 2]), done.stderr
+    assert f"none made: {topic}/1." in done.stderr, done.stderr
     assert await positions(settings) == before
 
 
