@@ -42,6 +42,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "dead_letters.relayed": Query("UPDATE", "dead_letters"),
     "redrive.lock": Query("SELECT"),
     "redrive.parked": Query("SELECT", "dead_letters"),
+    "redrive.names": Query("SELECT", "users"),
     "redrive.lock_users": Query("SELECT", "users"),
     "redrive.release_names": Query("UPDATE", "users"),
     "redrive.close": Query("UPDATE", "dead_letters"),

@@ -1,54 +1,40 @@
 """Applying name conflicts again: the one kind of dead letter that order makes, and that time mends.
 
 bob is renamed after another bob appears, and the second event arrives first. Singly, swaps and rotations of names would
-stay stuck for ever; so all parked conflicts of the group are taken together, and the names their users no longer have
-are released first.
+stay stuck for ever; so all that depend on each other are taken together, and the names their users no longer have are
+released first. Those that do not are taken in other transactions, some in each: a transaction holds up whatever a batch
+says of its users.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import RowMapping, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from events import WireEvent
 
 from .backoff import Backoff
 from .decode import Decode, Located, Rejection
 from .errors import Verdict, classify, describe, is_name_conflict
+from .letters.outcomes import ChangedError, Outcome, close, verdict_on
+from .letters.reading import all_letters
 from .letters.selection import Selection
-from .letters.stored import READ_COLUMNS, Letter, LetterKey, letter_of
-from .projections import targets_of
+from .letters.stored import KEY_COLUMNS, READ_COLUMNS, LetterKey, letter_of
+from .name_groups import Claim, Tie, account_of, parts_of, ties_of
 from .query_timing import timed_commit
-from .writer import BatchWriter
+from .writer import BatchWriter, refusal
 
 _log = structlog.get_logger("reelsync.redrive")
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.redrive'), hashtext(:consumer_group))")
 _CONFLICTS = Selection(reasons=("conflict",))
+_NAMES = text("SELECT id, username, email FROM users WHERE id = ANY(:ids)")
 _LOCK_USERS = text("SELECT id, account_version FROM users WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
 _RELEASE_NAMES = text("UPDATE users SET username = NULL, email = NULL WHERE id = ANY(:ids)")
-_CLOSE = text(
-    """
-    UPDATE dead_letters
-       SET state = CASE WHEN CAST(:applied AS boolean) THEN 'redriven' ELSE 'parked' END,
-           attempts = attempts + 1, last_attempt_at = now(),
-           closed_at = CASE WHEN CAST(:applied AS boolean) THEN now() END
-     WHERE consumer_group = :consumer_group AND topic = :topic AND partition = :partition AND "offset" = :offset
-       AND record_timestamp = :record_timestamp AND crc = :crc AND state = 'parked'
-    """
-)
-
-
-class Conflict(NamedTuple):
-    """A parked letter, with the event it holds; none if it can no longer be decoded, or was blanked by an erasure."""
-
-    letter: Letter
-    located: Located | None
+_LETTERS_AT_ONCE = 200
 
 
 class Redriven(NamedTuple):
@@ -58,25 +44,92 @@ class Redriven(NamedTuple):
     parked: int
 
 
-async def redrive_conflicts(engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode) -> Redriven:
-    """Apply all parked name conflicts of the group, in one transaction. Whoever comes second leaves it to the first."""
+async def redrive_conflicts(
+    engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode, at_once: int = _LETTERS_AT_ONCE
+) -> Redriven:
+    """Apply all parked name conflicts of the group: those that depend on each other in one transaction.
+
+    Whoever comes second leaves it to the first. What somebody else is working on stays parked for the next time.
+    """
+    applied = parked = 0
+    claims = await _claims(engine, group, decode)
+    for keys in await asyncio.to_thread(list, parts_of(claims, at_once)):
+        try:
+            done = await _redrive_together(engine, group, writer, decode, keys)
+        except Exception as error:
+            if not isinstance(error, ChangedError) and classify(error) is not Verdict.AGAIN:
+                raise
+            done = Redriven(0, len(keys))
+        if done is None:
+            break
+        applied, parked = applied + done.applied, parked + done.parked
+    return Redriven(applied, parked)
+
+
+async def _claims(engine: AsyncEngine, group: str, decode: Decode) -> list[Claim]:
+    """What each parked conflict is about; nothing if somebody else redrives them.
+
+    No row is locked: if names change before a letter's turn comes, it stays parked at worst, until the next time.
+    """
+    claims: list[Claim] = []
     async with engine.connect() as connection:
-        if not await _scalar(connection, _LOCK, "redrive.lock", consumer_group=group):
+        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+            return []
+        async for letters in all_letters(connection, group, _CONFLICTS):
+            outcomes = [verdict_on(letter, decode) for letter in letters]
+            ids = sorted({UUID(located.event["data"]["user_id"]) for located in _located(outcomes)})
+            rows = await connection.execute(_NAMES, {"ids": ids}, execution_options=_named("redrive.names"))
+            held = {str(row["id"]): row for row in rows.mappings()}
+            await connection.rollback()
+            claims += [Claim(letter.key, _ties(verdict, held)) for letter, verdict in outcomes]
+    return claims
+
+
+async def _redrive_together(
+    engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode, keys: Sequence[LetterKey]
+) -> Redriven | None:
+    """Apply what is parked still of these, in one transaction; None if somebody else redrives.
+
+    Raises:
+        ChangedError: somebody else changed a letter meanwhile, or is about to.
+    """
+    async with engine.connect() as connection:
+        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+            return None
+        query = select(*READ_COLUMNS).where(*_CONFLICTS.conditions(group), tuple_(*KEY_COLUMNS).in_(keys))
+        rows = await connection.execute(query.order_by(*KEY_COLUMNS), execution_options=_named("redrive.parked"))
+        outcomes = [verdict_on(letter_of(row), decode) for row in rows.mappings()]
+        if not outcomes:
             return Redriven(0, 0)
-        query = select(*READ_COLUMNS).where(*_CONFLICTS.conditions(group))
-        rows = await connection.execute(query, execution_options=_named("redrive.parked"))
-        conflicts = [_conflict(letter_of(row), decode) for row in rows.mappings()]
-        if not conflicts:
-            return Redriven(0, 0)
-        events = [conflict.located for conflict in conflicts if conflict.located is not None]
-        await _release_names(connection, events)
-        applied = 0
-        for letter, located in sorted(conflicts, key=_newest_first):
-            done = letter.is_blank or await _apply(connection, writer, located)
-            applied += done
-            await _close(connection, group, letter.key, applied=done)
+        await _release_names(connection, _located(outcomes))
+        refused = {}
+        for located in sorted(_located(outcomes), key=_newest_first):
+            if rejection := await _apply(connection, writer, located):
+                refused[id(located.record)] = rejection
+        outcomes = [_settled(outcome, refused.get(id(outcome.letter.record))) for outcome in outcomes]
+        await close(connection, group, outcomes, by_operator=False)
         await timed_commit(connection)
-    return Redriven(applied, len(conflicts) - applied)
+    applied = sum(outcome.is_applied for outcome in outcomes)
+    return Redriven(applied, len(outcomes) - applied)
+
+
+def _ties(verdict: Located | Rejection | None, held: Mapping[str, RowMapping]) -> tuple[Tie, ...]:
+    if not isinstance(verdict, Located):
+        return ()
+    row = held.get(verdict.event["data"]["user_id"])
+    return ties_of(verdict.event, dict(row) if row else {})
+
+
+def _located(outcomes: Iterable[Outcome]) -> list[Located]:
+    return [verdict for _, verdict in outcomes if isinstance(verdict, Located)]
+
+
+def _settled(outcome: Outcome, refused: Rejection | None) -> Outcome:
+    """What came of it in the end. What cannot be decoded, perhaps by this release alone, stays a name conflict."""
+    if isinstance(outcome.verdict, Rejection):
+        detail = outcome.letter.row["detail"]
+        return outcome._replace(verdict=Rejection(outcome.letter.record, "write", "conflict", detail))
+    return outcome._replace(verdict=refused) if refused else outcome
 
 
 async def redrive_until(
@@ -108,16 +161,8 @@ async def redrive_until(
             wake.set()
 
 
-def _conflict(letter: Letter, decode: Decode) -> Conflict:
-    event = None if letter.is_blank else decode(letter.record)
-    return Conflict(letter, None if event is None or isinstance(event, Rejection) else Located(letter.record, event))
-
-
-def _newest_first(conflict: Conflict) -> Any:  # noqa: ANN401 - a sort key
-    if conflict.located is None:
-        return (0.0, "")
-    event = conflict.located.event
-    return (-event["time"].timestamp(), event["data"]["user_id"])
+def _newest_first(located: Located) -> Any:  # noqa: ANN401 - a sort key
+    return (-located.event["time"].timestamp(), located.event["data"]["user_id"])
 
 
 async def _release_names(connection: AsyncConnection, events: Sequence[Located]) -> None:
@@ -128,37 +173,23 @@ async def _release_names(connection: AsyncConnection, events: Sequence[Located])
     stale = {
         UUID(data["user_id"])
         for data, event in ((located.event["data"], located.event) for located in events)
-        if _sets_account(event) and accounts.get(data["user_id"], data["version"]) < data["version"]
+        if account_of(event) is not None and accounts.get(data["user_id"], data["version"]) < data["version"]
     }
     if stale:
         parameters = {"ids": sorted(stale)}
         await connection.execute(_RELEASE_NAMES, parameters, execution_options=_named("redrive.release_names"))
 
 
-def _sets_account(event: WireEvent) -> bool:
-    return any(facet == "account" for target in targets_of(event) for facet, _ in target.facets)
-
-
-async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located | None) -> bool:
-    if located is None:
-        return False
+async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located) -> Rejection | None:
+    """Merge one event; the rejection if its user's name is still another's."""
     try:
         async with connection.begin_nested():
             await writer.merge(connection, [located])
     except DBAPIError as error:
         if not is_name_conflict(error):
             raise
-        return False
-    return True
-
-
-async def _close(connection: AsyncConnection, group: str, key: LetterKey, *, applied: bool) -> None:
-    parameters = {**key._asdict(), "consumer_group": group, "applied": applied}
-    await connection.execute(_CLOSE, parameters, execution_options=_named("redrive.close"))
-
-
-async def _scalar(connection: AsyncConnection, statement: Any, name: str, **parameters: object) -> Any:  # noqa: ANN401
-    return await connection.scalar(statement, parameters, execution_options=_named(name))
+        return refusal(located, error)
+    return None
 
 
 def _named(query_name: str) -> dict[str, str]:

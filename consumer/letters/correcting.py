@@ -11,13 +11,16 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from consumer.backoff import Backoff
 from consumer.dead_letters import blank_erased, lock
 from consumer.decode import Decode, Rejection
+from consumer.errors import ReelsyncError, Verdict, classify, describe
 from consumer.records import StoredRecord
 from events import aggregate_id
 
 from .audit import Entry, audited
 from .lines import Edited, LineError, edited_line
+from .outcomes import ChangedError
 from .problems import sentence
 from .stored import (
     KEY_COLUMNS,
@@ -34,6 +37,7 @@ from .stored import (
 from .turns import take_turn
 
 _ASKED_AT_ONCE = 500
+_ATTEMPTS = 20
 
 
 @dataclass
@@ -63,9 +67,41 @@ async def correct(  # noqa: PLR0913 - a flag more
 
     A line that holds what was received withdraws the correction. A corrected letter may be redriven as often as one
     that is new.
+
+    Nothing is locked while lines are checked: a consumer that erases or parks would wait. What somebody changed
+    meanwhile is read again.
+
+    Raises:
+        ReelsyncError: others change the letters again and again.
+        Exception: the database cannot be used; nothing was stored.
     """
-    done = Corrections()
-    wanted = _parsed(group, lines, done.problems)
+    problems: list[str] = []
+    wanted = _parsed(group, lines, problems)
+    backoff = Backoff()
+    while True:
+        try:
+            return await _correct(engine, group, wanted, decode, entry, Corrections(problems=[*problems]), dry_run)
+        except Exception as error:
+            if not isinstance(error, ChangedError) and classify(error) is not Verdict.AGAIN:
+                raise
+            if backoff.attempts >= _ATTEMPTS:
+                message = (
+                    f"the letters could not be corrected in {_ATTEMPTS} attempts ({describe(error)}), and none was: "
+                    "see pg_stat_activity for what holds them, and import the file again"
+                )
+                raise ReelsyncError(message) from error
+        await backoff.wait()
+
+
+async def _correct(  # noqa: PLR0913, PLR0917 - what `correct` has
+    engine: AsyncEngine,
+    group: str,
+    wanted: Sequence[tuple[int, Edited]],
+    decode: Decode,
+    entry: Entry,
+    done: Corrections,
+    dry_run: bool,  # noqa: FBT001 - of a function of this file
+) -> Corrections:
     async with engine.connect() as connection:
         await take_turn(connection, group)
         letters = await _letters(connection, group, [edited.key for _, edited in wanted])
@@ -104,12 +140,16 @@ def _parsed(group: str, lines: Iterable[bytes], problems: list[str]) -> list[tup
     return list(parsed.values())
 
 
-async def _letters(connection: AsyncConnection, group: str, keys: Sequence[LetterKey]) -> dict[LetterKey, Letter]:
+async def _letters(
+    connection: AsyncConnection, group: str, keys: Sequence[LetterKey], *, locked: bool = False
+) -> dict[LetterKey, Letter]:
     found: dict[LetterKey, Letter] = {}
     for first in range(0, len(keys), _ASKED_AT_ONCE):
         some = keys[first : first + _ASKED_AT_ONCE]
         query = select(*READ_COLUMNS).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(some))
-        query = query.order_by(*KEY_COLUMNS).with_for_update(key_share=True)
+        query = query.order_by(*KEY_COLUMNS)
+        if locked:
+            query = query.with_for_update(key_share=True)
         rows = await connection.execute(query, execution_options={"query_name": "dead_letters.next"})
         found |= {letter.key: letter for letter in map(letter_of, rows.mappings())}
     return found
@@ -141,6 +181,18 @@ def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | 
 
 
 async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Change], entry: Entry) -> None:
+    """Store them, with the locks in the order in which a batch that erases takes them: the erasure's, then letters.
+
+    Raises:
+        ChangedError: a letter is not as it was read.
+    """
+    await lock(connection, alone=False)
+    keys = sorted(change.letter.key for change in changes)
+    held = await _letters(connection, group, keys, locked=True)
+    for change in changes:
+        now = held.get(change.letter.key)
+        if now is None or now.row["row_version"] != change.letter.row["row_version"]:
+            raise ChangedError
     for action, some in (
         ("corrected", [change for change in changes if change.record]),
         ("withdrawn", [change for change in changes if not change.record]),
@@ -150,7 +202,6 @@ async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Cha
             await connection.execute(
                 _store_statement(action, entry), [_row(group, change) for change in some], execution_options=options
             )
-    await lock(connection, alone=False)
     await blank_erased(connection, {change.aggregate for change in changes} - {None})
 
 

@@ -12,69 +12,23 @@ letters, and the consumer never waits for a letter that is being worked on.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
-from uuid import UUID
 
-import orjson
-from sqlalchemy import bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumer.backoff import Backoff
-from consumer.dead_letters import blank_erased, lock
 from consumer.decode import Decode, Located, Rejection
 from consumer.errors import ReelsyncError, Verdict, classify, describe
 from consumer.query_timing import timed_commit
 from consumer.writer import BatchWriter
-from events import ERASED_VERSION, aggregate_id
-from models.upsert import JsonText
 
+from .outcomes import ChangedError, Outcome, close, verdict_on
 from .reading import next_letters
 from .selection import Selection
-from .stored import KEY_NAMES, KEY_TYPES, Letter, LetterKey
+from .stored import LetterKey
 from .turns import take_turn
 
 LETTERS_AT_ONCE = 1_000
 _ATTEMPTS = 20
-
-_CLOSE = text(
-    f"""
-    WITH r AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(:rows) AS r(
-        n int, {KEY_TYPES}, row_version text, applied boolean, stage text, reason text, detail jsonb,
-        event_id text, event_type text, aggregate_id uuid)),
-    held AS MATERIALIZED (
-      SELECT r.* FROM dead_letters d JOIN r USING (topic, partition, "offset", record_timestamp, crc)
-       WHERE d.consumer_group = :consumer_group AND d.state = 'parked' AND CAST(d.xmin AS text) = r.row_version
-       ORDER BY r.n
-         FOR NO KEY UPDATE OF d)
-    UPDATE dead_letters d
-       SET state = CASE WHEN h.applied THEN 'redriven' ELSE 'parked' END,
-           closed_at = CASE WHEN h.applied THEN now() END,
-           stage = COALESCE(h.stage, d.stage),
-           reason = COALESCE(h.reason, d.reason),
-           detail = COALESCE(h.detail, d.detail),
-           event_id = COALESCE(h.event_id, d.event_id),
-           event_type = COALESCE(h.event_type, d.event_type),
-           aggregate_id = COALESCE(d.aggregate_id, h.aggregate_id),
-           attempts = d.attempts + 1, redrives = d.redrives + 1, last_attempt_at = now()
-      FROM held h
-     WHERE d.consumer_group = :consumer_group
-       AND (d.topic, d.partition, d."offset", d.record_timestamp, d.crc)
-         = (h.topic, h.partition, h."offset", h.record_timestamp, h.crc)
-    """  # noqa: S608 - a constant
-).bindparams(bindparam("rows", type_=JsonText()))
-
-
-class Outcome(NamedTuple):
-    """What came of one letter: applied, with the event that it held unless it was blank; or why not."""
-
-    letter: Letter
-    verdict: Located | Rejection | None
-
-    @property
-    def is_applied(self) -> bool:
-        """Whether nothing is left to be done. What a blank letter said is erased, above every version."""
-        return not isinstance(self.verdict, Rejection)
 
 
 @dataclass
@@ -101,18 +55,6 @@ class Tally:
             else:
                 self.applied += 1
         self.last = outcomes[-1].letter.key
-
-
-class _ChangedError(Exception):
-    """Somebody else changed a letter while it was being applied."""
-
-
-def verdict_on(letter: Letter, decode: Decode) -> Outcome:
-    """What the record of a letter decodes to now."""
-    if letter.is_blank:
-        return Outcome(letter, None)
-    event = decode(letter.record)
-    return Outcome(letter, event if isinstance(event, Rejection) else Located(letter.record, event))
 
 
 @dataclass
@@ -162,45 +104,9 @@ class Redrive:
                 id(rejection.record): rejection for rejection in await self.writer.merge_carefully(connection, events)
             }
             outcomes = [Outcome(letter, refused.get(id(letter.record), verdict)) for letter, verdict in outcomes]
-            await _close(connection, self.group, outcomes)
+            await close(connection, self.group, outcomes)
             await timed_commit(connection)
         return outcomes
-
-
-async def _close(connection: AsyncConnection, group: str, outcomes: Sequence[Outcome]) -> None:
-    """Count the attempts, and close what was applied.
-
-    Raises:
-        _ChangedError: a letter is not as it was read.
-    """
-    rows = [_row(number, outcome) for number, outcome in enumerate(outcomes)]
-    erased = {UUID(row["aggregate_id"]) for row, outcome in zip(rows, outcomes, strict=True) if _erases(outcome)}
-    await lock(connection, alone=bool(erased))
-    parameters = {"consumer_group": group, "rows": orjson.dumps(rows).decode()}
-    closed = await connection.execute(_CLOSE, parameters, execution_options={"query_name": "dead_letters.close"})
-    if closed.rowcount != len(rows):
-        raise _ChangedError
-    ids = {UUID(row["aggregate_id"]) for row in rows if row["aggregate_id"]}
-    await blank_erased(connection, ids)
-
-
-def _row(number: int, outcome: Outcome) -> dict[str, Any]:
-    letter, verdict = outcome
-    row: dict[str, Any] = dict(zip(KEY_NAMES, letter.key, strict=True))
-    row |= {"n": number, "row_version": letter.row["row_version"], "applied": outcome.is_applied, "aggregate_id": None}
-    if isinstance(verdict, Rejection):
-        row |= {"stage": verdict.stage, "reason": verdict.reason, "detail": verdict.detail}
-        row |= {"event_id": verdict.event_id, "event_type": verdict.event_type}
-        row["aggregate_id"] = verdict.aggregate_id and str(verdict.aggregate_id)
-    elif verdict is not None:
-        event = verdict.event
-        row |= {"event_id": event["id"], "event_type": event["type"], "aggregate_id": aggregate_id(event)}
-    return row
-
-
-def _erases(outcome: Outcome) -> bool:
-    verdict = outcome.verdict
-    return isinstance(verdict, Located) and verdict.event["data"].get("version", 0) >= ERASED_VERSION
 
 
 async def _next_size(error: Exception, at_once: int, backoff: Backoff) -> int:
@@ -208,7 +114,7 @@ async def _next_size(error: Exception, at_once: int, backoff: Backoff) -> int:
 
     A deadlock is among what is tried again. Neither this nor a batch locks in an order that makes one, but others may.
     """
-    verdict = Verdict.AGAIN if isinstance(error, _ChangedError) else classify(error)
+    verdict = Verdict.AGAIN if isinstance(error, ChangedError) else classify(error)
     if verdict not in {Verdict.AGAIN, Verdict.HALVE}:
         raise error
     if backoff.attempts >= _ATTEMPTS:

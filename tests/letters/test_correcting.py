@@ -1,5 +1,6 @@
 """A payload corrected by hand: out as JSON Lines, back in beside the original, applied, erased with its aggregate."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -9,10 +10,12 @@ from typing import Any
 import orjson
 from builders import an_id, record, user, video
 from parking import DECODE, counted, letters, park, redrive
+from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from writing import GROUP, snapshot, write_all
 
+from consumer.dead_letters import lock
 from consumer.decode import decoder
 from consumer.letters.audit import Entry
 from consumer.letters.correcting import Corrections, correct
@@ -197,6 +200,26 @@ async def test_what_an_older_consumer_leaves_of_an_erasure_is_not_applied_and_is
     await blank_expired(engine, GROUP, timedelta(days=1))
     (letter,) = await letters(engine)
     assert (letter["corrected_value"], letter["corrected_headers"]) == (None, None)
+
+
+async def test_an_import_and_a_batch_that_erases_do_not_wait_for_each_other(engine: AsyncEngine) -> None:
+    """The batch has the erasure's lock and is about to blank letters; the import begins meanwhile."""
+    await park(engine, ODD[:1], decoder({}, 1))
+    (line,) = await exported(engine)
+    async with engine.begin() as batch:
+        await lock(batch, alone=True)
+        mended = edited(line, lambda event: event["data"].update(progress=7))
+        importing = asyncio.create_task(imported(engine, [mended]))
+
+        async def waits() -> bool:
+            async with engine.connect() as other:
+                return bool(await other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+        await eventually(waits, "the import waits for the batch")
+        await batch.execute(text("UPDATE dead_letters SET attempts = attempts + 1"))
+    assert (await importing).corrected == 1
+    (letter,) = await letters(engine)
+    assert (letter["attempts"], letter["corrected_headers"] is None) == (2, False)
 
 
 async def test_only_parked_letters_are_corrected(engine: AsyncEngine) -> None:

@@ -9,8 +9,9 @@ from builders import an_id, record, video
 from commanding import run_inside
 from parking import DECODE, counted, park, videos
 from roles import roles_of
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from test_redriving_names import park_rotation
 from writing import GROUP
 
 from consumer.cli.dead_letters.selecting import selection_of
@@ -192,3 +193,23 @@ async def test_discard_restore_and_purge(engine: AsyncEngine, letters_settings: 
     owner = letters_settings.model_copy(deep=True)
     owner.database = owner.database.model_validate({"url": migrate_url})
     assert (await dlq(owner, "purge", "--older-than", "1d", "--json"))["purged"] == 0
+
+
+async def test_redriving_a_place_where_none_is_parked_fails(engine: AsyncEngine, letters_settings: Settings) -> None:
+    await park(engine, videos(1))
+    done = await dlq(letters_settings, "redrive", "video-events/0/7", code=1)
+    assert "No letter is parked at video-events/0/7" in done.stderr
+    await dlq(letters_settings, "redrive", PLACE)
+    await dlq(letters_settings, "redrive", PLACE, code=1)
+
+
+async def test_a_letter_that_becomes_a_name_conflict_and_is_applied_with_the_others_is_no_failure(
+    engine: AsyncEngine, letters_settings: Settings
+) -> None:
+    """Of two letters that swap names one alone is redriven, and finds its name taken."""
+    await park_rotation(engine, 2)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE dead_letters SET reason = 'too_large' WHERE \"offset\" = 0"))
+    told = await dlq(letters_settings, "redrive", PLACE, "--json")
+    assert (told["still_parked"], told["conflicts"]) == ({}, {"applied": 2, "parked": 0})
+    assert await counted(engine) == {("redriven", 2): 1, ("redriven", 3): 1}

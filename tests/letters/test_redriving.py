@@ -48,7 +48,7 @@ async def test_what_is_valid_now_becomes_rows_and_the_rest_stays_with_what_is_wr
             )
             assert letter["detail"]["problems"][0]["path"] == "data.progress"
         else:
-            assert (letter["event_type"], letter["redrives"]) == ("video.created", 1)
+            assert (letter["event_type"], letter["redrives"]) == ("video.created", 0)
             assert letter["closed_at"] is not None
 
 
@@ -89,6 +89,17 @@ async def test_what_was_tried_too_often_is_left_out_until_it_is_forced(engine: A
     assert [(await redrive(engine).run(limited)).attempted for _ in range(4)] == [1, 1, 0, 0]
     assert (await redrive(engine).run(EVERYTHING)).attempted == 1
     assert await counted(engine) == {("parked", 4): 1}
+
+
+async def test_a_redrive_that_helped_does_not_count_when_the_record_is_met_again(engine: AsyncEngine) -> None:
+    limited = Selection(redrives_below=2)
+    for _ in range(4):
+        await park(engine, videos(1))
+        async with engine.begin() as connection:
+            # As a replay: the position goes back, and the record is parked again.
+            await connection.execute(text("UPDATE consumer_offsets SET next_offset = 0"))
+        assert (await redrive(engine).run(limited)).applied == 1
+    assert await counted(engine) == {("redriven", 8): 1}
 
 
 async def test_redrives_at_the_same_time_attempt_each_letter_once_in_effect(engine: AsyncEngine) -> None:

@@ -49,8 +49,9 @@ async def deliver(engine: AsyncEngine, log: list[Any], rng: random.Random) -> in
         parked += len(written.rejections)
         start += len(part)
         if rng.random() < 0.3:
-            await redrive_conflicts(engine, GROUP, writer, DECODE)
-    while (await redrive_conflicts(engine, GROUP, writer, DECODE)).applied:
+            await redrive_conflicts(engine, GROUP, writer, DECODE, rng.choice((1, 200)))
+    # One at a time, and yet together where they depend on each other.
+    while (await redrive_conflicts(engine, GROUP, writer, DECODE, at_once=1)).applied:
         pass
     return parked
 

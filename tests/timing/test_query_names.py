@@ -41,7 +41,7 @@ from models import (
 SENDING = {"execute", "scalars", "scalar", "stream", "stream_scalars", "exec_driver_sql"}
 SENDERS = {"connection", "session"}
 ACTIONS = (".merge", ".insert", ".update", ".delete", ".lock")
-OPERATORS = ("count", "list", "show", "next", "turn", "close", "correct", "purge")
+OPERATORS = ("count", "list", "show", "turn", "close", "correct", "purge")
 SAVEPOINTS = ("SAVEPOINT", "RELEASE", "ROLLBACK TO")
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumer.cli.progress import counted
 from consumer.cli.terminal import JsonOption, err, load, print_json, run_async
 from consumer.decode import decoder
+from consumer.letters.outcomes import verdict_on
 from consumer.letters.reading import all_letters
-from consumer.letters.redriving import Redrive, Tally, verdict_on
+from consumer.letters.redriving import Redrive, Tally
 from consumer.letters.selection import Selection
 from consumer.redrive import redrive_conflicts
 from consumer.settings import Settings
@@ -62,7 +63,8 @@ def redrive(  # noqa: PLR0913, PLR0917 - options
     """Apply parked letters again, beside a running consumer. What is still wrong stays parked, with what is wrong now.
 
     Safe to repeat: the merge minds neither order nor repetition. A run that was stopped goes on when run again; with
-    --untried it leaves out what the stopped one had attempted. Exit code 1 if letters are still parked.
+    --untried it leaves out what the stopped one had attempted. Exit code 1 if letters are still parked,
+    or if none is parked at the place that was named.
 
     Example: reelsync dlq redrive --reason unknown_type --dry-run
     """
@@ -91,6 +93,9 @@ def redrive(  # noqa: PLR0913, PLR0917 - options
         print_json(_document(report, dry_run=dry_run))
     else:
         _print(settings, report, dry_run=dry_run)
+    if selection.place and not (report.tally.attempted or report.left_out or report.conflicts.total()):
+        err.print(f"No letter is parked at {selection.place}: see `reelsync dlq show {selection.place}`.")
+        raise typer.Exit(1)
     if not dry_run and (report.tally.still or report.left_out or report.conflicts["parked"]):
         raise typer.Exit(1)
 
@@ -113,6 +118,8 @@ async def _run(settings: Settings, selection: Selection, report: Report, *, forc
         if await count_letters(engine, group, _conflicts(selection)):
             done = await redrive_conflicts(engine, group, writer, decode)
             report.conflicts.update(applied=done.applied, parked=done.parked)
+            # Those that became name conflicts a moment ago are among them.
+            del report.tally.still["conflict"]
 
 
 async def _singly(
