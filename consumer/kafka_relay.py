@@ -1,7 +1,9 @@
 """Sends newly parked dead letters to a Kafka topic of their own, for those whose tools look there.
 
 At least once, with the key of the record: a letter is marked when the topic has acknowledged it, so a crash in between
-sends it again. Beside the consumer and with a producer of its own: nothing here holds up what is consumed.
+sends it again. What was acknowledged is marked however the rest fares, and a letter that the topic takes in no form is
+passed over: neither holds up those behind it. Beside the consumer and with a producer of its own: nothing here holds up
+what is consumed.
 """
 
 import asyncio
@@ -11,21 +13,27 @@ from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .backoff import Backoff
 from .errors import describe
 from .kafka_clients import connection_options
 from .letters.relaying import (
-    LETTERS_AT_ONCE,
     Message,
     mark_relayed,
     message_of,
+    shorter_forms,
     take_relay_turn,
     unrelayed,
-    without_value,
 )
+from .letters.stored import LetterKey
 from .query_timing import timed_commit
 from .settings import KafkaSettings
 
@@ -34,8 +42,17 @@ _SEND_SECONDS = 10.0
 _STOP_SECONDS = 3.0
 _LOOK_SECONDS = 15.0
 _LARGEST_BYTES = 8_388_608
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, UnsupportedForMessageFormatError)
 
 _log = structlog.get_logger("reelsync.relay")
+
+
+@dataclass
+class _Done:
+    """Letters to be marked, and how many of them the topic acknowledged."""
+
+    letters: list[LetterKey] = field(default_factory=list)
+    acknowledged: int = 0
 
 
 @dataclass
@@ -65,42 +82,72 @@ class KafkaRelay:
                     await backoff.wait()
                     continue
                 backoff.reset()
-                if relayed < LETTERS_AT_ONCE:
+                if not relayed:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.wake.wait(), _LOOK_SECONDS)
         finally:
             await self._drop_producer()
 
     async def relay_some(self) -> int:
-        """Send some of what is not relayed, and mark it once it is acknowledged; how many letters."""
+        """Send some of what is not relayed, and mark what was acknowledged or passed over; how many letters.
+
+        Raises:
+            Exception: brokers or database do not do as asked; what the brokers had acknowledged before is marked.
+        """
+        done = _Done()
+        failure: Exception | None = None
         async with self.engine.connect() as connection:
             if not await take_relay_turn(connection, self.group):
                 return 0
             letters = await unrelayed(connection, self.group)
             if not letters:
                 return 0
-            await self._send([message_of(self.group, letter) for letter in letters])
-            await mark_relayed(connection, self.group, [letter.key for letter in letters])
-            await timed_commit(connection)
-        self.count(len(letters))
-        return len(letters)
+            try:
+                await self._send([message_of(self.group, letter) for letter in letters], done)
+            except Exception as error:  # noqa: BLE001 - raised below, after what was sent is marked
+                failure = error
+            if done.letters:
+                await mark_relayed(connection, self.group, done.letters)
+                await timed_commit(connection)
+        self.count(done.acknowledged)
+        # Slow brokers are no failure: the next round goes on behind what this one marked.
+        if failure is not None and not (isinstance(failure, TimeoutError) and done.letters):
+            raise failure
+        return len(done.letters)
 
-    async def _send(self, messages: Sequence[Message]) -> None:
+    async def _send(self, messages: Sequence[Message], done: _Done) -> None:
         # A limit of ours: with its brokers gone the producer may wait for ever (aiokafka#1101). One at a time, because
         # a refusal of one refuses all that were sent with it.
         async with asyncio.timeout(_SEND_SECONDS):
             producer = await self._started_producer()
             for message in messages:
-                # Kafka knows records without both, and aiokafka does not send them.
-                sendable = message if message.key is not None or message.value is not None else without_value(message)
-                await self._send_one(producer, sendable)
+                done.acknowledged += await self._send_one(producer, message)
+                done.letters.append(message.letter)
 
-    async def _send_one(self, producer: AIOKafkaProducer, message: Message) -> None:
-        try:
-            await producer.send_and_wait(self.topic, message.value, key=message.key, headers=message.headers)
-        except MessageSizeTooLargeError:
-            short = without_value(message)
-            await producer.send_and_wait(self.topic, short.value, key=short.key, headers=short.headers)
+    async def _send_one(self, producer: AIOKafkaProducer, message: Message) -> bool:
+        """Send it in the first form that the topic takes; whether it takes one."""
+        refusal: KafkaError | None = None
+        # Kafka knows records without key and value, and aiokafka does not send them.
+        whole = [message] if message.key is not None or message.value is not None else []
+        for form in (*whole, *shorter_forms(message)):
+            try:
+                await producer.send_and_wait(self.topic, form.value, key=form.key, headers=form.headers)
+            except _REFUSALS as error:
+                refusal = error
+            except UnknownError as error:
+                # What aiokafka makes of INVALID_RECORD (87): a compacted topic takes no record without a key.
+                if form.key is not None:
+                    raise
+                refusal = error
+            else:
+                return True
+        _log.warning(
+            "relay.passed_over",
+            topic=self.topic,
+            letter=str(message.letter),
+            error=refusal and describe(refusal),
+        )
+        return False
 
     async def _started_producer(self) -> AIOKafkaProducer:
         if self._producer is None:

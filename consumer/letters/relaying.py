@@ -29,6 +29,8 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[Header]
+    own: int = 0
+    """How many of `headers`, the first ones, are the record's own."""
 
 
 async def take_relay_turn(connection: AsyncConnection, group: str) -> bool:
@@ -58,13 +60,20 @@ def message_of(group: str, letter: Letter) -> Message:
     """The letter as it was received, with its own headers first and then those that say what is wrong with it."""
     received = received_record(letter.key, letter.row)
     own: list[Header] = [(_sendable(name), content) for name, content in received.headers]
-    return Message(letter.key, received.key, received.value, [*own, *_told(group, letter)])
+    return Message(letter.key, received.key, received.value, [*own, *_told(group, letter)], len(own))
 
 
-def without_value(message: Message) -> Message:
-    """The same, for a topic that does not take a value of that size, or takes no record without key and value."""
+def shorter_forms(message: Message) -> tuple[Message, Message]:
+    """The same without its value, and without its own headers either: for a topic that takes no record of that size.
+
+    The value is empty, not null, because a record without key and value cannot be sent. A header says what is missing.
+    """
     size = 0 if message.value is None else len(message.value)
-    return message._replace(value=b"", headers=[*message.headers, ("reelsync.value.omitted", str(size).encode())])
+    omitted: Header = ("reelsync.value.omitted", str(size).encode())
+    told = message.headers[message.own :]
+    without_value = message._replace(value=b"", headers=[*message.headers, omitted])
+    headers_omitted: Header = ("reelsync.headers.omitted", str(message.own).encode())
+    return without_value, without_value._replace(headers=[*told, omitted, headers_omitted], own=0)
 
 
 def _told(group: str, letter: Letter) -> list[Header]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from builders import an_id, video
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
@@ -120,6 +121,78 @@ async def test_a_crash_between_sending_and_marking_sends_again_with_the_same_key
         (KEY, value): 2 for value in (video("progressed", 1, progress=101), b"\xffnot json", b"")
     }
     await relay._drop_producer()
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("failure", [KafkaConnectionError(), None], ids=["error", "deadline"])
+async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
+    parked: Settings, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+) -> None:
+    """Otherwise brokers too slow for a round would get its letters again and again, and never those behind them."""
+    engine = create_engine(parked.database.url.get_secret_value())
+    relay = KafkaRelay(engine, parked.kafka.group_id, parked.kafka, parked.dead_letters.relay_topic or "")
+    assert await relay._started_producer()
+    send, sent = KafkaRelay._send_one, []
+
+    async def send_two(self: KafkaRelay, producer: Any, message: Any) -> bool:
+        if len(sent) == 2:
+            if failure:
+                raise failure
+            await asyncio.Event().wait()
+        sent.append(message)
+        return await send(self, producer, message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KafkaRelay, "_send_one", send_two)
+        patch.setattr("consumer.kafka_relay._SEND_SECONDS", 2.0)
+        if failure:
+            with pytest.raises(KafkaConnectionError):
+                await relay.relay_some()
+        else:
+            assert await relay.relay_some() == 2
+    assert sorted(time is None for time in await marked(parked)) == [False, False, True]
+    assert (await relay.relay_some(), await relay.relay_some()) == (1, 0)
+    assert len({record.value for record in await relayed(parked, 3)}) == 3
+    await relay._drop_producer()
+    await engine.dispose()
+
+
+class Choosy:
+    """A producer whose topic refuses records beyond a size, headers included, and records of one key."""
+
+    def __init__(self, producer: AIOKafkaProducer, largest: int) -> None:
+        self._producer = producer
+        self._largest = largest
+
+    async def send_and_wait(self, topic: str, value: bytes | None, *, key: bytes, headers: list[Any]) -> object:
+        size = len(value or b"") + len(key) + sum(len(content) for _, content in headers)
+        if size > self._largest:
+            raise MessageSizeTooLargeError
+        return await self._producer.send_and_wait(topic, value, key=key, headers=headers)
+
+
+async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(relaying: Settings) -> None:
+    alone = relaying.dead_letters.model_copy(update={"relay_topic": None})
+    await publish_with_headers(relaying, KEY, b"big", [("huge", b"x" * 9_000)])
+    await publish_with_headers(relaying, b"k" * 9_000, b"big", [])
+    await publish_with_headers(relaying, KEY, b"small", [("own", b"1")])
+    without = relaying.model_copy(update={"dead_letters": alone})
+    async with consuming(without):
+        await until_applied(without)
+    engine = create_engine(relaying.database.url.get_secret_value())
+    counted: list[int] = []
+    topic = relaying.dead_letters.relay_topic or ""
+    relay = KafkaRelay(engine, relaying.kafka.group_id, relaying.kafka, topic, counted.append)
+    producer = await relay._started_producer()
+    relay._producer = Choosy(producer, 6_000)  # type: ignore[assignment]
+    assert (await relay.relay_some(), await relay.relay_some(), counted) == (3, 0, [2])
+    assert None not in await marked(relaying)
+    records = {record.value: dict(record.headers) for record in await relayed(relaying, 2)}
+    short = records[b""]
+    assert (short["reelsync.value.omitted"], short["reelsync.headers.omitted"], "huge" in short) == (b"3", b"1", False)
+    assert short["reelsync.error.code"] == b"not_json"
+    assert records[b"small"]["own"] == b"1"
+    await producer.stop()
     await engine.dispose()
 
 
