@@ -51,13 +51,20 @@ def fate_of(
         before = seen.record.offset - position
         return Fate("waiting", f"not yet consumed: the group is at {position}, with {before:,} offsets to go before it")
     if isinstance(seen.verdict, Rejection):
-        if letter is not None:
-            return Fate("applied", "a dead letter that was corrected by hand and redriven")
-        return Fate("no_letter", f"no event ({seen.verdict.reason}), consumed, and no dead letter: was it removed?")
+        return _fate_of_rejected(seen.verdict, letter)
     fate = _fate_of_event(seen.verdict, rows)
     notes = ["redriven from the dead letters"] if letter else []
     notes += _sharing(seen, others)
     return fate._replace(sentence="; ".join((fate.sentence, *notes)))
+
+
+def _fate_of_rejected(verdict: Rejection, letter: Mapping[str, Any] | None) -> Fate:
+    if letter is None:
+        return Fate("no_letter", f"no event ({verdict.reason}), consumed, and no dead letter: was it removed?")
+    if letter["is_blank"] and not letter["was_corrected"]:
+        return Fate("erased", "a dead letter, closed and blank: its aggregate was erased, or its retention is over")
+    since = ", and blanked since" if letter["is_blank"] else ""
+    return Fate("applied", f"a dead letter that was corrected by hand and redriven{since}")
 
 
 class _Held(NamedTuple):

@@ -30,7 +30,7 @@ _ASSEMBLED = re.compile(r"[^:]+:[0-9]+:[0-9]+")
 _LETTERS = text(
     """
     SELECT topic, partition, "offset", record_timestamp, crc, stage, reason, state, detail, event_id, event_type,
-           aggregate_id, attempts
+           aggregate_id, attempts, headers IS NULL AS is_blank, corrected_aggregate_id IS NOT NULL AS was_corrected
       FROM dead_letters
      WHERE consumer_group = :consumer_group
        AND (event_id = :event_id OR aggregate_id = :aggregate_id OR corrected_aggregate_id = :aggregate_id)
@@ -40,7 +40,7 @@ _LETTERS = text(
 _LETTERS_AT = text(
     """
     SELECT topic, partition, "offset", record_timestamp, crc, stage, reason, state, detail, event_id, event_type,
-           aggregate_id, attempts
+           aggregate_id, attempts, headers IS NULL AS is_blank, corrected_aggregate_id IS NOT NULL AS was_corrected
       FROM dead_letters
      WHERE consumer_group = :consumer_group AND topic = :topic AND partition = :partition AND "offset" = ANY(:offsets)
     """

@@ -18,7 +18,7 @@ from consumer.settings import Settings
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 PARTITIONS = 3
-"""Of each topic of a test."""
+"""Of each topic that the fixtures make."""
 TABLES = ("users", "user_profiles", "videos", "model_usage")
 
 
@@ -73,7 +73,8 @@ async def until_applied(settings: Settings, still_running: Callable[[], object] 
         AssertionError: they were not, within a minute.
     """
     log = KafkaLog(settings.kafka)
-    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(PARTITIONS)]
+    _, counts = await log.cluster()
+    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(counts.get(topic, 0))]
     ends = {partition: end for partition, (_, end) in (await log.ranges(partitions)).items()}
     engine = engine_of(settings.database)
     ledger = Ledger(engine, settings.kafka.group_id)

@@ -7,10 +7,12 @@ up later.
 """
 
 import asyncio
+import logging
+import random
 from contextlib import suppress
 
 from sqlalchemy import delete, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from events.publishing import DeliveryError, deliver
@@ -20,7 +22,10 @@ from .tables import Outbox
 
 _AT_ONCE = 500
 _IDLE_SECONDS = 0.2
+_LONGEST_SECONDS = 30.0
 _WE_ARE_THE_RELAY = text("SELECT pg_try_advisory_xact_lock(hashtext('upload.outbox'))")
+
+_log = logging.getLogger(__name__)
 
 
 async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
@@ -49,11 +54,25 @@ async def waiting(engine: AsyncEngine) -> int:
 
 
 async def relay_until(stop: asyncio.Event, engine: AsyncEngine, producer: AnyProducer) -> None:
-    """Relay until `stop`; what PostgreSQL or the brokers refuse is tried again."""
+    """Relay until `stop`; what PostgreSQL or the brokers refuse is logged, and tried again after a growing wait."""
+    failures = 0
     while not stop.is_set():
-        sent = 0
-        with suppress(DeliveryError, DBAPIError, OSError):
-            sent = await relay(engine, producer)
-        if not sent:
+        wait = 0.0
+        try:
+            if not await relay(engine, producer):
+                wait = _IDLE_SECONDS
+            failures = 0
+        except (DeliveryError, SQLAlchemyError, OSError) as error:
+            failures += 1
+            wait = pause(failures)
+            # Of what is not ours the class alone: SQLAlchemy's messages have parameters in them, which are payloads.
+            what = error if isinstance(error, DeliveryError) else type(error).__name__
+            _log.warning("not relayed, attempt %d, again in %.1f s: %s", failures, wait, what)
+        if wait:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _IDLE_SECONDS)
+                await asyncio.wait_for(stop.wait(), wait)
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: at most half a minute, and no two relays in step."""
+    return random.uniform(0.1, min(_LONGEST_SECONDS, _IDLE_SECONDS * 2 ** min(failures, 30)))  # noqa: S311 - jitter

@@ -1,16 +1,18 @@
 """What the plugin tells the author of a test: why an event is no row, and that the consumer is gone."""
 
 import asyncio
+import secrets
 from pathlib import Path
 
 import pytest
-from running import topic_of
+from running import eventually, topic_of
 
 from consumer.errors import ReelsyncError
 from consumer.settings import DeadLetterSettings, Settings
 from events.publishing import OutgoingRecord
 from reelsync_testing.builders import a_user, a_video, every_event
 from reelsync_testing.consumer_thread import RunningConsumer, consumer_thread
+from reelsync_testing.servers import Broker
 from reelsync_testing.settings import settings_for
 
 
@@ -42,6 +44,37 @@ async def test_an_erased_video_is_erased(reelsync_consumer: RunningConsumer) -> 
     await reelsync_consumer.until_applied()
     (row,) = await reelsync_consumer.rows("videos")
     assert (row["title"], row["version"] >= 2**62) == (None, True)
+
+
+async def test_topics_of_ones_own_may_have_any_number_of_partitions(
+    reelsync_settings: Settings, reelsync_broker: Broker
+) -> None:
+    """As with servers of one's own, which docs/publishing.md invites to."""
+    suffix = secrets.token_hex(4)
+    topics = {f"users-{suffix}": "user", f"videos-{suffix}": "video"}
+    await reelsync_broker.create_topics(dict(zip(topics, (1, 5), strict=True)))
+    settings = reelsync_settings.model_copy(
+        update={"kafka": reelsync_settings.kafka.model_copy(update={"topics": topics})}
+    )
+    users = [a_user() for _ in range(5)]
+    with consumer_thread(settings) as running:
+        await running.publish(*(user.created() for user in users), *(a_video(owner=user).created() for user in users))
+        await running.until_applied()
+        assert (len(await running.rows("users")), len(await running.rows("videos"))) == (5, 5)
+
+
+async def test_a_name_conflict_that_the_consumer_mends_is_no_dead_letter(reelsync_consumer: RunningConsumer) -> None:
+    first, second = a_user(), a_user()
+    await reelsync_consumer.publish(first.created(username="bob"), second.created(username="bob"))
+    await reelsync_consumer.until_applied(dead_letters=True)
+    assert [letter["reason"] for letter in await reelsync_consumer.dead_letters()] == ["conflict"]
+    await reelsync_consumer.publish(*(user.updated(username=f"bob_{n}") for n, user in enumerate((first, second))))
+
+    async def mended() -> bool:
+        return not await reelsync_consumer.dead_letters()
+
+    await eventually(mended, "the conflict is redriven")
+    await reelsync_consumer.until_applied()
 
 
 async def test_a_consumer_that_stops_ends_the_wait_with_its_reason(reelsync_settings: Settings) -> None:

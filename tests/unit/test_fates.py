@@ -95,3 +95,19 @@ def test_duplicates_and_claims_of_one_version_are_named() -> None:
     fate = told(video("created"), {VIDEO: versions(1, details=1, state=1)}, others=[again, other])
     assert "the same event as video-events/0/7" in fate.sentence
     assert "video-events/0/8 is another event with its version" in fate.sentence
+
+
+@pytest.mark.parametrize(
+    ("is_blank", "was_corrected", "what", "said"),
+    [
+        (False, True, "applied", "corrected by hand and redriven"),
+        (True, True, "applied", "blanked since"),
+        (True, False, "erased", "its aggregate was erased"),
+    ],
+)
+def test_a_closed_letter_that_holds_no_event_was_corrected_or_erased(
+    is_blank: bool, was_corrected: bool, what: str, said: str
+) -> None:
+    letter = {"state": "redriven", "is_blank": is_blank, "was_corrected": was_corrected}
+    fate = told(b"no json", {}, letter=letter)
+    assert (fate.what, said in fate.sentence) == (what, True)

@@ -3,15 +3,20 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from events import Aggregate, parse_event
-from events.publishing import DeliveryError, EventEncoder, uuid7
-from examples.upload.relay import relay, relay_until, waiting
+from events.publishing import DeliveryError, EventEncoder, OutgoingRecord, deliver, uuid7
+from events.publishing.delivery import AnyProducer
+from examples.upload import relay as relaying
+from examples.upload.relay import pause, relay, relay_until, waiting
 from examples.upload.tables import Outbox
 from examples.upload.uploads import Uploads
 from reelsync_testing.builders import a_video
@@ -122,3 +127,30 @@ async def test_what_the_brokers_did_not_take_stays(
     assert await relay(engine, producer) == 1
     await reelsync_consumer.until_applied()
     assert [row["id"] for row in await reelsync_consumer.rows("videos")] == [video_id]
+
+
+async def test_what_the_brokers_or_the_database_refuse_is_logged_without_payloads_and_tried_again(
+    uploads: Uploads, engine: AsyncEngine, producer: AIOKafkaProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await uploads.upload(uuid7(), "A secret title")
+    failures = [PoolTimeoutError("pool"), DBAPIError("INSERT", "A secret title", Exception())]
+
+    async def deliver_at_last(producer: AnyProducer, records: Sequence[OutgoingRecord]) -> object:
+        if failures:
+            raise failures.pop()
+        stop.set()
+        return await deliver(producer, records)
+
+    stop = asyncio.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relaying, "deliver", deliver_at_last)
+        await asyncio.wait_for(relay_until(stop, engine, producer), 60)
+    assert await waiting(engine) == 0
+    said = [record.getMessage() for record in caplog.records if record.name == relaying.__name__]
+    assert ["attempt 1" in said[0], "attempt 2" in said[1], len(said)] == [True, True, 2]
+    assert "secret" not in "".join(said)
+
+
+def test_the_wait_grows_with_the_failures_and_has_an_end() -> None:
+    assert max(pause(1) for _ in range(100)) <= 0.4
+    assert 10 < max(pause(1_000) for _ in range(100)) <= 30
