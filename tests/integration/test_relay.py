@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, UnknownError
 from builders import an_id, video
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
@@ -65,7 +65,9 @@ async def parked(relaying: Settings) -> Settings:
     return relaying
 
 
-async def publish_with_headers(settings: Settings, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+async def publish_with_headers(
+    settings: Settings, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)
     await producer.start()
     try:
@@ -158,13 +160,15 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
 
 
 class Choosy:
-    """A producer whose topic refuses records beyond a size, headers included, and records of one key."""
+    """A producer whose topic refuses records beyond a size, headers included, and, being compacted, those without a key."""
 
     def __init__(self, producer: AIOKafkaProducer, largest: int) -> None:
         self._producer = producer
         self._largest = largest
 
-    async def send_and_wait(self, topic: str, value: bytes | None, *, key: bytes, headers: list[Any]) -> object:
+    async def send_and_wait(self, topic: str, value: bytes | None, *, key: bytes | None, headers: list[Any]) -> object:
+        if key is None:
+            raise UnknownError
         size = len(value or b"") + len(key) + sum(len(content) for _, content in headers)
         if size > self._largest:
             raise MessageSizeTooLargeError
@@ -175,6 +179,7 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
     alone = relaying.dead_letters.model_copy(update={"relay_topic": None})
     await publish_with_headers(relaying, KEY, b"big", [("huge", b"x" * 9_000)])
     await publish_with_headers(relaying, b"k" * 9_000, b"big", [])
+    await publish_with_headers(relaying, None, b"no key", [])
     await publish_with_headers(relaying, KEY, b"small", [("own", b"1")])
     without = relaying.model_copy(update={"dead_letters": alone})
     async with consuming(without):
@@ -185,7 +190,7 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
     relay = KafkaRelay(engine, relaying.kafka.group_id, relaying.kafka, topic, counted.append)
     producer = await relay._started_producer()
     relay._producer = Choosy(producer, 6_000)  # type: ignore[assignment]
-    assert (await relay.relay_some(), await relay.relay_some(), counted) == (3, 0, [2])
+    assert (await relay.relay_some(), await relay.relay_some(), counted) == (4, 0, [2])
     assert None not in await marked(relaying)
     records = {record.value: dict(record.headers) for record in await relayed(relaying, 2)}
     short = records[b""]

@@ -216,6 +216,7 @@ async def test_an_import_and_a_batch_that_erases_do_not_wait_for_each_other(engi
                 return bool(await other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
         await eventually(waits, "the import waits for the batch")
+        await batch.execute(text("SELECT FROM dead_letters FOR NO KEY UPDATE NOWAIT"))
         await batch.execute(text("UPDATE dead_letters SET attempts = attempts + 1"))
     assert (await importing).corrected == 1
     (letter,) = await letters(engine)
