@@ -160,7 +160,7 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
 
 
 class Choosy:
-    """A producer whose topic refuses records beyond a size, headers included, and, being compacted, those without a key."""
+    """A producer whose topic is compacted: it refuses records without a key, and those too big with their headers."""
 
     def __init__(self, producer: AIOKafkaProducer, largest: int) -> None:
         self._producer = producer
