@@ -10,7 +10,7 @@ import re
 import signal
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import product
@@ -138,7 +138,8 @@ async def test_several_workers_are_told_apart(settings: Settings, browser: Chrom
         pid = (await workers.pids())[2]
         os.kill(pid, signal.SIGSTOP)
         await says(browser, "#summary", r"Worker 2 has not answered for \d")
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the supervisor kills it, too, once its patience is over
+            os.kill(pid, signal.SIGKILL)
         await says(browser, "#workers", r"(?m)^2\b.*\s1\s+consumes")
         assert console(browser) == []
 
