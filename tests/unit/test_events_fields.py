@@ -112,6 +112,11 @@ def test_a_time_is_an_instant_cut_to_microseconds(text: str, instant: datetime) 
     assert parsed.utcoffset() is not None
 
 
+@pytest.mark.parametrize("offset", ["Z", "+00:00"])
+def test_times_that_are_written_in_utc_share_the_utc_of_the_standard_library(offset: str) -> None:
+    assert from_json(Time, f'"2026-01-05T10:00:00.123{offset}"').tzinfo is UTC
+
+
 @pytest.mark.parametrize(
     "literal",
     [
