@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,6 +12,8 @@ from .metrics import Metrics
 from .records import Partition
 
 _FINISH_SECONDS = 5.0
+_REST_SECONDS = 0.5
+"""Between two requests: each is a write to a log of the brokers, and nobody waits for it."""
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -22,6 +25,7 @@ class OffsetCommits:
         self._metrics = metrics
         self._waiting: dict[Partition, int] = {}
         self._running: asyncio.Task[None] | None = None
+        self._finishing = asyncio.Event()
 
     def add(self, member: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
         """Commit these positions, of partitions that the member owns, some time soon."""
@@ -30,10 +34,12 @@ class OffsetCommits:
             self._running = asyncio.create_task(self._commit(member))
 
     async def finish(self) -> None:
-        """Give the request under way its time, and forget the rest."""
+        """Send what waits, give it its time, and forget the rest."""
+        self._finishing.set()
         if self._running is not None:
             await asyncio.wait({self._running}, timeout=_FINISH_SECONDS)
         self._waiting.clear()
+        self._finishing.clear()
 
     async def _commit(self, member: AIOKafkaConsumer) -> None:
         while self._waiting:
@@ -49,3 +55,5 @@ class OffsetCommits:
             except (KafkaError, IllegalStateError) as error:
                 self._metrics.kafka_commit_failed()
                 _log.debug("kafka_commit.failed", error=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), _REST_SECONDS)

@@ -9,7 +9,7 @@ from .settings import KafkaSettings
 
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
-_FETCH_BYTES = 4 * 1024 * 1024
+_FETCH_BYTES = 2 * 1024 * 1024
 """Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
 
 
