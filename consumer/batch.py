@@ -10,6 +10,7 @@ from events import WireEvent
 
 from .decode import Decode, Located, Rejection
 from .fold import Fold
+from .plan import Plan
 from .records import Anchor, Partition, Record, Span, anchor_of, record_size
 
 
@@ -36,6 +37,7 @@ class Batch:
     """Bytes of keys and values."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent on it so far, by phase."""
+    _plan: Plan | None = None
 
     @property
     def count(self) -> int:
@@ -48,9 +50,23 @@ class Batch:
         verdicts = ((record, self.decode(record)) for record in self.records)
         return [Located(record, event) for record, event in verdicts if not isinstance(event, Rejection)]
 
+    @property
+    def plan(self) -> Plan:
+        """The rows that it writes."""
+        return self._plan_begun().finish()
+
+    def plan_some(self) -> bool:
+        """Do about 1 ms of the planning; whether there is more. Nothing may be added any more."""
+        return self._plan_begun().step()
+
+    def _plan_begun(self) -> Plan:
+        if self._plan is None:
+            self._plan, self.fold = Plan(self.fold), Fold()
+        return self._plan
+
     def age_seconds(self, now: datetime) -> float | None:
         """From the time of its oldest event to `now`; None if it has no event."""
-        oldest = self.fold.earliest
+        oldest = self.plan.earliest
         return None if oldest is None else max(0.0, (now - oldest).total_seconds())
 
     @property

@@ -64,7 +64,7 @@ def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
         if not isinstance(topic, str)
     }
     aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
-    native = partial(_decode_native, topics=aggregates, max_value_bytes=max_value_bytes)
+    native = _native_decoder(aggregates, max_value_bytes)
     if not captured:
         return native
 
@@ -79,19 +79,23 @@ def decode(record: Record, topics: Mapping[str, Topic], max_value_bytes: int) ->
     return decoder(topics, max_value_bytes)(record)
 
 
-def _decode_native(record: Record, topics: Mapping[str, Aggregate], max_value_bytes: int) -> WireEvent | Rejection:
+def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
     """`topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type."""
-    value = record.value
-    if value is None:
-        return _decode_null(record, topics)
-    if len(value) > max_value_bytes:
-        return _too_large(record, max_value_bytes, _id_in_key(record))
-    try:
-        return parse_event(value, record.headers)
-    except InvalidEventError as error:
-        return _reject(record, error)
-    except Exception as error:  # noqa: BLE001 - told there
-        return _reject_unread(record, error)
+
+    def decode_native(record: Record) -> WireEvent | Rejection:
+        value = record.value
+        if value is None:
+            return _decode_null(record, topics)
+        if len(value) > max_value_bytes:
+            return _too_large(record, max_value_bytes, _id_in_key(record))
+        try:
+            return parse_event(value, record.headers)
+        except InvalidEventError as error:
+            return _reject(record, error)
+        except Exception as error:  # noqa: BLE001 - told there
+            return _reject_unread(record, error)
+
+    return decode_native
 
 
 def _decode_captured(

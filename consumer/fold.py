@@ -8,11 +8,11 @@ from typing import Any
 
 from events import WireEvent
 
-from .projections import PROJECTIONS, RowType, Target, Values, targets_of
+from .projections import PROJECTIONS, Fill, RowType, Target, targets_of
 
 
 class Row:
-    """What the events so far say of one row. `facets` maps each facet set to its version, its event and its values."""
+    """What the events so far say of one row. `facets`: for each one set its version, event and what fills it in."""
 
     __slots__ = ("created_at", "facets", "latest", "updated_at", "version")
 
@@ -20,7 +20,7 @@ class Row:
         self.version = version
         self.latest = event
         self.created_at = self.updated_at = event["time"]
-        self.facets: dict[str, tuple[int, WireEvent, Values]] = {}
+        self.facets: dict[str, tuple[int, WireEvent, Fill]] = {}
 
 
 class Fold:
@@ -84,10 +84,10 @@ class Fold:
                     row.updated_at = max(row.updated_at, time)
                 row.created_at = min(row.created_at, time)
             won = row.facets
-            for facet, values in facets:
+            for facet, fill in facets:
                 held = won.get(facet)
                 if held is None or version > held[0]:
-                    won[facet] = (version, event, values)
+                    won[facet] = (version, event, fill)
                 elif version == held[0]:
                     conflict = conflict or not _is_resend(event, held[1])
         self.conflicts += conflict

@@ -1,26 +1,31 @@
 """Ids known to be in a table: rows are never deleted, so what was seen once need not be asked for again."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 
 class KnownIds:
-    """A bounded set; the oldest go first. It must be cleared whenever the database may have gone back in time."""
+    """A bounded set; what was not added for long goes first. Clear it whenever the database may have gone back in time.
 
-    def __init__(self, limit: int = 100_000) -> None:
-        self._limit = limit
-        self._ids: dict[str, None] = {}
+    It is two generations: when the young one is full it becomes the old one, and the old one is dropped whole, which
+    costs less than to look for the oldest. So it holds between one and two times `generation`, and what was added last.
+    """
+
+    def __init__(self, generation: int = 20_000) -> None:
+        self._generation = generation
+        self._young: set[str] = set()
+        self._old: set[str] = set()
 
     def unknown(self, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that are not known."""
-        return [candidate for candidate in ids if candidate not in self._ids]
+        return [candidate for candidate in ids if candidate not in self._young and candidate not in self._old]
 
     def add(self, ids: Iterable[str]) -> None:
         """Remember ids that a committed transaction saw or wrote."""
-        self._ids.update(dict.fromkeys(ids))
-        for oldest in list(islice(self._ids, max(0, len(self._ids) - self._limit))):
-            del self._ids[oldest]
+        self._young.update(ids)
+        if len(self._young) >= self._generation:
+            self._young, self._old = set(), self._young
 
     def clear(self) -> None:
         """Forget all."""
-        self._ids.clear()
+        self._young.clear()
+        self._old.clear()

@@ -1,4 +1,4 @@
-"""The loop: poll → decode → fold → write → commit, with the next batch filling while the database works on this one."""
+"""The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,6 +25,8 @@ _POLL_RECORDS = 500
 """Records asked for at once. What is polled is unpacked and folded in one go, about 2 ms each."""
 _SLICE = 128
 """Records decoded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
+_PASSES = 3
+"""Passes of the event loop from an answer to the next statement: one reads it, one wakes who waits, one sends."""
 
 _log = structlog.get_logger("reelsync.loop")
 
@@ -55,7 +57,7 @@ class BatchLoop:
     def __post_init__(self) -> None:
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
-        self._decoding = False
+        self._making = False
         self._record_bytes = 1
         self._next_audit = perf_counter() + self.audit_seconds
         self._filled_since = 0.0
@@ -99,7 +101,7 @@ class BatchLoop:
 
     def _is_ready(self) -> bool:
         """Whether there is something to write, whole, and nothing else being written."""
-        return bool(self._batch.spans) and self._writing is None and not self._decoding
+        return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
         if self._polling is None and not self._is_full():
@@ -160,7 +162,7 @@ class BatchLoop:
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled. Until all of it is in the batch, the batch is not written."""
-        self._decoding = True
+        self._making = True
         size_before = batch.size
         for first in range(0, len(poll.records), _SLICE):
             records = poll.records[first : first + _SLICE]
@@ -170,13 +172,29 @@ class BatchLoop:
             batch.add(records, verdicts)
             batch.spend("decode", decoded - started)
             batch.spend("fold", perf_counter() - decoded)
-            await asyncio.sleep(0)
+            await self._give_way()
         if not batch.spans:
             self._filled_since = perf_counter()
         batch.extend(poll.spans, poll.last)
         if poll.records:
             self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
-        self._decoding = False
+        if self._is_full():
+            await self._plan(batch)
+        self._making = False
+
+    async def _plan(self, batch: Batch) -> None:
+        while True:
+            started = perf_counter()
+            is_more = batch.plan_some()
+            batch.spend("fold", perf_counter() - started)
+            if not is_more:
+                return
+            await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let what came meanwhile be dealt with before the next slice of work."""
+        for _ in range(_PASSES if self._writing else 1):
+            await asyncio.sleep(0)
 
     async def _survive(self, error: Exception) -> None:
         """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
@@ -198,6 +216,7 @@ class BatchLoop:
 
     async def _write(self, batch: Batch) -> None:
         with self.around(batch):
+            await self._plan(batch)
             await self._deliver(batch)
 
     async def _deliver(self, batch: Batch) -> None:

@@ -95,7 +95,7 @@ class Metrics:
             self.batch_seconds.labels(phase).observe(seconds, exemplar)
         self.batch_seconds.labels("write").observe(sum(part.write_seconds for part in written), exemplar)
         self.batch_seconds.labels("commit").observe(sum(part.commit_seconds for part in written), exemplar)
-        self.version_conflicts.inc(batch.fold.conflicts)
+        self.version_conflicts.inc(batch.plan.conflicts)
         if age_seconds is not None:
             self.event_age.observe(age_seconds, exemplar)
 

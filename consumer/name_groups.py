@@ -27,9 +27,11 @@ class Claim(NamedTuple):
 def account_of(event: WireEvent) -> dict[str, object] | None:
     """The account that the event gives its user, if it does."""
     for target in targets_of(event):
-        for facet, values in target.facets:
+        for facet, fill in target.facets:
             if facet == "account":
-                return dict(values(event))
+                account: dict[str, object] = {}
+                fill(account, event)
+                return account
     return None
 
 

@@ -3,17 +3,22 @@
 Pure. One sorted statement a table is what keeps concurrent writers from deadlocking; two over one table would not.
 """
 
-from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
+from events import ERASED_VERSION
 from models.facets import Merge, version_column
 
 from .fold import Fold, Row
-from .projections import MERGES, RowType
+from .projections import MERGES
 
+T = TypeVar("T")
 TableName = Literal["users", "user_profiles", "videos", "model_usage"]
+
+_ROWS_AT_ONCE = 256
+"""Rows encoded in one go, about 1 ms."""
 
 
 class Statement(NamedTuple):
@@ -25,47 +30,105 @@ class Statement(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """The ids that a fold refers to and that the database does not have."""
+    """The ids that a plan refers to and that the database does not have."""
 
     users: Collection[str]
     videos: Collection[str]
 
 
-def referenced_users(fold: Fold) -> list[str]:
-    """Ids of users that must exist before the rows of the fold can, and are not among them."""
-    return [user for user in fold.user_references if user not in fold.rows["users"]]
+class Plan:
+    """The rows that a fold comes to, encoded: all of a batch's statements but for placeholders.
+
+    Only the database knows which placeholders it needs, so rows are made before it is asked, while it is busy with the
+    batch before.
+    """
+
+    def __init__(self, fold: Fold) -> None:
+        self.rows: dict[TableName, dict[str, bytes]] = {
+            "users": {},
+            "user_profiles": {},
+            "videos": {},
+            "model_usage": {},
+        }
+        """By key, the members of the row's JSON object."""
+        self.user_references = fold.user_references
+        self.video_references = fold.video_references
+        self.conflicts = fold.conflicts
+        self.earliest = fold.earliest
+        """The earliest time of all events; None if there are none."""
+        self.erased = [
+            key
+            for table in ("users", "videos")
+            for key, row in fold.rows[table].items()
+            if row.version >= ERASED_VERSION
+        ]
+        """Ids of users and videos that are erased."""
+        # Made without a reference to the plan: a cycle would keep its memory until the collector comes.
+        self._steps = _encode(fold, self.rows)
+
+    def step(self) -> bool:
+        """Encode some rows, about 1 ms of them; whether there are more.
+
+        The fold's events are let go one by one: memory that is used again at once is the fastest.
+        """
+        return next(self._steps, False)
+
+    def finish(self) -> "Plan":
+        """Encode what is left."""
+        while self.step():
+            pass
+        return self
+
+    def referenced_users(self) -> list[str]:
+        """Ids of users that must exist before the rows can, and are not among them."""
+        return [user for user in self.user_references if user not in self.rows["users"]]
+
+    def referenced_videos(self) -> list[str]:
+        """Ids of videos that must exist before the facts can, and are not among the rows."""
+        return [video for video in self.video_references if video not in self.rows["videos"]]
+
+    def statements(self, missing: Missing) -> list[Statement]:
+        """The statements, with placeholders for what is `missing`. Tables without rows are left out."""
+        placeholders: dict[TableName, dict[str, bytes]] = {
+            "users": {user: _placeholder(user, self.user_references[user]) for user in missing.users},
+            "videos": {video: _placeholder_video(video, *self.video_references[video]) for video in missing.videos},
+        }
+        all_rows = {table: rows | placeholders.get(table, {}) for table, rows in self.rows.items()}
+        return [_statement(table, rows) for table, rows in all_rows.items() if rows]
 
 
-def referenced_videos(fold: Fold) -> list[str]:
-    """Ids of videos that must exist before the facts of the fold can, and are not among its rows."""
-    return [video for video in fold.video_references if video not in fold.rows["videos"]]
+def plan(fold: Fold) -> Plan:
+    """The whole plan at once."""
+    return Plan(fold).finish()
 
 
-def plan(fold: Fold, missing: Missing) -> list[Statement]:
-    """The statements that merge `fold`, with placeholders for what is `missing`. Tables without rows are left out."""
-    missing_rows: dict[RowType, dict[str, dict[str, Any]]] = {
-        "users": {user: _placeholder(user, fold.user_references[user]) for user in missing.users},
-        "user_profiles": {},
-        "videos": {video: _placeholder_video(video, *fold.video_references[video]) for video in missing.videos},
-    }
-    statements = [_statement(table, _rendered(fold, table) | missing_rows[table]) for table in missing_rows]
-    statements.append(_statement("model_usage", {usage: _fact(event) for usage, event in fold.facts.items()}))
-    return [statement for statement in statements if statement.row_count]
+def _encode(fold: Fold, into: dict[TableName, dict[str, bytes]]) -> Iterator[bool]:
+    """Move the rows of the fold, encoded, some at a time."""
+    for table, rows in fold.rows.items():
+        encoded, merge, begun = into[table], MERGES[table], fold.begun[table]
+        version_columns = {facet: version_column(facet) for facet in merge.facets}
+        while rows:
+            for key, row in _taken(rows):
+                rendered = _render(key, row, merge, version_columns)
+                if key in begun:
+                    rendered["created_at"] = min(rendered["created_at"], begun[key])
+                encoded[key] = _members(rendered)
+            yield True
+    while fold.facts:
+        into["model_usage"].update((key, _members(_fact(event))) for key, event in _taken(fold.facts))
+        yield True
 
 
-def _rendered(fold: Fold, table: RowType) -> dict[str, dict[str, Any]]:
-    merge = MERGES[table]
-    version_columns = {facet: version_column(facet) for facet in merge.facets}
-    rendered = {key: _render(key, row, merge, version_columns) for key, row in fold.rows[table].items()}
-    for key, begun in fold.begun[table].items():
-        rendered[key]["created_at"] = min(rendered[key]["created_at"], begun)
-    return rendered
+def _taken(rows: dict[str, T]) -> Iterator[tuple[str, T]]:
+    """Some of the items, which are no longer there then."""
+    for _ in range(min(_ROWS_AT_ONCE, len(rows))):
+        yield rows.popitem()
 
 
 def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:
     rendered: dict[str, Any] = {merge.key: key, "created_at": row.created_at, "updated_at": row.updated_at}
-    for facet, (version, event, values) in row.facets.items():
-        rendered.update(values(event))
+    for facet, (version, event, fill) in row.facets.items():
+        fill(rendered, event)
         rendered[version_columns[facet]] = version
     rendered[merge.version] = row.version
     for column in merge.with_version:
@@ -73,13 +136,13 @@ def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -
     return rendered
 
 
-def _placeholder(key: str, time: Any) -> dict[str, Any]:  # noqa: ANN401 - a datetime, whose type the validators do not state
+def _placeholder(key: str, time: Any, **others: str) -> bytes:  # noqa: ANN401 - a datetime, whose type the validators do not state
     """A row of version 0. Its times are provisional: the row's own first event replaces them."""
-    return {"id": key, "created_at": time, "updated_at": time, "version": 0}
+    return _members({"id": key, "created_at": time, "updated_at": time, "version": 0, **others})
 
 
-def _placeholder_video(key: str, user_id: str, time: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {**_placeholder(key, time), "user_id": user_id}
+def _placeholder_video(key: str, user_id: str, time: Any) -> bytes:  # noqa: ANN401
+    return _placeholder(key, time, user_id=user_id)
 
 
 def _fact(event: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -87,7 +150,12 @@ def _fact(event: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**event["data"], "id": event["data"]["usage_id"], "used_at": time, "created_at": time, "updated_at": time}
 
 
-def _statement(table: TableName, rows: dict[str, dict[str, Any]]) -> Statement:
+def _statement(table: TableName, rows: Mapping[str, bytes]) -> Statement:
     """Keys in lower-case hex sort as PostgreSQL sorts UUIDs."""
-    encoded = orjson.dumps([rows[key] for key in sorted(rows)])
-    return Statement(table, encoded.decode(), len(rows))
+    array = b"[{" + b"},{".join(map(rows.__getitem__, sorted(rows))) + b"}]"
+    return Statement(table, array.decode(), len(rows))
+
+
+def _members(row: dict[str, Any]) -> bytes:
+    """The row in JSON, without its braces. A slice is a copy: what orjson returns holds several kB, used or not."""
+    return orjson.dumps(row)[1:-1]

@@ -5,7 +5,6 @@ Pure. A projection is looked up for every event, but its values are asked for on
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
 from typing import Any, Literal, NamedTuple, assert_never, get_args
 
 import orjson
@@ -17,7 +16,10 @@ from models.facets import Merge
 
 RowType = Literal["users", "user_profiles", "videos"]
 
-Values = Callable[[WireEvent], Iterable[tuple[str, Any]]]
+Columns = dict[str, Any]
+"""Values of a row, by column."""
+Fill = Callable[[Columns, WireEvent], None]
+"""Puts in what an event says of one facet. Columns of the facet that are left out become NULL."""
 
 MERGES: Mapping[RowType, Merge] = {
     "users": User.__merge__,
@@ -31,7 +33,7 @@ class Target(NamedTuple):
 
     table: RowType
     key: str
-    facets: tuple[tuple[str, Values], ...]
+    facets: tuple[tuple[str, Fill], ...]
 
 
 class Projection(NamedTuple):
@@ -44,15 +46,17 @@ def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projec
     """What events of this type write."""
     match event_type:
         case "video.created":
-            return _video(details=_copied("videos", "details"), state=_constant(status="pending", progress=0))
+            return _video(details=_details, state=_constant(status="pending", progress=0))
         case "video.updated":
-            return _video(details=_copied("videos", "details"))
+            return _video(details=_details)
         case "video.processing":
             return _video(state=_constant(status="processing", progress=0), start=_time("started_at"))
         case "video.progressed":
-            return _video(state=_progressed)
+            return _video(state=_both(_constant(status="processing"), _copied("progress")))
         case "video.completed":
-            return _video(state=_constant(status="completed", progress=100), output=_completed)
+            return _video(
+                state=_constant(status="completed", progress=100), output=_both(_output, _time("completed_at"))
+            )
         case "video.failed":
             return _video(state=_failed)
         case "video.deleted":
@@ -60,9 +64,9 @@ def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projec
         case "video.restored":
             return _video(deletion=_constant())
         case "user.created":
-            return _user(account=_copied("users", "account"), activation=_activation, preferences=_preferences)
+            return _user(account=_account, activation=_copied("is_active"), preferences=_preferences)
         case "user.updated":
-            return _user(account=_copied("users", "account"))
+            return _user(account=_account)
         case "user.preferences_changed":
             return _user(preferences=_preferences)
         case "user.activated":
@@ -72,7 +76,7 @@ def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projec
         case "user.logged_in":
             return _user(login=_time("last_login_at"))
         case "user.profile_updated":
-            profile = Target("user_profiles", "user_id", (("profile", _copied("user_profiles", "profile")),))
+            profile = Target("user_profiles", "user_id", (("profile", _profile),))
             return Projection((Target("users", "user_id", ()), profile))
         case "user.deleted":
             return _user(deletion=_time("deleted_at"))
@@ -96,69 +100,70 @@ def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projec
             assert_never(event_type)
 
 
-def _video(**facets: Values) -> Projection:
+def _video(**facets: Fill) -> Projection:
     return Projection((Target("videos", "video_id", tuple(facets.items())),))
 
 
-def _user(**facets: Values) -> Projection:
+def _user(**facets: Fill) -> Projection:
     return Projection((Target("users", "user_id", tuple(facets.items())),))
 
 
-def _copied(table: RowType, facet: str) -> Values:
-    """The facet's columns, from the fields of the same names."""
-    columns = MERGES[table].facets[facet]
-    fields = itemgetter(*columns)
-    return lambda event: zip(columns, fields(event["data"]), strict=True)
+def _copied(*columns: str) -> Fill:
+    """From the fields of the same names."""
+
+    def fill(row: Columns, event: WireEvent) -> None:
+        data = event["data"]
+        for column in columns:
+            row[column] = data[column]
+
+    return fill
 
 
-def _constant(**values: Any) -> Values:  # noqa: ANN401 - column values
-    """These values, and NULL for the facet's other columns."""
-    pairs = tuple(values.items())
-    return lambda _event: pairs
+_details = _copied(*MERGES["videos"].facets["details"])
+_output = _copied("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
+_account = _copied(*MERGES["users"].facets["account"])
+_profile = _copied(*MERGES["user_profiles"].facets["profile"])
 
 
-def _time(column: str) -> Values:
-    return lambda event: ((column, event["time"]),)
+def _constant(**values: Any) -> Fill:  # noqa: ANN401 - column values
+    return lambda row, _event: row.update(values)
 
 
-def _progressed(event: WireEvent) -> Iterable[tuple[str, Any]]:
-    return (("status", "processing"), ("progress", event["data"]["progress"]))
+def _time(column: str) -> Fill:
+    def fill(row: Columns, event: WireEvent) -> None:
+        row[column] = event["time"]
+
+    return fill
 
 
-def _failed(event: WireEvent) -> Iterable[tuple[str, Any]]:
+def _both(one: Fill, other: Fill) -> Fill:
+    def fill(row: Columns, event: WireEvent) -> None:
+        one(row, event)
+        other(row, event)
+
+    return fill
+
+
+def _failed(row: Columns, event: WireEvent) -> None:
     data = event["data"]
-    return (
-        ("status", "failed"),
-        ("progress", data["progress"] or 0),
-        ("error_code", data["error_code"]),
-        ("error_message", data["error_message"]),
-    )
+    row["status"] = "failed"
+    row["progress"] = data["progress"] or 0
+    row["error_code"] = data["error_code"]
+    row["error_message"] = data["error_message"]
 
 
-_OUTPUT = ("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
-_output_fields = itemgetter(*_OUTPUT)
+def _preferences(row: Columns, event: WireEvent) -> None:
+    row["preferences"] = _encoded(event["data"]["preferences"])
 
 
-def _completed(event: WireEvent) -> Iterable[tuple[str, Any]]:
-    return (*zip(_OUTPUT, _output_fields(event["data"]), strict=True), ("completed_at", event["time"]))
-
-
-def _activation(event: WireEvent) -> Iterable[tuple[str, Any]]:
-    return (("is_active", event["data"]["is_active"]),)
-
-
-def _preferences(event: WireEvent) -> Iterable[tuple[str, Any]]:
-    return _preferences_of(event["data"])
-
-
-def _preferences_of(fields: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+def _encoded(preferences: Mapping[str, Any]) -> orjson.Fragment:
     # The standard encoder, because the fast one refuses integers beyond 64 bits, which jsonb keeps.
-    return (("preferences", orjson.Fragment(json.dumps(fields["preferences"]))),)
+    return orjson.Fragment(json.dumps(preferences))
 
 
 def _erased(table: RowType, key: str) -> Target:
     """Every facet at its erased value: NULL, or the default where NULL is not allowed."""
-    erased: dict[str, Values] = dict.fromkeys(MERGES[table].facets, _constant())
+    erased: dict[str, Fill] = dict.fromkeys(MERGES[table].facets, _constant())
     if "deletion" in erased:
         erased["deletion"] = _time("deleted_at")
     if table == "users":
@@ -187,15 +192,15 @@ def _row_target(table: RowType, key: str, carried: Iterable[str]) -> Target:
     return Target(table, key, tuple((facet, _OF_ROW[facet]) for facet in carried if facet in MERGES[table].facets))
 
 
-def _carried(facet: str) -> Values:
-    return lambda event: event["data"]["facets"][facet].items()
+def _carried(facet: str) -> Fill:
+    return lambda row, event: row.update(event["data"]["facets"][facet])
 
 
-def _carried_preferences(event: WireEvent) -> Iterable[tuple[str, Any]]:
-    return _preferences_of(event["data"]["facets"]["preferences"])
+def _carried_preferences(row: Columns, event: WireEvent) -> None:
+    row["preferences"] = _encoded(event["data"]["facets"]["preferences"]["preferences"])
 
 
-_OF_ROW: Mapping[str, Values] = {
+_OF_ROW: Mapping[str, Fill] = {
     **{facet: _carried(facet) for merge in MERGES.values() for facet in merge.facets},
     "preferences": _carried_preferences,
 }

@@ -67,8 +67,8 @@ class Anchor(NamedTuple):
 def record_size(record: Record) -> int:
     """Bytes of key, value and headers."""
     size = len(record.key or b"") + len(record.value or b"")
-    for name, content in record.headers:
-        size += len(name) + len(content or b"")
+    if record.headers:
+        size += sum(len(name) + len(content or b"") for name, content in record.headers)
     return size
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from events import ERASED_VERSION, aggregate_id
+from events import aggregate_id
 from models import User, UserProfile, Video
 from models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
 
@@ -25,7 +25,7 @@ from .errors import Verdict, classify, constraint, is_name_conflict, sqlstate
 from .fold import Fold
 from .known_ids import KnownIds
 from .offsets import fence
-from .plan import Missing, TableName, plan, referenced_users, referenced_videos
+from .plan import Missing, Plan, TableName, plan
 from .query_timing import timed_commit
 
 _STATEMENTS = {
@@ -79,8 +79,8 @@ class BatchWriter:
                     if carefully:
                         await self._merge_carefully(connection, batch.events, written)
                     else:
-                        await self._merge(connection, batch.fold, written)
-                    await settle(connection, self._group, written.rejections, _erased(batch.fold))
+                        await self._merge(connection, batch.plan, written)
+                    await settle(connection, self._group, written.rejections, batch.plan.erased)
                     written.write_seconds = perf_counter() - started
                     written.commit_seconds = await timed_commit(connection)
                 except BaseException:
@@ -91,7 +91,7 @@ class BatchWriter:
             raise
         if not carefully:
             # Not otherwise: the row of an event that was refused may not exist.
-            self._remember(batch.fold)
+            self._remember(batch.plan)
         return written
 
     def forget(self) -> None:
@@ -101,7 +101,7 @@ class BatchWriter:
 
     async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
         """Merge events inside the caller's transaction."""
-        await self._merge(connection, Fold(located.event for located in events), Written())
+        await self._merge(connection, _plan_of(events), Written())
 
     async def merge_carefully(self, connection: AsyncConnection, events: Sequence[Located]) -> list[Rejection]:
         """Merge events inside the caller's transaction, and say which of them the database refuses."""
@@ -109,14 +109,13 @@ class BatchWriter:
         await self._merge_carefully(connection, events, written)
         return written.rejections
 
-    async def _merge(self, connection: AsyncConnection, fold: Fold, written: Written) -> None:
+    async def _merge(self, connection: AsyncConnection, planned: Plan, written: Written) -> None:
+        users, videos = planned.referenced_users(), planned.referenced_videos()
         missing = Missing(
-            await _missing(connection, _SELECT_KNOWN_USERS, "users.known", self._known_users, referenced_users(fold)),
-            await _missing(
-                connection, _SELECT_KNOWN_VIDEOS, "videos.known", self._known_videos, referenced_videos(fold)
-            ),
+            await _missing(connection, _SELECT_KNOWN_USERS, "users.known", self._known_users, users),
+            await _missing(connection, _SELECT_KNOWN_VIDEOS, "videos.known", self._known_videos, videos),
         )
-        for statement in plan(fold, missing):
+        for statement in planned.statements(missing):
             result = await connection.execute(
                 _STATEMENTS[statement.table],
                 {ROWS: statement.rows},
@@ -138,7 +137,7 @@ class BatchWriter:
             attempt = Written()
             try:
                 async with connection.begin_nested():
-                    await self._merge(connection, Fold(located.event for located in part), attempt)
+                    await self._merge(connection, _plan_of(part), attempt)
             except DBAPIError as error:
                 if classify(error) is not Verdict.DATA:
                     raise
@@ -150,11 +149,11 @@ class BatchWriter:
                 for table, sent in attempt.sent.items():
                     written.count(table, sent, attempt.changed[table])
 
-    def _remember(self, fold: Fold) -> None:
-        self._known_users.add(fold.rows["users"])
-        self._known_users.add(fold.user_references)
-        self._known_videos.add(fold.rows["videos"])
-        self._known_videos.add(fold.video_references)
+    def _remember(self, planned: Plan) -> None:
+        self._known_users.add(planned.rows["users"])
+        self._known_users.add(planned.user_references)
+        self._known_videos.add(planned.rows["videos"])
+        self._known_videos.add(planned.video_references)
 
 
 def refusal(located: Located, error: DBAPIError) -> Rejection:
@@ -172,10 +171,8 @@ def refusal(located: Located, error: DBAPIError) -> Rejection:
     )
 
 
-def _erased(fold: Fold) -> list[str]:
-    return [
-        key for table in ("users", "videos") for key, row in fold.rows[table].items() if row.version >= ERASED_VERSION
-    ]
+def _plan_of(events: Iterable[Located]) -> Plan:
+    return plan(Fold(located.event for located in events))
 
 
 async def _missing(

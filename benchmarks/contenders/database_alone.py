@@ -97,7 +97,7 @@ def _plan(batch: Sequence[Record], decode: Decode) -> Planned:
         held = spans.get(partition)
         spans[partition] = Span(held.start if held else record.offset, record.offset + 1)
         anchors[partition] = anchor_of(record)
-    return Planned(spans, anchors, plan(fold, _NOTHING_MISSING))
+    return Planned(spans, anchors, plan(fold).statements(_NOTHING_MISSING))
 
 
 def _advance(positions: dict[Partition, int], records: Iterable[Record]) -> None:

@@ -38,7 +38,7 @@ def problems_of(found: Any, **options: Any) -> dict[str, str]:
 
 
 def rows_of(*events: Any) -> dict[str, list[dict[str, Any]]]:
-    statements = plan(Fold(events), Missing((), ()))
+    statements = plan(Fold(events)).statements(Missing((), ()))
     return {statement.table: json.loads(statement.rows) for statement in statements}
 
 
@@ -77,7 +77,7 @@ def test_with_soft_deletes_a_row_that_is_there_is_not_deleted_and_otherwise_nobo
 def test_the_time_at_which_the_row_was_created_counts_but_not_for_the_age_of_events() -> None:
     fold = Fold([event_of(row_change("r", video_row(created_at="2020-02-03T04:05:06Z")))])
     assert fold.earliest == AT
-    (written,) = json.loads(plan(fold, Missing((), ()))[0].rows)
+    (written,) = json.loads(plan(fold).statements(Missing((), ()))[0].rows)
     assert written["created_at"] == "2020-02-03T04:05:06+00:00"
     assert written["updated_at"] == AT.isoformat()
 

@@ -151,7 +151,7 @@ def test_so_does_whatever_stands_in_a_topic_that_debezium_fills(
             assert text is None or "\x00" not in text
     else:
         assert "\x00" not in verdict["id"]
-        plan(Fold([verdict]), Missing((), ()))
+        plan(Fold([verdict])).statements(Missing((), ()))
 
 
 def test_the_rows_that_are_tried_there_are_near_enough_to_valid_ones() -> None:

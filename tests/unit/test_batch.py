@@ -135,3 +135,14 @@ def test_a_batch_counts_events_rejections_bytes_and_seconds() -> None:
     batch.spend("decode", 0.25)
     batch.spend("decode", 0.5)
     assert batch.seconds == {"decode": 0.75}
+
+
+def test_a_batch_is_planned_once_and_what_it_holds_stays() -> None:
+    batch = batch_of({A: {1, 2, 3}})
+    events = batch.events
+    videos = set(batch.fold.rows["videos"])
+    planned = batch.plan
+    assert set(planned.rows["videos"]) == videos
+    assert batch.plan is planned
+    assert batch.events == events
+    assert {key for half in batch.halves() for key in half.plan.rows["videos"]} == videos

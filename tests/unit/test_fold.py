@@ -13,7 +13,7 @@ from random_logs import random_log
 
 from consumer.decode import Rejection, decode
 from consumer.fold import Fold
-from consumer.plan import Missing, plan, referenced_users, referenced_videos
+from consumer.plan import Missing, plan
 from consumer.projections import MERGES
 from consumer.settings import DEFAULT_TOPICS
 from events import parse_event
@@ -36,7 +36,8 @@ def fold_of(*values: bytes) -> Fold:
 def rows_of(fold: Fold) -> Tables:
     """The plan's rows by table and key, as a database that has nothing yet would get them."""
     tables: Tables = {"users": {}, "user_profiles": {}, "videos": {}, "model_usage": {}}
-    for statement in plan(fold, Missing(referenced_users(fold), referenced_videos(fold))):
+    planned = plan(fold)
+    for statement in planned.statements(Missing(planned.referenced_users(), planned.referenced_videos())):
         for row in json.loads(statement.rows):
             key = row["user_id" if statement.table == "user_profiles" else "id"]
             tables[statement.table][key] = row | {n: datetime.fromisoformat(row[n]) for n in TIMES if row.get(n)}
@@ -162,7 +163,7 @@ def test_the_owner_follows_the_highest_version_and_every_owner_is_referred_to(re
     ]
     fold = fold_of(*(reversed(values) if reverse else values))
     assert rows_of(fold)["videos"][an_id(1)]["user_id"] == an_id(1003)
-    assert set(referenced_users(fold)) == {an_id(1001), an_id(1002), an_id(1003)}
+    assert set(plan(fold).referenced_users()) == {an_id(1001), an_id(1002), an_id(1003)}
 
 
 def test_facets_keep_versions_of_their_own() -> None:

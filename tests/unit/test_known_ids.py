@@ -13,21 +13,25 @@ def test_what_was_added_is_known_and_the_rest_is_asked_for_in_order() -> None:
     assert known.unknown([]) == []
 
 
-def test_the_oldest_go_first() -> None:
-    known = KnownIds(limit=3)
+def test_the_older_generation_goes_first_and_whole() -> None:
+    known = KnownIds(generation=2)
     known.add("abc")
-    known.add("de")
-    assert known.unknown("abcde") == ["a", "b"]
+    known.add("d")
+    assert known.unknown("abcd") == []
+    known.add("e")
+    assert known.unknown("abcde") == ["a", "b", "c"]
 
 
-def test_more_than_the_limit_at_once_leaves_the_latest() -> None:
-    known = KnownIds(limit=3)
-    known.add("abcdef")
-    assert known.unknown("abcdef") == ["a", "b", "c"]
+def test_an_id_added_again_is_young_again() -> None:
+    known = KnownIds(generation=2)
+    known.add("ab")
+    known.add("a")
+    known.add("c")
+    assert known.unknown("abc") == ["b"]
 
 
 def test_an_id_added_again_takes_no_second_place() -> None:
-    known = KnownIds(limit=3)
+    known = KnownIds(generation=3)
     known.add("aaab")
     known.add("ab")
     known.add("c")
@@ -41,12 +45,15 @@ def test_after_clear_nothing_is_known() -> None:
     assert known.unknown("abc") == ["a", "b", "c"]
 
 
-@given(batches=st.lists(st.lists(st.integers(0, 20).map(str), max_size=8)), limit=st.integers(0, 10))
-def test_never_more_than_the_limit_and_never_an_id_that_was_not_added(batches: list[list[str]], limit: int) -> None:
-    known = KnownIds(limit)
+@given(batches=st.lists(st.lists(st.integers(0, 20).map(str), max_size=8)), generation=st.integers(1, 10))
+def test_it_is_bounded_knows_what_came_last_and_never_an_id_that_was_not_added(
+    batches: list[list[str]], generation: int
+) -> None:
+    known = KnownIds(generation)
     for batch in batches:
         known.add(batch)
+        assert known.unknown(batch) == []
     everything = [str(number) for number in range(25)]
     held = set(everything) - set(known.unknown(everything))
-    assert len(held) <= limit
+    assert len(held) < 2 * generation + 8
     assert held <= {one for batch in batches for one in batch}

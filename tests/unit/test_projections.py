@@ -41,10 +41,14 @@ def plain(value: Any) -> Any:
 
 def written(event: Any) -> dict[str, dict[str, dict[str, Any]]]:
     """The values by table and facet."""
-    return {
-        target.table: {facet: {name: plain(value) for name, value in values(event)} for facet, values in target.facets}
-        for target in PROJECTIONS[event["type"]].targets
-    }
+    tables: dict[str, dict[str, dict[str, Any]]] = {}
+    for target in PROJECTIONS[event["type"]].targets:
+        facets = tables[target.table] = {}
+        for facet, fill in target.facets:
+            filled: dict[str, Any] = {}
+            fill(filled, event)
+            facets[facet] = {name: plain(value) for name, value in filled.items()}
+    return tables
 
 
 VIDEOS = [
