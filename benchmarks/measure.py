@@ -29,6 +29,8 @@ from .servers import Servers, fresh_name
 
 _LOOK_SECONDS = 0.02
 _READY_SECONDS = 90.0
+_PLANNED_A_SECOND = 20_000
+"""At least; the database alone plans all events before it is ready."""
 _STALLED_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -118,7 +120,7 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
         rows_before = (await watcher.execute(_ROWS)).scalar_one()
         launches = contender.launches(assignment)
         async with _gate_closed(servers, database) as open_gate, _processes(launches) as processes:
-            await _until_ready(processes, watcher, contender)
+            await _until_ready(processes, watcher, contender, assignment)
             before = await _spent(servers, processes.pids, watcher)
             await open_gate()
             started = time.perf_counter()
@@ -214,14 +216,17 @@ async def _processes(launches: list[Launch]) -> AsyncIterator[_Processes]:
             yield processes
 
 
-async def _until_ready(processes: _Processes, watcher: AsyncConnection, contender: Contender) -> None:
+async def _until_ready(
+    processes: _Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
+) -> None:
     """Wait until all connections that will write wait for the gate: each worker has its partitions by then."""
-    deadline = time.monotonic() + _READY_SECONDS
+    patience = _READY_SECONDS + assignment.events / _PLANNED_A_SECOND
+    deadline = time.monotonic() + patience
     while (await watcher.execute(_WAITING)).scalar_one() < contender.waits:
         processes.check()
         if time.monotonic() > deadline:
             raise BenchmarkError(
-                f"it was not ready after {_READY_SECONDS:g} s. The last that it said:\n{last_lines(processes.log)}"
+                f"it was not ready after {patience:.0f} s. The last that it said:\n{last_lines(processes.log)}"
             )
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -33,11 +33,12 @@ class Batch:
     spans: dict[Partition, Span] = field(default_factory=dict)
     anchors: dict[Partition, Anchor] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
+    """Empty from when the batch is planned."""
     size: int = 0
-    """Bytes of keys and values."""
+    """Bytes of keys, values and headers."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent on it so far, by phase."""
-    _plan: Plan | None = None
+    _plan: Plan | None = field(default=None, init=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -52,11 +53,11 @@ class Batch:
 
     @property
     def plan(self) -> Plan:
-        """The rows that it writes."""
+        """The rows that it writes, all of them: made now as far as they are not yet."""
         return self._plan_begun().finish()
 
     def plan_some(self) -> bool:
-        """Do about 1 ms of the planning; whether there is more. Nothing may be added any more."""
+        """Do about 1 ms of the planning; whether there is more. Nothing can be added from then on."""
         return self._plan_begun().step()
 
     def _plan_begun(self) -> Plan:
@@ -79,7 +80,14 @@ class Batch:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def add(self, records: Sequence[Record], verdicts: Sequence[WireEvent | Rejection]) -> None:
-        """Take records in, and the verdict on each, in the order of the log within each partition."""
+        """Take records in, and the verdict on each, in the order of the log within each partition.
+
+        Raises:
+            ValueError: the batch is planned already: the events would be in no row.
+        """
+        if self._plan is not None:
+            message = "a batch that is planned takes no more records"
+            raise ValueError(message)
         self.size += sum(map(record_size, records))
         for record, verdict in zip(records, verdicts, strict=True):
             if isinstance(verdict, Rejection):

@@ -23,37 +23,48 @@ class OffsetCommits:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._member: AIOKafkaConsumer | None = None
         self._waiting: dict[Partition, int] = {}
         self._running: asyncio.Task[None] | None = None
         self._finishing = asyncio.Event()
 
     def add(self, member: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
         """Commit these positions, of partitions that the member owns, some time soon."""
+        self._member = member
         self._waiting.update(positions)
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._commit(member))
+            self._running = asyncio.create_task(self._commit())
 
     async def finish(self) -> None:
-        """Send what waits, give it its time, and forget the rest."""
-        self._finishing.set()
-        if self._running is not None:
-            await asyncio.wait({self._running}, timeout=_FINISH_SECONDS)
-        self._waiting.clear()
-        self._finishing.clear()
+        """Send what waits, give it its time, and forget the rest.
 
-    async def _commit(self, member: AIOKafkaConsumer) -> None:
+        Before partitions are given back: a request that reaches the broker while the group is formed anew is refused
+        for its old generation, and aiokafka answers that with another rebalance.
+        """
+        self._finishing.set()
+        try:
+            if self._running is not None:
+                await asyncio.wait({self._running}, timeout=_FINISH_SECONDS)
+        finally:
+            self._waiting.clear()
+            self._finishing.clear()
+
+    async def _commit(self) -> None:
         while self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            owned = {Partition(*tp) for tp in member.assignment()}
-            offsets = {TopicPartition(*p): offset for p, offset in waiting.items() if p in owned}
-            if not offsets:
-                continue
-            try:
-                # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
-                # hear it, and into the log. The end of the membership ends it.
-                await member.commit(offsets)
-            except (KafkaError, IllegalStateError) as error:
-                self._metrics.kafka_commit_failed()
-                _log.debug("kafka_commit.failed", error=type(error).__name__)
+            await self._send()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._finishing.wait(), _REST_SECONDS)
+
+    async def _send(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        owned = {Partition(*tp) for tp in self._member.assignment()} if self._member else set()
+        offsets = {TopicPartition(*p): offset for p, offset in waiting.items() if p in owned}
+        if self._member is None or not offsets:
+            return
+        try:
+            # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
+            # hear it, and into the log. The end of the membership ends it.
+            await self._member.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            self._metrics.kafka_commit_failed()
+            _log.debug("kafka_commit.failed", error=type(error).__name__)

@@ -162,6 +162,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
+        await self._commits.finish()
 
     async def _join(self) -> AIOKafkaConsumer:
         self._cluster_id, _ = await self._kafka_log.cluster()

@@ -22,9 +22,9 @@ from .settings import BatchSettings
 from .writer import Written
 
 _POLL_RECORDS = 500
-"""Records asked for at once. What is polled is unpacked and folded in one go, about 2 ms each."""
+"""Records asked for at once: what is polled is unpacked in one go, about 1 ms."""
 _SLICE = 128
-"""Records decoded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
+"""Records decoded and folded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
 _PASSES = 3
 """Passes of the event loop from an answer to the next statement: one reads it, one wakes who waits, one sends."""
 
@@ -104,14 +104,14 @@ class BatchLoop:
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
-        if self._polling is None and not self._is_full():
+        if self._polling is None and not self._is_full(self._batch):
             self._polling = asyncio.create_task(self._fill())
 
-    def _is_full(self) -> bool:
-        return self._batch.count >= self.limits.max_records or self._batch.size >= self.limits.max_bytes
+    def _is_full(self, batch: Batch) -> bool:
+        return batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes
 
     def _is_due(self) -> bool:
-        return self._is_full() or not self.source.behind() or self._linger_left() == 0
+        return self._is_full(self._batch) or not self.source.behind() or self._linger_left() == 0
 
     def _linger_left(self) -> float | None:
         """Seconds until a batch that is not full is written all the same; None while there is none to write."""
@@ -120,7 +120,7 @@ class BatchLoop:
         return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
 
     async def _fill(self) -> None:
-        """Poll and decode; what was polled goes into the batch whole, records and positions, or not at all."""
+        """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
             if self._is_audit_due():
                 await self._audit()
@@ -161,7 +161,7 @@ class BatchLoop:
         return max(1, min(records, (self.limits.max_bytes - self._batch.size) // self._record_bytes))
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
-        """Decode and fold what was polled. Until all of it is in the batch, the batch is not written."""
+        """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
         self._making = True
         size_before = batch.size
         for first in range(0, len(poll.records), _SLICE):
@@ -178,18 +178,30 @@ class BatchLoop:
         batch.extend(poll.spans, poll.last)
         if poll.records:
             self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
-        if self._is_full():
+        if self._is_full(batch):
             await self._plan(batch)
         self._making = False
 
     async def _plan(self, batch: Batch) -> None:
-        while True:
-            started = perf_counter()
-            is_more = batch.plan_some()
-            batch.spend("fold", perf_counter() - started)
-            if not is_more:
-                return
-            await self._give_way()
+        """Encode its rows, as far as they are not yet.
+
+        Raises:
+            HaltedError: a row cannot be encoded.
+        """
+        try:
+            while True:
+                started = perf_counter()
+                is_more = batch.plan_some()
+                batch.spend("fold", perf_counter() - started)
+                if not is_more:
+                    return
+                await self._give_way()
+        except Exception as error:
+            message = (
+                f"no row could be made of events that are valid ({describe(error)}), a defect of ours: please report "
+                "it. Nothing was written; nothing is lost"
+            )
+            raise HaltedError(message) from error
 
     async def _give_way(self) -> None:
         """Let what came meanwhile be dealt with before the next slice of work."""
@@ -215,8 +227,8 @@ class BatchLoop:
         await asyncio.sleep(delay)
 
     async def _write(self, batch: Batch) -> None:
+        await self._plan(batch)
         with self.around(batch):
-            await self._plan(batch)
             await self._deliver(batch)
 
     async def _deliver(self, batch: Batch) -> None:

@@ -4,7 +4,7 @@ Pure. One sorted statement a table is what keeps concurrent writers from deadloc
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -14,11 +14,11 @@ from models.facets import Merge, version_column
 from .fold import Fold, Row
 from .projections import MERGES
 
-T = TypeVar("T")
 TableName = Literal["users", "user_profiles", "videos", "model_usage"]
 
 _ROWS_AT_ONCE = 256
-"""Rows encoded in one go, about 1 ms."""
+_BYTES_AT_ONCE = 131_072
+"""What is encoded in one go, about 1 ms: whichever comes first."""
 
 
 class Statement(NamedTuple):
@@ -40,7 +40,7 @@ class Plan:
     """The rows that a fold comes to, encoded: all of a batch's statements but for placeholders.
 
     Only the database knows which placeholders it needs, so rows are made before it is asked, while it is busy with the
-    batch before.
+    batch before. They are taken out of the fold, which is empty in the end.
     """
 
     def __init__(self, fold: Fold) -> None:
@@ -65,13 +65,17 @@ class Plan:
         """Ids of users and videos that are erased."""
         # Made without a reference to the plan: a cycle would keep its memory until the collector comes.
         self._steps = _encode(fold, self.rows)
+        self._is_whole = False
 
     def step(self) -> bool:
         """Encode some rows, about 1 ms of them; whether there are more.
 
         The fold's events are let go one by one: memory that is used again at once is the fastest.
         """
-        return next(self._steps, False)
+        if not self._is_whole:
+            # Without a default: a plan whose encoding failed must never pass for a whole one.
+            self._is_whole = not next(self._steps)
+        return not self._is_whole
 
     def finish(self) -> "Plan":
         """Encode what is left."""
@@ -88,12 +92,21 @@ class Plan:
         return [video for video in self.video_references if video not in self.rows["videos"]]
 
     def statements(self, missing: Missing) -> list[Statement]:
-        """The statements, with placeholders for what is `missing`. Tables without rows are left out."""
+        """The statements, with placeholders for what is `missing`. Tables without rows are left out.
+
+        Raises:
+            ValueError: some rows are not encoded yet.
+        """
+        if not self._is_whole:
+            message = "the plan is not finished"
+            raise ValueError(message)
         placeholders: dict[TableName, dict[str, bytes]] = {
             "users": {user: _placeholder(user, self.user_references[user]) for user in missing.users},
             "videos": {video: _placeholder_video(video, *self.video_references[video]) for video in missing.videos},
         }
-        all_rows = {table: rows | placeholders.get(table, {}) for table, rows in self.rows.items()}
+        all_rows = {
+            table: rows | placeholders[table] if placeholders.get(table) else rows for table, rows in self.rows.items()
+        }
         return [_statement(table, rows) for table, rows in all_rows.items() if rows]
 
 
@@ -103,26 +116,31 @@ def plan(fold: Fold) -> Plan:
 
 
 def _encode(fold: Fold, into: dict[TableName, dict[str, bytes]]) -> Iterator[bool]:
-    """Move the rows of the fold, encoded, some at a time."""
+    """Move the rows of the fold over, encoded; yields now and then, and False at the end."""
+    rows = size = 0
+    for table, key, row in _rendered(fold):
+        into[table][key] = members = _members(row)
+        rows, size = rows + 1, size + len(members)
+        if rows >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield True
+            rows = size = 0
+    yield False
+
+
+def _rendered(fold: Fold) -> Iterator[tuple[TableName, str, dict[str, Any]]]:
+    """Each row, taken out of the fold."""
     for table, rows in fold.rows.items():
-        encoded, merge, begun = into[table], MERGES[table], fold.begun[table]
+        merge, begun = MERGES[table], fold.begun[table]
         version_columns = {facet: version_column(facet) for facet in merge.facets}
         while rows:
-            for key, row in _taken(rows):
-                rendered = _render(key, row, merge, version_columns)
-                if key in begun:
-                    rendered["created_at"] = min(rendered["created_at"], begun[key])
-                encoded[key] = _members(rendered)
-            yield True
+            key, row = rows.popitem()
+            rendered = _render(key, row, merge, version_columns)
+            if key in begun:
+                rendered["created_at"] = min(rendered["created_at"], begun[key])
+            yield table, key, rendered
     while fold.facts:
-        into["model_usage"].update((key, _members(_fact(event))) for key, event in _taken(fold.facts))
-        yield True
-
-
-def _taken(rows: dict[str, T]) -> Iterator[tuple[str, T]]:
-    """Some of the items, which are no longer there then."""
-    for _ in range(min(_ROWS_AT_ONCE, len(rows))):
-        yield rows.popitem()
+        key, event = fold.facts.popitem()
+        yield "model_usage", key, _fact(event)
 
 
 def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:

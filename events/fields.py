@@ -85,7 +85,7 @@ class _Time:
         )
         # A string of digits is a Unix time to Pydantic, strict or not: the pattern must come first.
         any_form = core_schema.chain_schema([core_schema.str_schema(pattern=_RFC3339, strict=True), instant])
-        # The form that most publishers write. Times of the standard library share one UTC and so compare ten times as
+        # The forms that most publishers write. Times of the standard library share one UTC and so compare ten times as
         # fast as Pydantic's, which the fold does for every event.
         utc = core_schema.no_info_after_validator_function(
             datetime.fromisoformat, core_schema.str_schema(pattern=_PLAIN_UTC, strict=True)

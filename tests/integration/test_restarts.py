@@ -1,11 +1,13 @@
 """Consumers come and go: positions in PostgreSQL decide, nothing is lost and nothing is applied twice."""
 
+import asyncio
 import signal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from builders import an_id, video
 from processes import process
+from prometheus_client import Counter
 from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
@@ -54,6 +56,38 @@ async def test_kafka_is_told_of_every_position(settings: Settings) -> None:
     }
     assert {tp.partition: await reader.committed(tp) for tp in partitions} == stored
     await reader.stop()
+
+
+async def test_a_member_that_joins_costs_the_busy_one_a_single_rebalance(settings: Settings) -> None:
+    """A commit to Kafka that is sent while the group forms is refused for its old generation, and aiokafka rejoins."""
+    topic, done = topic_of(settings, "video"), asyncio.Event()
+
+    async def keep_busy() -> int:
+        count = 0
+        while not done.is_set():
+            await publish(settings, topic, poison_and_videos(count, 20))
+            count += 20
+        return count
+
+    async with consuming(settings) as busy:
+        publishing = asyncio.create_task(keep_busy())
+        async with consuming(settings) as other:
+
+            async def shared() -> bool:
+                return busy.source.settled and bool(other.source.positions)
+
+            await eventually(shared, "both have partitions")
+            assert _value(busy.metrics.rebalances) == 2
+        done.set()
+        records = await publishing
+        await until_applied(settings)
+        assert _value(busy.metrics.kafka_commit_failures) == 0
+    await assert_each_applied_once(settings, records)
+
+
+def _value(counter: Counter) -> float:
+    (metric,) = counter.collect()
+    return next(sample.value for sample in metric.samples if sample.name.endswith("_total"))
 
 
 async def test_two_consumers_share_the_partitions_and_double_nothing(settings: Settings) -> None:

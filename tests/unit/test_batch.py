@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from builders import record, video
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,3 +147,5 @@ def test_a_batch_is_planned_once_and_what_it_holds_stays() -> None:
     assert batch.plan is planned
     assert batch.events == events
     assert {key for half in batch.halves() for key in half.plan.rows["videos"]} == videos
+    with pytest.raises(ValueError, match="planned"):
+        batch.add(batch.records, [DECODE(item) for item in batch.records])

@@ -170,6 +170,27 @@ def test_a_plan_made_in_steps_is_the_same_and_takes_its_rows_out_of_the_fold() -
     assert not planned.step()
 
 
+def test_a_plan_whose_encoding_failed_never_passes_for_a_whole_one() -> None:
+    fold = fold_of(*(video("created", number) for number in range(3)))
+    fold.rows["videos"][an_id(1)].version = 2**200
+    planned = Plan(fold)
+    with pytest.raises(TypeError):
+        planned.finish()
+    with pytest.raises(StopIteration):
+        planned.step()
+    with pytest.raises(ValueError, match="not finished"):
+        planned.statements(NOTHING)
+
+
+def test_large_rows_are_encoded_in_more_steps() -> None:
+    fold = fold_of(*(user("preferences_changed", n, preferences={"x": "y" * 40_000}) for n in range(20)))
+    planned = Plan(fold)
+    steps = 1
+    while planned.step():
+        steps += 1
+    assert steps > 4
+
+
 def test_a_plan_is_freed_without_the_collector() -> None:
     planned = plan(fold_of(*ALL))
     freed = weakref.ref(planned)
