@@ -13,6 +13,8 @@ from .summary import Summary
 _WIDTH, _HEIGHT = 11.0, 7.5
 _BARS = 0.84
 """Share of the room of a workload that its bars take."""
+_CEILINGS = ("0.82", "0.68")
+"""Greys, for what nobody can reach."""
 
 
 def plot(path: Path, about: Machine, summaries: Sequence[Summary]) -> None:
@@ -40,12 +42,14 @@ def _bars(
 ) -> None:
     workloads = list(dict.fromkeys(summary.workload for summary in summaries))
     titles = list(dict.fromkeys(summary.title for summary in summaries))
+    colours = _colours(summaries)
     width = _BARS / len(titles)
     for number, title in enumerate(titles):
         own = [summary for summary in summaries if summary.title == title]
         places = [workloads.index(summary.workload) + (number + 0.5) * width - _BARS / 2 for summary in own]
         heights = [value(summary) for summary in own]
-        axes.bar(places, heights, width, label=title, color=f"C{number}")
+        bars = axes.bar(places, heights, width, label=title, color=colours[title])
+        axes.bar_label(bars, [_short(height) for height in heights], padding=3, size=6.5)
         if span:
             low, high = zip(*(span(summary) for summary in own), strict=True)
             below = [height - least for height, least in zip(heights, low, strict=True)]
@@ -55,3 +59,19 @@ def _bars(
     axes.set_xticks(range(len(workloads)), workloads)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _colours(summaries: Sequence[Summary]) -> dict[str, str]:
+    ceilings = dict.fromkeys(summary.title for summary in summaries if summary.contender.startswith("database"))
+    others = dict.fromkeys(summary.title for summary in summaries if summary.title not in ceilings)
+    greys = {title: _CEILINGS[number % len(_CEILINGS)] for number, title in enumerate(ceilings)}
+    return greys | {title: f"C{number}" for number, title in enumerate(others)}
+
+
+def _short(value: float) -> str:
+    """Two or three digits: 1.2M, 96k, 9.3."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if value >= unit:
+            scaled = value / unit
+            return f"{scaled:.1f}{name}" if scaled < 10 else f"{scaled:.0f}{name}"  # noqa: PLR2004 - digits
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"  # noqa: PLR2004

@@ -111,7 +111,7 @@ class Plan:
 
 
 def plan(fold: Fold) -> Plan:
-    """The whole plan at once."""
+    """The whole plan at once. It empties the fold."""
     return Plan(fold).finish()
 
 
