@@ -73,5 +73,5 @@ def _short(value: float) -> str:
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if value >= unit:
             scaled = value / unit
-            return f"{scaled:.1f}{name}" if scaled < 10 else f"{scaled:.0f}{name}"  # noqa: PLR2004 - digits
-    return f"{value:.1f}" if value < 10 else f"{value:.0f}"  # noqa: PLR2004
+            return f"{scaled:.1f}{name}" if scaled < 10 else f"{scaled:.0f}{name}"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"

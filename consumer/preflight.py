@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import structlog
 
-from migrations.runner import head_revision, schema_state
+from migrations.compatibility import schema_state
+from migrations.revisions import head_revision
 
 from .database_errors import explained
 from .errors import ReelsyncError

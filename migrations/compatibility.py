@@ -8,21 +8,33 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, Table, text
-from sqlalchemy.schema import SetTableComment
+from sqlalchemy import Connection, text
 
-_VERSION_TABLE = "alembic_version"
+from models.engine import create_single_use_engine
+
+from .revisions import head_revision, known_revisions
+
+VERSION_TABLE = "alembic_version"
 _EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
 # One statement, so one snapshot: a migration that ends meanwhile is seen whole or not at all.
 _SELECT = text(f"""
     SELECT v.version_num, d.description
-      FROM {_VERSION_TABLE} v
+      FROM {VERSION_TABLE} v
       LEFT JOIN pg_catalog.pg_description d
         ON (d.objoid, d.classoid, d.objsubid) = (CAST(:name AS regclass), CAST('pg_class' AS regclass), 0)
 """)  # noqa: S608 - a constant
 _NAMED = {"query_name": "schema.read"}
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """The database's revision, and whether this version of reelsync may use it."""
+
+    revision: str | None
+    """None before the first migration."""
+    usable: bool
+    newer: bool
+    """A later version of reelsync migrated it: a revision that this one does not know."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +47,30 @@ class Stated:
 
 def read_stated(connection: Connection) -> Stated:
     """What the database says; both None before the first migration."""
-    if not connection.scalar(_EXISTS, {"name": _VERSION_TABLE}, execution_options=_NAMED):
+    if not connection.scalar(_EXISTS, {"name": VERSION_TABLE}, execution_options=_NAMED):
         return Stated(None)
-    row = connection.execute(_SELECT, {"name": _VERSION_TABLE}, execution_options=_NAMED).one_or_none()
+    row = connection.execute(_SELECT, {"name": VERSION_TABLE}, execution_options=_NAMED).one_or_none()
     return Stated(None) if row is None else Stated(row.version_num, _compatible_from(row.version_num, row.description))
 
 
-def state_on_apply(script: ScriptDirectory, context: MigrationContext, heads: set[str]) -> None:
-    """Write down which code may use the schema, in the transaction that changed it."""
-    stated = None
-    for head in heads:
-        module = script.get_revision(head).module
-        stated = json.dumps({"revision": head, "compatible_from": getattr(module, "compatible_from", head)})
-    connection = context.connection
-    if connection is not None:
-        connection.execute(SetTableComment(Table(_VERSION_TABLE, MetaData(), comment=stated)))
+async def current_revision(url: str) -> str | None:
+    """The revision that the database is at; None before the first."""
+    return (await _stated(url)).revision
+
+
+async def schema_state(url: str) -> SchemaState:
+    """What the database says of its schema, judged with what this version knows."""
+    return judge(await _stated(url), head_revision(), known_revisions())
+
+
+def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
+    """Usable are our own head, and a newer schema that states a revision of ours as the oldest it still works with.
+
+    `known`: the revisions of this version, all of them at or before `head`.
+    """
+    if stated.revision is None or stated.revision in known:
+        return SchemaState(stated.revision, usable=stated.revision == head, newer=False)
+    return SchemaState(stated.revision, usable=stated.compatible_from in known, newer=True)
 
 
 def _compatible_from(revision: str, comment: str | None) -> str | None:
@@ -61,3 +82,12 @@ def _compatible_from(revision: str, comment: str | None) -> str | None:
         return None
     oldest = said.get("compatible_from")
     return oldest if isinstance(oldest, str) else None
+
+
+async def _stated(url: str) -> Stated:
+    engine = create_single_use_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(read_stated)
+    finally:
+        await engine.dispose()

@@ -4,13 +4,17 @@ The runner hands over a connection. Run by Alembic's own command, it makes one f
 """
 
 import asyncio
+import json
 import os
 import time
 
 from alembic import context
-from sqlalchemy import Connection, text
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy.schema import SetTableComment
 
-from migrations.compatibility import state_on_apply
+from migrations.compatibility import VERSION_TABLE
 from models import Base
 from models.engine import create_single_use_engine
 
@@ -33,7 +37,7 @@ def migrate(connection: Connection) -> None:
             transaction_per_migration=True,
             compare_type=True,
             compare_server_default=True,
-            on_version_apply=lambda ctx, heads, **_: state_on_apply(context.script, ctx, heads),
+            on_version_apply=lambda ctx, heads, **_: _state_compatibility(context.script, ctx, heads),
         )
         with context.begin_transaction():
             context.run_migrations()
@@ -41,6 +45,17 @@ def migrate(connection: Connection) -> None:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
         connection.commit()
+
+
+def _state_compatibility(script: ScriptDirectory, context: MigrationContext, heads: set[str]) -> None:
+    """Write down which code may use the schema, in the transaction that changed it."""
+    stated = None
+    for head in heads:
+        module = script.get_revision(head).module
+        stated = json.dumps({"revision": head, "compatible_from": getattr(module, "compatible_from", head)})
+    connection = context.connection
+    if connection is not None:
+        connection.execute(SetTableComment(Table(VERSION_TABLE, MetaData(), comment=stated)))
 
 
 def _wait_for_other_migrations(connection: Connection) -> None:

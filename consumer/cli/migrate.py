@@ -3,7 +3,8 @@
 from consumer.database_errors import explain
 from consumer.errors import MisconfiguredError, ReelsyncError, describe
 from consumer.settings import Settings
-from migrations.runner import SchemaState, head_revision, schema_state, upgrade
+from migrations.compatibility import SchemaState, schema_state
+from migrations.revisions import head_revision
 
 from .terminal import JsonOption, err, load, print_json, run_async
 
@@ -13,6 +14,8 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
 
     Example: reelsync migrate
     """
+    from migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
+
     settings = load(Settings).database
     url = settings.url.get_secret_value()
 

@@ -2,6 +2,8 @@
 
 import secrets
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from consumer.errors import ReelsyncError
 from consumer.preflight import check_schema
 from consumer.settings import DatabaseSettings, Settings
 from demo.postgres import EmbeddedPostgres
-from migrations import runner
-from migrations.runner import current_revision, downgrade, head_revision, upgrade
+from migrations import revisions, runner
+from migrations.compatibility import current_revision
+from migrations.revisions import head_revision, known_revisions
+from migrations.runner import downgrade, upgrade
 from models.engine import create_single_use_engine
 
 OURS = head_revision()
@@ -50,7 +54,7 @@ class Releases:
     def __init__(self, later: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._later = later
         self._patch = monkeypatch
-        shutil.copytree(runner._SCRIPTS, later, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(revisions.SCRIPTS, later, ignore=shutil.ignore_patterns("__pycache__"))
 
     def add(self, revision: str, follows: str, compatible_from: str | None, upgrade: str, downgrade: str) -> None:
         stated = "" if compatible_from is None else f"compatible_from = {compatible_from!r}"
@@ -60,7 +64,7 @@ class Releases:
         (self._later / "versions" / f"{revision}.py").write_text(source)
 
     def later(self) -> None:
-        self._patch.setattr(runner, "_SCRIPTS", self._later)
+        self._patch.setattr(revisions, "SCRIPTS", self._later)
 
     def ours(self) -> None:
         self._patch.undo()
@@ -222,6 +226,13 @@ async def test_migrate_of_the_release_before_has_nothing_to_do_or_refuses(
 def test_every_revision_states_an_oldest_one_and_none_goes_back_behind_its_predecessor() -> None:
     newest_first = list(ScriptDirectory.from_config(runner._config()).walk_revisions())
     order = [script.revision for script in reversed(newest_first)]
+    assert (head_revision(), known_revisions()) == (order[-1], frozenset(order))
     stated = [order.index(script.module.compatible_from) for script in reversed(newest_first)]
     assert stated == sorted(stated)
     assert all(oldest <= position for position, oldest in enumerate(stated))
+
+
+def test_a_worker_does_not_carry_alembic() -> None:
+    loaded = "import sys, consumer.cli; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"

@@ -15,7 +15,9 @@ from sqlalchemy.pool import NullPool
 
 from consumer.settings import Settings
 from demo.postgres import EmbeddedPostgres
-from migrations.runner import current_revision, downgrade, head_revision, upgrade
+from migrations.compatibility import current_revision
+from migrations.revisions import head_revision
+from migrations.runner import downgrade, upgrade
 from models import Base
 
 CATALOGUE = """
