@@ -51,13 +51,31 @@ def _alone(connections: int) -> Contender:
     )
 
 
-def _reelsync(workers: int) -> Contender:
-    return Contender(
+def _workers(workers: int) -> Contender:
+    return _reelsync(
         f"reelsync-{workers}",
-        f"reelsync, {_counted(workers, 'worker')}",
-        _REELSYNC,
+        _counted(workers, "worker"),
         lambda assignment: reelsync.launches(assignment, workers),
-        waits=workers,
+        writers=workers,
+    )
+
+
+def _instances(instances: int) -> Contender:
+    return _reelsync(
+        f"instances-{instances}",
+        _counted(instances, "instance"),
+        lambda assignment: reelsync.launches(assignment, workers=1) * instances,
+        writers=instances,
+    )
+
+
+def _reelsync(name: str, what: str, launches: Callable[[Assignment], list[Launch]], writers: int) -> Contender:
+    return Contender(
+        name,
+        f"reelsync, {what}",
+        _REELSYNC,
+        launches,
+        waits=writers,
         share=1.0,
         progress="positions",
         columns=STORED_COLUMNS,
@@ -73,8 +91,9 @@ CONTENDERS: Mapping[str, Contender] = {
     for contender in (
         _alone(1),
         _alone(2),
-        _reelsync(1),
-        _reelsync(2),
+        _workers(1),
+        _workers(2),
+        _instances(2),
         Contender(
             "faststream",
             "FastStream batch + Pydantic + values(list)",
