@@ -7,14 +7,15 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .contenders import CEILINGS
 from .report import Machine
 from .summary import Summary
 
 _WIDTH, _HEIGHT = 11.0, 7.5
 _BARS = 0.84
 """Share of the room of a workload that its bars take."""
-_CEILINGS = ("0.82", "0.68")
-"""Greys, for what nobody can reach."""
+_GREYS = ("0.82", "0.68")
+"""For the ceilings, which nobody can reach."""
 
 
 def plot(path: Path, about: Machine, summaries: Sequence[Summary]) -> None:
@@ -62,16 +63,14 @@ def _bars(
 
 
 def _colours(summaries: Sequence[Summary]) -> dict[str, str]:
-    ceilings = dict.fromkeys(summary.title for summary in summaries if summary.contender.startswith("database"))
+    ceilings = dict.fromkeys(summary.title for summary in summaries if summary.contender in CEILINGS)
     others = dict.fromkeys(summary.title for summary in summaries if summary.title not in ceilings)
-    greys = {title: _CEILINGS[number % len(_CEILINGS)] for number, title in enumerate(ceilings)}
+    greys = {title: _GREYS[number % len(_GREYS)] for number, title in enumerate(ceilings)}
     return greys | {title: f"C{number}" for number, title in enumerate(others)}
 
 
 def _short(value: float) -> str:
     """Two or three digits: 1.2M, 96k, 9.3."""
-    for unit, name in ((1_000_000, "M"), (1_000, "k")):
-        if value >= unit:
-            scaled = value / unit
-            return f"{scaled:.1f}{name}" if scaled < 10 else f"{scaled:.0f}{name}"
-    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+    unit, name = next((one for one in ((1_000_000, "M"), (1_000, "k")) if value >= one[0]), (1, ""))
+    scaled = value / unit
+    return f"{scaled:.{1 if scaled < 10 else 0}f}{name}"

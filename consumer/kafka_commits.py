@@ -21,9 +21,11 @@ _log = structlog.get_logger("reelsync.source")
 class OffsetCommits:
     """Commits in the background, one request at a time; what comes meanwhile goes into the next."""
 
+    _member: AIOKafkaConsumer
+    """The latest that positions were added for: a new membership may find the task of the one before."""
+
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._member: AIOKafkaConsumer | None = None
         self._waiting: dict[Partition, int] = {}
         self._running: asyncio.Task[None] | None = None
         self._finishing = asyncio.Event()
@@ -57,14 +59,15 @@ class OffsetCommits:
 
     async def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        owned = {Partition(*tp) for tp in self._member.assignment()} if self._member else set()
+        member = self._member
+        owned = {Partition(*tp) for tp in member.assignment()}
         offsets = {TopicPartition(*p): offset for p, offset in waiting.items() if p in owned}
-        if self._member is None or not offsets:
+        if not offsets:
             return
         try:
             # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
             # hear it, and into the log. The end of the membership ends it.
-            await self._member.commit(offsets)
+            await member.commit(offsets)
         except (KafkaError, IllegalStateError) as error:
             self._metrics.kafka_commit_failed()
             _log.debug("kafka_commit.failed", error=type(error).__name__)

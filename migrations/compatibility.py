@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from models.engine import create_single_use_engine
-
+from .connection import connected
 from .revisions import head_revision, known_revisions
 
 VERSION_TABLE = "alembic_version"
@@ -55,12 +54,12 @@ def read_stated(connection: Connection) -> Stated:
 
 async def current_revision(url: str) -> str | None:
     """The revision that the database is at; None before the first."""
-    return (await _stated(url)).revision
+    return (await connected(url, read_stated)).revision
 
 
 async def schema_state(url: str) -> SchemaState:
     """What the database says of its schema, judged with what this version knows."""
-    return judge(await _stated(url), head_revision(), known_revisions())
+    return judge(await connected(url, read_stated), head_revision(), known_revisions())
 
 
 def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
@@ -82,12 +81,3 @@ def _compatible_from(revision: str, comment: str | None) -> str | None:
         return None
     oldest = said.get("compatible_from")
     return oldest if isinstance(oldest, str) else None
-
-
-async def _stated(url: str) -> Stated:
-    engine = create_single_use_engine(url)
-    try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(read_stated)
-    finally:
-        await engine.dispose()

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.schema import SetTableComment
 
 from migrations.compatibility import VERSION_TABLE
+from migrations.connection import connected
 from models import Base
-from models.engine import create_single_use_engine
 
 _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2
@@ -77,16 +77,8 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     connection.commit()
 
 
-async def migrate_from_environment() -> None:
-    """Connect to REELSYNC_DATABASE__URL and migrate."""
-    engine = create_single_use_engine(os.environ["REELSYNC_DATABASE__URL"])
-    async with engine.connect() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
-
-
 given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    asyncio.run(migrate_from_environment())
+    asyncio.run(connected(os.environ["REELSYNC_DATABASE__URL"], migrate))

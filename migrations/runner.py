@@ -1,24 +1,21 @@
 """Migrations without Alembic's own command: what `reelsync migrate` and the tests call."""
 
-from collections.abc import Callable
-
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from models.engine import create_single_use_engine
-
 from . import revisions
+from .connection import connected
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database up to a revision. Runs alone; waits a minute at most for another runner."""
-    await _connected(url, lambda connection: command.upgrade(_config(connection), revision))
+    await connected(url, lambda connection: command.upgrade(_config(connection), revision))
 
 
 async def downgrade(url: str, revision: str) -> None:
     """Take the database back to a revision. Data in what is dropped is lost."""
-    await _connected(url, lambda connection: command.downgrade(_config(connection), revision))
+    await connected(url, lambda connection: command.downgrade(_config(connection), revision))
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -26,12 +23,3 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(revisions.SCRIPTS))
     config.attributes["connection"] = connection
     return config
-
-
-async def _connected(url: str, act: Callable[[Connection], None]) -> None:
-    engine = create_single_use_engine(url)
-    try:
-        async with engine.connect() as connection:
-            await connection.run_sync(act)
-    finally:
-        await engine.dispose()

@@ -112,3 +112,4 @@ CONTENDERS: Mapping[str, Contender] = {
         ),
     )
 }
+CEILINGS = frozenset(name for name, contender in CONTENDERS.items() if contender.is_ceiling)

@@ -109,8 +109,10 @@ async def slow_member(settings: Settings) -> AsyncIterator[None]:
         session_timeout_ms=settings.kafka.session_timeout_ms,
     )
     await member.start()
-    yield
-    await member.stop()
+    try:
+        yield
+    finally:
+        await member.stop()
 
 
 def rebalances(consumer: Consumer) -> float:

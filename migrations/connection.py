@@ -1,0 +1,20 @@
+"""One connection for one purpose, opened and closed for it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from models.engine import create_single_use_engine
+
+T = TypeVar("T")
+
+
+async def connected(url: str, act: Callable[[Connection], T]) -> T:
+    """What `act` returns, called with a connection of its own."""
+    engine = create_single_use_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(act)
+    finally:
+        await engine.dispose()
