@@ -67,6 +67,6 @@ schema: setup
 
 # Put the settings of the code into the README.
 docs: setup
-	$(BIN)/python -c "import pathlib, re; from consumer.settings_table import settings_table as t; \
+	$(BIN)/python -c "import pathlib, re; from docs.settings_table import settings_table as t; \
 	p = pathlib.Path('README.md'); s = p.read_text(); \
 	p.write_text(re.sub(r'(?s)<!-- settings -->.*<!-- /settings -->', lambda _: '<!-- settings -->\n' + t() + '\n<!-- /settings -->', s))"

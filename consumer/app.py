@@ -12,36 +12,34 @@ from typing import Any
 
 import structlog
 
-from models.engine import get_pool_stats
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts, redrive_until
+from reelsync.consumer.dead_letters.relay import KafkaRelay
+from reelsync.consumer.dead_letters.retention import blank_expired, expire_until
+from reelsync.consumer.health.health import Health
+from reelsync.consumer.health.probe import Probe
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.sink.breaker import DeadLetterLimit
+from reelsync.consumer.sink.delivery import Deliverer
+from reelsync.consumer.sink.writer import BatchWriter, Written
+from reelsync.consumer.source.kafka_source import KafkaSource
+from reelsync.consumer.status.monitor import Monitor, work_of
+from reelsync.consumer.status.summary import package_version
+from reelsync.consumer.telemetry.logs import batch_id
+from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.opentelemetry import Telemetry, start_telemetry
+from reelsync.consumer.timing.query_timing import attach_query_timing
+from reelsync.consumer.timing.slow_queries import SlowQueries
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
+from reelsync.models.engine import get_pool_stats
 
 from .backoff import Backoff
-from .batch import Batch
-from .batch_ids import batch_id
-from .breaker import DeadLetterLimit
-from .decode import decoder
-from .deliver import Deliverer
-from .engines import engine_of
 from .errors import ReelsyncError
-from .health import Health
-from .kafka_log import KafkaLog
-from .kafka_relay import KafkaRelay
-from .kafka_source import KafkaSource
-from .ledger import Ledger
-from .letters.retention import blank_expired
-from .letters.upkeep import expire_until
 from .loop import BatchLoop
-from .metrics import Metrics
-from .monitor import Monitor, work_of
-from .pool_metrics import PoolCollector
 from .preflight import check_brokers, check_relay_topic, check_schema, check_topics
-from .probe import Probe
-from .query_timing import attach_query_timing
-from .redrive import redrive_conflicts, redrive_until
 from .settings import LogSettings, Settings
-from .slow_queries import SlowQueries
-from .telemetry import Telemetry, start_telemetry
-from .united_status import package_version
-from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
 _SUMMARY_SECONDS = 10.0

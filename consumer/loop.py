@@ -9,17 +9,19 @@ from typing import Protocol
 
 import structlog
 
+from reelsync.consumer.health.health import Health, Server
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
+from reelsync.consumer.sink.delivery import Deliverer
+from reelsync.consumer.sink.writer import Written
+from reelsync.consumer.source.kafka_source import KafkaSource, Poll
+from reelsync.consumer.telemetry.metrics import Metrics
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import Decode
+
 from .backoff import Backoff
-from .batch import Batch
-from .decode import Decode
-from .deliver import Deliverer
-from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
-from .health import Health, Server
-from .kafka_source import KafkaSource, Poll
-from .metrics import Metrics
+from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError
 from .records import Partition
 from .settings import BatchSettings
-from .writer import Written
 
 _POLL_RECORDS = 500
 """Records asked for at once: what is polled is unpacked in one go, about 1 ms."""

@@ -14,9 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.schema import SetTableComment
 
-from migrations.compatibility import VERSION_TABLE
-from migrations.connection import connected
-from models import Base
+from reelsync.models import Base
+
+from .compatibility import VERSION_TABLE
+from .connection import connected
 
 _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2

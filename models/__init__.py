@@ -1,8 +1,8 @@
 """What is stored: SQLAlchemy models of the tables, how their rows merge, and engines to reach them."""
 
 from .base import Base
+from .consumer_state import ConsumerOffset, DeadLetter
 from .engine import PoolStats, create_engine, get_pool_stats
-from .ledger import ConsumerOffset, DeadLetter
 from .mixins import SoftDeleteMixin, TimestampMixin
 from .services import NewVideo, create_user_with_videos
 from .sessions import SessionFactory, create_scoped_session, create_session_factory, get_session

@@ -4,10 +4,11 @@ import sys
 
 import typer
 
-from consumer.errors import ReelsyncError
+from benchmarks import __main__
+from demo.__main__ import demo
+from reelsync.consumer.errors import ReelsyncError
 
-from . import bench, check, dead_letters, lag, migrate, offsets, publish, rebuild, run, schema, trace, verify, worker
-from .demo import demo
+from . import check, dlq, lag, migrate, offsets, publish, rebuild, run, schema, trace, verify, worker
 from .terminal import complain
 
 app = typer.Typer(
@@ -25,11 +26,11 @@ app.command("migrate")(migrate.migrate)
 app.command("check")(check.check)
 app.command("publish")(publish.publish)
 app.command("lag")(lag.lag)
-app.command("bench")(bench.bench)
+app.command("bench")(__main__.bench)
 app.command("trace")(trace.trace)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
-app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(schema.app, name="schema")
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumer.errors import ReelsyncError
-from consumer.logs import configure_logs
-from consumer.settings import BrokerSettings
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import BrokerSettings
+from reelsync.consumer.telemetry.logs import configure_logs
 
 out = Console()
 err = Console(stderr=True)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from processes import ROOT, run_command
+from tests.support.processes import ROOT, run_command
 
 
 def test_without_its_extra_it_says_what_to_install(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from builders import an_id, user, video
-from processes import run_command
-from running import consuming, publish, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, user, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, topic_of, until_applied
 
 COMMANDS = (
     "demo",

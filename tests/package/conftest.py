@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaged import PACKAGES, run
-from processes import ROOT
+
+from tests.package.packaged import PACKAGES, run
+from tests.support.processes import ROOT
 
 _WHERE_PACKAGES_GO = "import sysconfig; print(sysconfig.get_path('purelib'))"
 

@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from packaged import PACKAGES
-from processes import ROOT
+from tests.package.packaged import PACKAGES
+from tests.support.processes import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -16,7 +16,7 @@ NOT_IN_IT = ("__pycache__", "events/schema/released", "migrations/README.md")
 HEAVY = ("aiokafka", "consumer", "demo", "docker", "events", "models", "pydantic", "sqlalchemy", "testcontainers")
 
 NOT_ASYNCHRONOUS = """
-from reelsync_testing.builders import a_user
+from reelsync.testing.builders import a_user
 
 
 def test_a_user_becomes_a_row(reelsync_consumer):
@@ -32,8 +32,8 @@ TYPED = """
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 from confluent_kafka.aio import AIOProducer
-from events import VideoProgressed
-from events.publishing import AIOKAFKA_OPTIONS, CONFLUENT_OPTIONS, BlockingPublisher, Publisher
+from reelsync.events import VideoProgressed
+from reelsync.events.publishing import AIOKAFKA_OPTIONS, CONFLUENT_OPTIONS, BlockingPublisher, Publisher
 
 producer = Producer({"bootstrap.servers": "localhost", **CONFLUENT_OPTIONS})
 blocking = BlockingPublisher(producer, source="/render/eu-1")
@@ -54,7 +54,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         assert "[pytest11]\nreelsync = reelsync_testing.plugin\n" in archive.read(entry_points).decode()
     files = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
     wanted = {str(path) for path in files if not any(part in str(path) for part in NOT_IN_IT)}
-    assert {"events/schema/asyncapi.json", "consumer/status_page.html", "reelsync_testing/py.typed"} <= wanted
+    assert {"events/schema/asyncapi.json", "consumer/status/page.html", "reelsync_testing/py.typed"} <= wanted
     assert held == wanted
 
 
@@ -93,7 +93,7 @@ def test_a_type_checker_takes_every_producer_and_sees_a_wrong_field(in_fresh: Ru
 def test_the_fixtures_are_listed_and_named_after_the_project(in_fresh: Run) -> None:
     """None of them can clash with a fixture of the service's own."""
     said = in_fresh("-m", "pytest", "--fixtures", "-q").stdout
-    section = said.split("reelsync_testing.plugin")[1].split("fixtures defined from")[0]
+    section = said.split("reelsync.testing.plugin")[1].split("fixtures defined from")[0]
     names = [line.split()[0] for line in section.splitlines() if " -- " in line]
     assert "reelsync_consumer" in names
     assert all(name.startswith("reelsync_") for name in names), names

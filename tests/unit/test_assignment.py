@@ -2,11 +2,11 @@
 
 from aiokafka import TopicPartition
 
-from consumer.kafka_log import KafkaLog
-from consumer.kafka_source import KafkaSource
-from consumer.metrics import Metrics
-from consumer.records import Partition
-from consumer.settings import KafkaSettings
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.source.kafka_source import KafkaSource
+from reelsync.consumer.telemetry.metrics import Metrics
 
 
 class NoPositions:

@@ -8,13 +8,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from consumer.metrics import Metrics
-from consumer.otlp_metrics import NAMES
-from consumer.pool_metrics import PoolCollector
-from consumer.query_metrics import QUERY_SECONDS
-from consumer.query_timing import QueryTiming
-from consumer.records import Partition
-from models.engine import PoolStats
+from reelsync.consumer.records import Partition
+from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.otlp_metrics import NAMES
+from reelsync.consumer.timing.query_metrics import QUERY_SECONDS
+from reelsync.consumer.timing.query_timing import QueryTiming
+from reelsync.models.engine import PoolStats
 
 LABELS = {
     "db_client_operation_duration_seconds": {
