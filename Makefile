@@ -18,12 +18,12 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 demo: setup
-	$(BIN)/reelsync demo --events $(EVENTS) $(if $(KEEP),--keep)
+	$(BIN)/python -m demo --events $(EVENTS) $(if $(KEEP),--keep)
 
 # EVENTS, ROUNDS, WORKLOADS, CONTENDERS, PARTITIONS, SEED, JSON and PLOT are its options, BROKER=kafka runs Apache Kafka in
 # Docker, BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers of your own: docs/performance.md.
 bench: setup
-	$(BIN)/reelsync bench
+	$(BIN)/python -m benchmarks
 
 # The age of events at their commit; cost as the work grows; whether it has become slower. docs/performance.md.
 bench-latency bench-scaling bench-guard: bench-%: setup
@@ -54,8 +54,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra api --extra bench --extra demo --extra dev --extra otel --extra testing --output-file requirements.txt
-	$(COMPILE) pyproject.toml --extra otel --constraints requirements.txt --no-annotate --output-file requirements-run.txt
+	$(COMPILE) pyproject.toml --extra consumer --extra otel --extra testing --group dev --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra consumer --extra otel --constraints requirements.txt --no-annotate --output-file requirements-run.txt
 	echo 'setuptools>=80' | $(COMPILE) - --constraints requirements.txt --no-annotate --output-file requirements-build.txt
 
 clean:
@@ -67,6 +67,4 @@ schema: setup
 
 # Put the settings of the code into the README.
 docs: setup
-	$(BIN)/python -c "import pathlib, re; from docs.settings_table import settings_table as t; \
-	p = pathlib.Path('README.md'); s = p.read_text(); \
-	p.write_text(re.sub(r'(?s)<!-- settings -->.*<!-- /settings -->', lambda _: '<!-- settings -->\n' + t() + '\n<!-- /settings -->', s))"
+	$(BIN)/python -m docs.settings_table

@@ -1,11 +1,12 @@
-"""`reelsync bench`."""
+"""`make bench`, or `python -m benchmarks`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from reelsync.consumer.cli.terminal import UsageError, out, run_async
+from benchmarks.run import Options, chosen, run
+from reelsync.consumer.cli.terminal import UsageError, out, run_async, run_to_exit
 
 
 def bench(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -23,17 +24,13 @@ def bench(  # noqa: PLR0913, PLR0917 - the options of a command
     json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
     plot: Annotated[Path | None, typer.Option(envvar="PLOT", help="File for the picture, SVG.")] = None,
 ) -> None:
-    """Measure reelsync beside the database alone and beside what most teams write. Needs the extras `bench` and `demo`.
+    """Measure reelsync beside the database alone and beside what most teams write.
 
     BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that run already; docs/performance.md says how to read
     what comes out.
 
-    Example: reelsync bench --events 20000 --rounds 1 --workloads lifecycle
+    Example: python -m benchmarks --events 20000 --rounds 1 --workloads lifecycle
     """
-    try:
-        from benchmarks.run import Options, chosen, run  # noqa: PLC0415 - the extras may not be installed
-    except ImportError as error:
-        raise UsageError(f"{error.name} is missing: pip install 'reelsync[bench,demo]'") from None
     try:
         named = chosen(workloads, contenders)
     except ValueError as error:
@@ -50,3 +47,7 @@ def bench(  # noqa: PLR0913, PLR0917 - the options of a command
         plot=plot,
     )
     run_async(run(options, out))
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(bench))

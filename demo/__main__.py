@@ -1,10 +1,11 @@
-"""`reelsync demo`."""
+"""`make demo`, or `python -m demo`."""
 
 from typing import Annotated
 
 import typer
 
-from reelsync.consumer.cli.terminal import JsonOption, run_async
+from demo.run import run_demo
+from reelsync.consumer.cli.terminal import JsonOption, run_async, run_to_exit
 
 
 def demo(
@@ -13,11 +14,13 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running until Ctrl-C.")] = False,  # noqa: FBT002
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Publish a made-up day to embedded servers, consume it, and verify every row. Needs the extra `demo`.
+    """Publish a made-up day to embedded servers, consume it, and verify every row. `make setup` installs what it needs.
 
-    Example: reelsync demo --events 100000 --seed 7
+    Example: python -m demo --events 100000 --seed 7
     """
-    from demo.run import run_demo  # noqa: PLC0415 - the extra may not be installed
-
     if not run_async(run_demo(events=events, seed=seed, keep=keep, as_json=json)):
         raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(demo))

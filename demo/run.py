@@ -34,9 +34,7 @@ _STALLED_SECONDS = 60.0
 async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool:
     """Run it; whether every row agrees."""
     console = Console(stderr=as_json)
-    console.print(
-        "[bold]reelsync demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n"
-    )
+    console.print("[bold]demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n")
     with console.status("Starting PostgreSQL and the broker…"):
         services = embedded_services()
         running = services.__enter__()

@@ -1,5 +1,7 @@
-"""The settings as a Markdown table: what the README shows, made from the code."""
+"""`python -m docs.settings_table` writes the table of settings, made from the code, into the README."""
 
+import re
+from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel, SecretStr
@@ -32,3 +34,12 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, dict):
         return "the three topics above"
     return f"`{field.default}`"
+
+
+def _update(page: Path) -> None:
+    table = f"<!-- settings -->\n{settings_table()}\n<!-- /settings -->"
+    page.write_text(re.sub("(?s)<!-- settings -->.*<!-- /settings -->", lambda _: table, page.read_text()))
+
+
+if __name__ == "__main__":
+    _update(Path(__file__).parents[1] / "README.md")

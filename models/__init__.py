@@ -1,6 +1,10 @@
 """What is stored: SQLAlchemy models of the tables, how their rows merge, and engines to reach them."""
 
-from .base import Base
+try:
+    from .base import Base
+except ModuleNotFoundError as error:
+    message = f"reelsync.models needs {error.name}, which is not installed: pip install 'reelsync[models]'"
+    raise ModuleNotFoundError(message, name=error.name) from None
 from .consumer_state import ConsumerOffset, DeadLetter
 from .engine import PoolStats, create_engine, get_pool_stats
 from .mixins import SoftDeleteMixin, TimestampMixin

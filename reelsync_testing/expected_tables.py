@@ -1,4 +1,4 @@
-"""What the tables must hold after a set of records: read here, and worked out by `reelsync.consumer.operations.verify.reference`.
+"""What the tables must hold after a set of records: read here, and worked out by `consumer/operations/verify`.
 
 Reads the bytes with the standard library's JSON alone, and so shares no code with the consumer's way to a row.
 """

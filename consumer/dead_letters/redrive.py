@@ -59,7 +59,7 @@ class Tally:
 
 @dataclass
 class Redrive:
-    """Redrives letters of one group, name conflicts excepted: they go together (`consumer/dead_letters/name_conflicts.py`)."""
+    """Redrives letters of one group. Name conflicts are left out: they are redriven together (`name_conflicts`)."""
 
     engine: AsyncEngine
     group: str

@@ -22,7 +22,7 @@ def status_page() -> StatusPage:
     Its style and its script are allowed by their hashes, and the script may not turn text into HTML.
     Source: https://www.w3.org/TR/CSP3/ and https://www.w3.org/TR/trusted-types/
     """
-    html = files(__package__).joinpath("status_page.html").read_text("utf-8")
+    html = files(__package__).joinpath("page.html").read_text("utf-8")
     policy = [
         "default-src 'none'",
         f"script-src {_hash(html, 'script')}",

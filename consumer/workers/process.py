@@ -16,7 +16,7 @@ from reelsync.consumer.status.snapshot import Report
 
 from .channel import answers, ask
 
-_PACKAGES = Path(__file__).parents[2]
+_PACKAGES = Path(__file__).parents[3]
 """Where the worker must import from: where we were imported from, whatever the working directory holds."""
 _LAST_WORDS_SECONDS = 5.0
 _CHUNK = 65_536

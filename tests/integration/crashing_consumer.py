@@ -64,7 +64,7 @@ def remove_fence(app: Consumer, crash: Crash) -> None:
     async def no_fence(*_arguments: Any) -> None:
         pass
 
-    consumer.writer.fence = no_fence
+    writer.fence = no_fence
     write = app.writer.write
 
     async def write_then_store(batch: Any, **options: Any) -> Any:

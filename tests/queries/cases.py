@@ -1,4 +1,4 @@
-"""Every query of `reelsync.models.queries`, called as an API would, with what its docstring promises of statements and plans."""
+"""Every query of `models.queries`, called as an API would, with what its docstring promises of statements and plans."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

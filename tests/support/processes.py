@@ -13,13 +13,13 @@ from pydantic import BaseModel, SecretStr
 
 from reelsync.consumer.settings import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that makes another process read the same settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
-    env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    env["PYTHONPATH"] = str(ROOT)
     for section, values in settings:
         for name, value in values:
             if value is not None:
@@ -55,10 +55,12 @@ def process(settings: Settings, *command: str, **extra: str) -> Iterator[subproc
         child.communicate()
 
 
-def run_command(settings: Settings | None, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `reelsync` with these settings and wait for it."""
+def run_command(
+    settings: Settings | None, *arguments: str, module: str = "reelsync.consumer", **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `reelsync`, or another module's command, with these settings and wait for it."""
     env = environment(settings) if settings else {k: v for k, v in os.environ.items() if not k.startswith("REELSYNC_")}
-    command = [sys.executable, "-m", "reelsync.consumer", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(
         command,
         env=env | {"PYTHONPATH": str(ROOT)} | extra,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
-ROLES_SQL = Path(__file__).parent.parent / "deploy" / "postgres" / "roles.sql"
+ROLES_SQL = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
 MIGRATE_ROLE = "reelsync_migrate"
 RUN_ROLE = "reelsync_run"
 READ_ROLE = "reelsync_read"

@@ -8,7 +8,7 @@ from typing import Any
 from reelsync.events.debezium import OutboxTopic, RowChangeTopic, Topic
 from tests.support.builders import an_id, record
 
-CAPTURED = Path(__file__).parent / "debezium"
+CAPTURED = Path(__file__).parents[1] / "debezium"
 USERS, VIDEOS, VIDEO_OUTBOX = "studio.public.users", "studio.public.videos", "outbox.event.video"
 CAPTURED_AT = 1_767_607_200_000
 """2026-01-05T10:00:00Z, milliseconds."""

@@ -204,7 +204,8 @@ async def test_a_collector_that_is_away_holds_up_nothing(settings: Settings, mon
 
 def test_nothing_of_it_is_imported_while_it_is_off(settings: Settings) -> None:
     code = (
-        "import sys; from reelsync.consumer.app import Consumer; from reelsync.consumer.settings import Settings; Consumer(Settings());"
+        "import sys; from reelsync.consumer.app import Consumer; from reelsync.consumer.settings import Settings;"
+        "Consumer(Settings());"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     env = environment(settings)
@@ -223,7 +224,8 @@ def test_what_is_not_spoken_here_is_said_at_the_start(settings: Settings, variab
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     code = (
-        "import sys; sys.modules['opentelemetry'] = None; from reelsync.consumer.telemetry.opentelemetry import start_telemetry;"
+        "import sys; sys.modules['opentelemetry'] = None;"
+        "from reelsync.consumer.telemetry.opentelemetry import start_telemetry;"
         "from prometheus_client import CollectorRegistry; start_telemetry(CollectorRegistry(), 'g', '1')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

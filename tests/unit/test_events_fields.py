@@ -1,4 +1,4 @@
-"""Every bound of `reelsync.events.fields`: what PostgreSQL could refuse is refused, and what it can keep is kept as it is."""
+"""Every bound of `events.fields`: what PostgreSQL could refuse is refused, and what it can keep is kept as it is."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
