@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.cli.terminal import load, run_async
+from reelsync.consumer.observer import Written
 from reelsync.consumer.runner import run_until_signal
 from reelsync.consumer.settings import Settings
-from reelsync.consumer.sink.writer import Written
 from reelsync.consumer.transform.batch import Batch
 
 _LOOK_SECONDS = 0.25

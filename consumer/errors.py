@@ -1,8 +1,4 @@
-"""What went wrong, by what is to be done about it. Pure.
-
-Database errors are told apart by SQLSTATE, never by class: through asyncpg most arrive as a plain DBAPIError, and an
-outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".
-"""
+"""Errors whose messages are meant for people, by what is to be done about them."""
 
 
 class ReelsyncError(Exception):
@@ -10,11 +6,15 @@ class ReelsyncError(Exception):
 
 
 class FencedError(ReelsyncError):
-    """Another owner has the partition, or the batch is of an assignment that is over: forget it."""
+    """Another owner has the partition, or the batch belongs to an assignment that is over: forget it."""
 
 
 class UnavailableError(ReelsyncError):
     """A server does not answer now, and may later."""
+
+
+class KafkaFailedError(ReelsyncError):
+    """The brokers did not do as asked, and may do it later."""
 
 
 class MisconfiguredError(ReelsyncError):

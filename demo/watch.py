@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from reelsync.consumer.sink.writer import Written
+from reelsync.consumer.observer import Written
 from reelsync.consumer.transform.batch import Batch
 
 

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, is_name_conflict
 from reelsync.consumer.sink.writer import BatchWriter, refusal
-from reelsync.consumer.timing.query_timing import timed_commit
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
 
 from .name_groups import Claim, Tie, account_of, parts_of, ties_of
@@ -109,7 +108,7 @@ async def _redrive_together(
                 refused[id(located.record)] = rejection
         outcomes = [_settled(outcome, refused.get(id(outcome.letter.record))) for outcome in outcomes]
         await close(connection, group, outcomes, by_operator=False)
-        await timed_commit(connection)
+        await connection.commit()
     applied = sum(outcome.is_applied for outcome in outcomes)
     return Redriven(applied, len(outcomes) - applied)
 

@@ -19,7 +19,6 @@ from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
 from reelsync.consumer.sink.writer import BatchWriter
-from reelsync.consumer.timing.query_timing import timed_commit
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
 
 from .outcomes import ChangedError, Outcome, close, verdict_on
@@ -105,7 +104,7 @@ class Redrive:
             }
             outcomes = [Outcome(letter, refused.get(id(letter.record), verdict)) for letter, verdict in outcomes]
             await close(connection, self.group, outcomes)
-            await timed_commit(connection)
+            await connection.commit()
         return outcomes
 
 

@@ -26,7 +26,6 @@ from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.kafka.clients import connection_options
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.settings import KafkaSettings
-from reelsync.consumer.timing.query_timing import timed_commit
 
 from .relay_messages import Message, mark_relayed, message_of, shorter_forms, take_relay_turn, unrelayed
 from .table import LetterKey
@@ -102,7 +101,7 @@ class KafkaRelay:
                 failure = error
             if done.letters:
                 await mark_relayed(connection, self.group, done.letters)
-                await timed_commit(connection)
+                await connection.commit()
         self.count(done.acknowledged)
         # Slow brokers are no failure: the next round goes on behind what this one marked.
         if failure is not None and not (isinstance(failure, TimeoutError) and done.letters):

@@ -7,12 +7,10 @@ outage shows a sign of life with every attempt. The clock is monotonic, and noth
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+
+from reelsync.consumer.observer import Activity, Server
 
 from .event_loop_lag import WINDOW, Heartbeat
-
-Activity = Literal["start", "read", "write"]
-Server = Literal["postgresql", "kafka"]
 
 NOT_ASKED = "not asked yet"
 

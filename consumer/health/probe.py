@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from reelsync.consumer.observer import Server
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Partition
 
-from .health import Health, Server
+from .health import Health
 
 
 class Work(NamedTuple):

@@ -78,9 +78,7 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 
 _REQUEST_SECONDS = 40.0
-
 _JOIN_MARGIN_SECONDS = 5.0
-
 _FETCH_BYTES = 2 * 1024 * 1024
 """Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
 

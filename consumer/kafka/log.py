@@ -17,7 +17,6 @@ from .diagnosis import diagnose
 from .header_names import read_any_header_name
 
 _FETCH_SECONDS = 15.0
-
 _STOP_SECONDS = 5.0
 
 

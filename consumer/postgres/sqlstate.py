@@ -1,7 +1,14 @@
+"""What an error of the database means, and what is to be done about it. Pure.
+
+Database errors are told apart by SQLSTATE, never by class: through asyncpg most arrive as a plain DBAPIError, and an
+outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".
+"""
+
 import asyncio
 import ssl
 from enum import Enum
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -53,6 +60,18 @@ _APPENDIX_A = (
 _CLASSES = frozenset(_APPENDIX_A.split())
 
 
+# asyncpg raises errors of its own, unwrapped, when a connection dies between two statements.
+_NO_ANSWER = (
+    DBAPIError,
+    PoolTimeoutError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE that the server gave, if it came to that."""
     original = error.orig if isinstance(error, DBAPIError) else error
@@ -72,10 +91,7 @@ def classify(error: BaseException) -> Verdict:
     state = sqlstate(error)
     if state is not None:
         return _EXACT.get(state) or _BY_CLASS.get(state[:2], Verdict.BUG)
-    if isinstance(error, DBAPIError | PoolTimeoutError | OSError | TimeoutError | asyncio.TimeoutError):
-        return Verdict.OUTAGE
-    # asyncpg raises its own client errors unwrapped when a connection dies at an awkward moment.
-    if type(error).__module__.startswith("asyncpg."):
+    if isinstance(error, _NO_ANSWER):
         return Verdict.OUTAGE
     return Verdict.BUG
 

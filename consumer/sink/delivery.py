@@ -4,24 +4,39 @@ This is the error table of the design. After any failure the outcome is unknown,
 positions decide before anything else is done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from typing import Protocol
 
 import structlog
 
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import FencedError, HaltedError
-from reelsync.consumer.health.health import Health
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.observer import Failure, Observer, Written
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, server_message
 from reelsync.consumer.records import Partition
-from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.transform.batch import Batch
 
 from .breaker import DeadLetterLimit
-from .writer import BatchWriter, Written
 
 _log = structlog.get_logger("reelsync.deliver")
+
+
+class Writer(Protocol):
+    """Writes a batch in one transaction, with its positions."""
+
+    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+        """Commit the batch; see `BatchWriter.write`."""
+
+    def forget(self) -> None:
+        """Forget which rows exist."""
+
+
+class StoredPositions(Protocol):
+    """The positions as they are stored."""
+
+    async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where each partition goes on."""
 
 
 class Outcome(Enum):
@@ -35,21 +50,19 @@ class Outcome(Enum):
 class Deliverer:
     """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it joins
+    def __init__(
         self,
         *,
-        writer: BatchWriter,
-        ledger: Ledger,
+        writer: Writer,
+        ledger: StoredPositions,
         limit: DeadLetterLimit,
-        metrics: Metrics,
-        health: Health,
+        observer: Observer,
         is_current: Callable[[int], bool],
     ) -> None:
         self._writer = writer
         self._ledger = ledger
         self._limit = limit
-        self._metrics = metrics
-        self._health = health
+        self._observer = observer
         self._is_current = is_current
         self.doubtful = False
         """Whether the database was away since positions were last compared: it may have come back as it was before."""
@@ -65,7 +78,7 @@ class Deliverer:
         try:
             written = await self._attempt(batch)
         finally:
-            self._health.recovered("write")
+            self._observer.recovered("write")
         self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
         return written
 
@@ -115,13 +128,13 @@ class Deliverer:
             )
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
-        self._metrics.retries.labels(verdict.value).inc()
-        self._health.failed("write", describe(error), outage=verdict is Verdict.OUTAGE, server="postgresql")
+        failure = Failure(describe(error), verdict.value, server="postgresql", outage=verdict is Verdict.OUTAGE)
+        self._observer.attempt_failed("write", failure)
         _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
         return verdict
 
     def _trying_again(self, seconds: float) -> None:
-        self._health.trying_again("write", seconds)
+        self._observer.retry_scheduled("write", seconds)
 
     async def _outcome(self, batch: Batch) -> Outcome:
         """What the stored positions say, for as long as it takes to get an answer."""

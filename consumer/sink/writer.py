@@ -4,7 +4,6 @@ Nothing here retries: an error leaves the outcome unknown, and whoever called lo
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -14,13 +13,13 @@ from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from reelsync.consumer.observer import Written
 from reelsync.consumer.offsets.store import fence
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, constraint, is_name_conflict, sqlstate
-from reelsync.consumer.timing.query_timing import timed_commit
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Located, Rejection
 from reelsync.consumer.transform.fold import Fold
-from reelsync.consumer.transform.plan import Missing, Plan, TableName, plan
+from reelsync.consumer.transform.plan import Missing, Plan, plan
 from reelsync.events import aggregate_id
 from reelsync.models import User, UserProfile, Video
 from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
@@ -36,22 +35,6 @@ _STATEMENTS = {
 }
 _SELECT_KNOWN_USERS = select_known(User)
 _SELECT_KNOWN_VIDEOS = select_known(Video)
-
-
-@dataclass
-class Written:
-    """What a transaction did: rows sent and rows changed for each table, and the rejections it parked."""
-
-    sent: dict[TableName, int] = field(default_factory=dict)
-    changed: dict[TableName, int] = field(default_factory=dict)
-    rejections: list[Rejection] = field(default_factory=list)
-    write_seconds: float = 0.0
-    commit_seconds: float = 0.0
-
-    def count(self, table: TableName, sent: int, changed: int) -> None:
-        """Add one statement's rows."""
-        self.sent[table] = self.sent.get(table, 0) + sent
-        self.changed[table] = self.changed.get(table, 0) + changed
 
 
 class BatchWriter:
@@ -82,7 +65,8 @@ class BatchWriter:
                         await self._merge(connection, batch.plan, written)
                     await settle(connection, self._group, written.rejections, batch.plan.erased)
                     written.write_seconds = perf_counter() - started
-                    written.commit_seconds = await timed_commit(connection)
+                    await connection.commit()
+                    written.commit_seconds = perf_counter() - started - written.write_seconds
                 except BaseException:
                     await connection.invalidate()
                     raise

@@ -7,19 +7,21 @@ moved past records that it dropped).
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
 
+from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.clients import new_member, stop_within
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.observer import Observer
 from reelsync.consumer.offsets.check import Halt, LogState, check_position
 from reelsync.consumer.offsets.store import Stored
-from reelsync.consumer.records import Partition, Record, Span
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.records import Partition, Poll, Record, Span
 from reelsync.consumer.settings import KafkaSettings
-from reelsync.consumer.telemetry.metrics import Metrics
 
 from .broker_silence import Silence
 from .offset_commits import OffsetCommits
@@ -39,25 +41,13 @@ class PositionStore(Protocol):
         """The stored positions of these partitions; one never seen is given its start first."""
 
 
-class Poll(NamedTuple):
-    """What one poll brought: records in log order for each partition, and how far each position moved.
-
-    A position can move without a record: transaction markers, aborted transactions and compacted batches take offsets.
-    """
-
-    epoch: int
-    records: list[Record]
-    spans: dict[Partition, Span]
-    last: dict[Partition, Record]
-
-
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Polls the topics of the settings as a member of the group.
 
     `epoch` numbers what has been assigned and positioned: it rises whenever what was read before must be forgotten.
     """
 
-    def __init__(self, settings: KafkaSettings, log: KafkaLog, store: PositionStore, metrics: Metrics) -> None:
+    def __init__(self, settings: KafkaSettings, log: KafkaLog, store: PositionStore, observer: Observer) -> None:
         self.epoch = 0
         self.halted: dict[Partition, Halt] = {}
         self.drain: Callable[[], Awaitable[None]] | None = None
@@ -65,14 +55,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._settings = settings
         self._kafka_log = log
         self._store = store
-        self._metrics = metrics
+        self._observer = observer
         self._consumer: AIOKafkaConsumer | None = None
         self._cluster_id: str | None = None
         self._positions: dict[Partition, int] = {}
         self._assigned = False
         self._unsettled: set[Partition] = set()
         self._next_recheck = 0.0
-        self._commits = OffsetCommits(metrics)
+        self._commits = OffsetCommits(observer)
         self._silence = Silence(max(_LEAST_SILENCE_SECONDS, settings.session_timeout_ms / 1000))
 
     @property
@@ -102,11 +92,17 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """The next records, at most `max_records`; none after 200 ms without any, or when something had to be set up.
 
         Raises:
-            KafkaError: the brokers did not do as asked; the next poll begins anew from the stored positions.
+            KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
             UnavailableError: they do not answer; likewise.
             MisconfiguredError: they refuse us, or we them; likewise.
             Exception: the position store failed; the next poll tries again.
         """
+        try:
+            return await self._poll(max_records)
+        except (KafkaError, ConsumerStoppedError) as error:
+            raise KafkaFailedError(describe(error)) from error
+
+    async def _poll(self, max_records: int) -> Poll:
         consumer = self._consumer or await self._join()
         self._recheck_halted()
         if self._unsettled:
@@ -144,7 +140,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
-        self._metrics.rebalanced()
+        self._observer.rebalanced()
         _log.info("partitions.assigned", count=len(assigned))
         # A poll that was under way may have settled a partition since the revocation: an assignment is whole.
         self.epoch += 1
@@ -214,7 +210,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             else:
                 self._go_on(consumer, partition, position.next_offset)
         self._unsettled.clear()
-        self._metrics.halted(len(self.halted))
+        self._observer.partitions_halted(len(self.halted))
 
     def _go_on(self, consumer: AIOKafkaConsumer, partition: Partition, offset: int) -> None:
         if self.halted.pop(partition, None):

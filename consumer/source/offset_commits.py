@@ -8,8 +8,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from reelsync.consumer.observer import Observer
 from reelsync.consumer.records import Partition
-from reelsync.consumer.telemetry.metrics import Metrics
 
 _FINISH_SECONDS = 5.0
 _REST_SECONDS = 0.5
@@ -24,8 +24,8 @@ class OffsetCommits:
     _member: AIOKafkaConsumer
     """The latest that positions were added for: a new membership may find the task of the one before."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
         self._waiting: dict[Partition, int] = {}
         self._running: asyncio.Task[None] | None = None
         self._finishing = asyncio.Event()
@@ -69,5 +69,5 @@ class OffsetCommits:
             # hear it, and into the log. The end of the membership ends it.
             await member.commit(offsets)
         except (KafkaError, IllegalStateError) as error:
-            self._metrics.kafka_commit_failed()
+            self._observer.kafka_commit_failed()
             _log.debug("kafka_commit.failed", error=type(error).__name__)

@@ -2,9 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from reelsync.consumer.health.health import Activity, Server
+from reelsync.consumer.observer import Activity, Server, Written
 from reelsync.consumer.offsets.check import HaltReason
-from reelsync.consumer.sink.writer import Written
 from reelsync.consumer.transform.batch import Batch
 from reelsync.models import PoolStats
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,16 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe, Work
 from reelsync.consumer.settings import Settings
-from reelsync.consumer.sink.writer import Written
 from reelsync.consumer.source.kafka_source import KafkaSource
 from reelsync.consumer.telemetry.metrics import Metrics
-from reelsync.consumer.transform.batch import Batch
 from reelsync.models import get_pool_stats
 
-from .document import BatchStatus, Status, batch_status, pool_status
-from .history import History
+from .document import Status, pool_status
 from .http_server import Answers, serving
-from .recent_dead_letters import LatestDeadLetters
+from .path_observer import PathObserver
 from .snapshot import Member, Report
 from .summary import status_of
 
@@ -39,6 +35,7 @@ class Monitor:
         metrics: Metrics,
         health: Health,
         probe: Probe,
+        seen: PathObserver,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -47,20 +44,7 @@ class Monitor:
         self._health = health
         self._probe = probe
         self._started_at = health.clock()
-        self._last_batch: tuple[float, BatchStatus] | None = None
-        self._history = History(health.clock)
-        self._dead_letters = LatestDeadLetters(health.clock)
-
-    def committed(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
-        """Take note of a batch that was committed, and of the age of its oldest event."""
-        self._probe.committed(batch.positions)
-        self._health.reached("postgresql")
-        status = batch_status(batch, written)
-        self._last_batch = (self._health.clock(), status)
-        rejections = [rejection for part in written for rejection in part.rejections]
-        reasons = Counter[str](rejection.reason for rejection in rejections)
-        self._history.committed(batch.count, reasons, status.seconds, age_seconds)
-        self._dead_letters.add(rejections)
+        self._seen = seen
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -124,9 +108,9 @@ class Monitor:
             ends=probe.ends,
             reading=frozenset(source.positions),
             lag=self._lag(),
-            last_batch=self._last_batch,
-            steps=self._history.steps,
-            parked=self._dead_letters.kept(),
+            last_batch=self._seen.last_batch,
+            steps=self._seen.history.steps,
+            parked=self._seen.dead_letters.kept(),
             pool=pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow),
             metrics=list(self._metrics.registry.collect()),
         )
@@ -136,7 +120,7 @@ class Monitor:
 
     async def _watch_lag(self) -> None:
         while True:
-            self._history.looked(self._lag())
+            self._seen.history.looked(self._lag())
             await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reelsync.consumer.health.health import NOT_ASKED, Activity, BackingOff, Server
+from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.records import Partition
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
-from reelsync.consumer.health.health import Activity, BackingOff, Server
+from reelsync.consumer.health.health import BackingOff
+from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.records import Partition
 

@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 from prometheus_client.registry import Collector
 
-from reelsync.consumer.health.health import NOT_ASKED, Activity, BackingOff, Server
+from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.records import Partition
 

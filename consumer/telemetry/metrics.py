@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reelsync.consumer.observer import Written
 from reelsync.consumer.records import Partition
-from reelsync.consumer.sink.writer import Written
 from reelsync.consumer.timing.query_metrics import QUERY_SECONDS, Exemplar, QueryMetrics
 from reelsync.consumer.timing.query_timing import QueryTiming
 from reelsync.consumer.transform.batch import Batch
@@ -16,9 +16,7 @@ from reelsync.consumer.transform.projections import PROJECTIONS
 from reelsync.models.engine import PoolStats
 
 _BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
-
 _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
-
 _OTHER = "other"
 
 
@@ -62,6 +60,9 @@ class Metrics:
         self.retries = self._counter("reelsync_retries", "Batches run again, by reason.", "reason")
         self.version_conflicts = self._counter(
             "reelsync_version_conflicts", "Different events of one aggregate and version met in one batch."
+        )
+        self.observer_errors = self._counter(
+            "reelsync_observer_errors", "Errors of metrics, status or traces; the path of a batch went on."
         )
         self.kafka_commit_failures = self._counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
         self.halted_partitions = Gauge(
@@ -110,18 +111,6 @@ class Metrics:
         self.lag.clear()
         for partition, lag in lags.items():
             self.lag.labels(partition.topic, partition.number).set(lag)
-
-    def rebalanced(self) -> None:
-        """An assignment was received."""
-        self.rebalances.inc()
-
-    def halted(self, partitions: int) -> None:
-        """So many partitions wait for an operator."""
-        self.halted_partitions.set(partitions)
-
-    def kafka_commit_failed(self) -> None:
-        """An advisory commit failed."""
-        self.kafka_commit_failures.inc()
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(name, description, labels, registry=self.registry)

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
+from reelsync.consumer.observer import Written
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.sink.writer import Written
 from reelsync.consumer.timing.query_names import OTHER, QUERIES
 from reelsync.consumer.timing.query_timing import QueryTiming
 from reelsync.consumer.timing.slow_queries import shortened

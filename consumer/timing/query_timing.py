@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
 from sqlalchemy import Engine, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.expression import ReleaseSavepointClause, RollbackToSavepointClause, SavepointClause
 
 from reelsync.consumer.postgres.sqlstate import describe, error_type, sqlstate
@@ -80,13 +80,6 @@ def attach_query_timing(engine: Engine | AsyncEngine, *publish: Publish, names: 
     _time_statements(sync_engine, tell, names)
     time_connections(sync_engine, tell_of_connection)
     time_transactions(sync_engine, tell_of_connection)
-
-
-async def timed_commit(connection: AsyncConnection) -> float:
-    """COMMIT; the seconds it took."""
-    started = perf_counter()
-    await connection.commit()
-    return perf_counter() - started
 
 
 def _time_statements(engine: Engine, tell: Publish, names: Container[str]) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.observer import Written
 from reelsync.consumer.offsets.store import Ledger
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.sink.writer import BatchWriter, Written
+from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import decoder
 from reelsync.events.debezium import Topic

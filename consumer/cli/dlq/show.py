@@ -43,9 +43,7 @@ from .selection import (
 )
 
 _LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
-
 _COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
-
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
 
