@@ -14,10 +14,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.schema import SetTableComment
 
+from reelsync.migrations.compatibility import VERSION_TABLE
+from reelsync.migrations.connection import connected
 from reelsync.models import Base
-
-from .compatibility import VERSION_TABLE
-from .connection import connected
 
 _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.timing.query_names import QUERIES, Query
-from reelsync.consumer.timing.query_timing import attach_query_timing, timed_commit
+from reelsync.consumer.timing.query_timing import attach_query_timing
 from reelsync.testing.servers.child_process import free_port
 from tests.support.processes import ROOT
 from tests.timing.listening import Heard, listening
@@ -139,7 +139,7 @@ async def test_only_transactions_that_the_server_knows_of_are_ended(operator_url
         assert heard.names[2:] == ["pool.wait", "offsets.read", "rollback"]
         async with engine.connect() as connection:
             await run(connection, "SELECT 1")
-            assert await timed_commit(connection) >= heard[-1].seconds
+            await connection.commit()
         assert heard.names[5:] == ["pool.wait", "offsets.read", "commit"]
 
 
