@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 
-.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-faults lint format docs schema lock clean
+.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-faults lint format docs screenshot schema lock clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,12 @@ clean:
 schema: setup
 	$(BIN)/reelsync schema export events/schema
 
-# Put the settings of the code into the README.
+# Write the parts of docs/ that are made from the code: settings, commands, tables.
 docs: setup
 	$(BIN)/python -m docs.settings_table
+	$(BIN)/python -m docs.command_table
+	$(BIN)/python -m docs.table_diagram
+
+# Take the picture of the status page that the README shows, in Chromium.
+screenshot: setup
+	SCREENSHOT=take $(BIN)/python -m pytest --timeout 1200 tests/browser/test_screenshot.py

@@ -1,6 +1,6 @@
 """Settings from the environment and `.env`: prefix `REELSYNC_`, nested by `__`.
 
-No working secret is a default. The table in the README is checked against this file.
+No working secret is a default. The table in docs/settings.md is made from this file.
 """
 
 from typing import Literal, Self
@@ -24,40 +24,47 @@ class _Section(BaseModel):
 class KafkaSettings(_Section):
     """Where events come from."""
 
-    bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, `host:port`, comma-separated.")
+    bootstrap_servers: str = Field(
+        "localhost:9092", description="Brokers to connect to first, `host:port`, separated by commas."
+    )
     group_id: str = Field("reelsync", min_length=1, max_length=255, description="Consumer group.")
     topics: dict[str, Topic] = Field(
         DEFAULT_TOPICS,
         min_length=1,
         description=(
             "JSON object: topic → aggregate (`user`, `video`, `model_usage`), or an object for what "
-            "[Debezium](docs/debezium.md) writes."
+            "[Debezium](debezium.md) writes."
         ),
     )
     start_from: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where to begin in a partition never seen before."
+        "earliest", description="Where to begin in a partition for which the group has no position yet."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to talk to the brokers."
+        "PLAINTEXT", description="How to talk to the brokers: with or without TLS and a login."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How to log in, with a SASL protocol."
+        "SCRAM-SHA-512", description="How to log in, if the protocol begins with SASL."
     )
-    sasl_username: str | None = Field(None, description="User, with a SASL protocol.")
-    sasl_password: SecretStr | None = Field(None, description="Password, with a SASL protocol.")
+    sasl_username: str | None = Field(None, description="User name, if the protocol begins with SASL.")
+    sasl_password: SecretStr | None = Field(None, description="Password, if the protocol begins with SASL.")
     ssl_cafile: str | None = Field(
-        None, description="File of trusted certificate authorities, PEM; the system's if unset."
+        None, description="File of trusted certificate authorities, PEM. Without it, those of the system."
     )
     ssl_certfile: str | None = Field(None, description="Client certificate, PEM.")
     ssl_keyfile: str | None = Field(None, description="Key of the client certificate, PEM.")
     ssl_keyfile_password: SecretStr | None = Field(None, description="Password of that key.")
-    session_timeout_ms: int = Field(30_000, ge=1_000, description="A member silent for so long has left the group.")
-    rebalance_timeout_ms: int = Field(
-        60_000, ge=1_000, description="Time a member has to finish its batch when partitions move."
+    session_timeout_ms: int = Field(
+        30_000, ge=1_000, description="Milliseconds without a heartbeat after which a member counts as gone."
     )
-    max_value_bytes: int = Field(524_288, ge=1, description="A longer value becomes a dead letter.")
+    rebalance_timeout_ms: int = Field(
+        60_000, ge=1_000, description="Milliseconds that a member has to finish its batch when partitions move."
+    )
+    max_value_bytes: int = Field(524_288, ge=1, description="A record with a longer value becomes a dead letter.")
     anchor_timeout_ms: int = Field(
-        3_000, ge=100, description="Time to wait for the last record taken, when a partition is assigned."
+        3_000,
+        ge=100,
+        description="When a partition is assigned, its last applied record is read again, to check that the log is "
+        "still the same one. Milliseconds to wait for that record.",
     )
 
     @model_validator(mode="after")
@@ -80,8 +87,8 @@ class DatabaseSettings(_Section):
             "`?sslmode=verify-full&sslrootcert=FILE`. Required."
         )
     )
-    pool_size: int = Field(20, ge=1, description="Connections kept open, at most.")
-    max_overflow: int = Field(30, ge=0, description="Connections beyond those, at most.")
+    pool_size: int = Field(20, ge=1, description="Most connections that are kept open.")
+    max_overflow: int = Field(30, ge=0, description="Most connections beyond those, for a short time.")
     pool_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a free connection.")
     pool_recycle: int = Field(3600, ge=-1, description="Seconds after which a connection is replaced.")
     connect_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a new connection.")
@@ -90,7 +97,7 @@ class DatabaseSettings(_Section):
     idle_in_transaction_timeout: float = Field(
         30.0,
         gt=0,
-        description="Seconds after which the server ends an idle transaction: a stopped process must not hold locks.",
+        description="Seconds after which the server ends an idle transaction, so that a stopped process keeps no lock.",
     )
 
     @field_validator("url")
@@ -110,64 +117,78 @@ class DatabaseSettings(_Section):
 class BatchSettings(_Section):
     """How much goes into one transaction."""
 
-    max_records: int = Field(5_000, ge=1, description="Records, at most.")
-    max_bytes: int = Field(2_621_440, ge=1, description="Bytes of keys and values, at most (one record may be longer).")
+    max_records: int = Field(5_000, ge=1, description="Most records in one batch.")
+    max_bytes: int = Field(
+        2_621_440, ge=1, description="Most bytes of keys and values in one batch. A single record may be longer."
+    )
     linger_ms: int = Field(
-        50, ge=0, description="How long a batch that is not full waits for records known to be there."
+        50, ge=0, description="Milliseconds that a batch which is not full waits for more records, if the log has more."
     )
 
 
 class DeadLetterSettings(_Section):
     """When dead letters are no longer poison but a bad deploy, when to try again, and what becomes of them."""
 
-    window_records: int = Field(50_000, ge=1, description="Records that the limits below look back on.")
-    max_count: int = Field(10_000, ge=1, description="Dead letters in the window that stop the consumer, …")
-    max_share: float = Field(0.5, gt=0, le=1, description="… if they are at least this share of its records.")
-    redrive_min_seconds: float = Field(
-        1.0, gt=0, description="Wait before parked name conflicts are tried again, at first."
+    window_records: int = Field(50_000, ge=1, description="Number of latest records that the next two limits look at.")
+    max_count: int = Field(
+        10_000, ge=1, description="The consumer stops if the window has at least so many dead letters …"
     )
-    redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait; it doubles each time.")
+    max_share: float = Field(0.5, gt=0, le=1, description="… and they are at least this share of its records.")
+    redrive_min_seconds: float = Field(
+        1.0, gt=0, description="First wait before parked name conflicts are tried again."
+    )
+    redrive_max_seconds: float = Field(300.0, gt=0, description="Longest such wait. The wait doubles each time.")
     max_redrives: int = Field(
         5,
         ge=1,
-        description="`dlq redrive` leaves out a letter that it tried so often in vain; correcting it begins anew.",
+        description="`dlq redrive` skips a letter after so many failed attempts. A correction sets the count to zero.",
     )
     retention_days: int = Field(
         90,
         ge=0,
-        description="Days after which a redriven or discarded letter loses its payload; 0: never. Parked ones stay.",
+        description="Days after which the payload of a redriven or discarded letter is removed. 0 means never. "
+        "Parked letters stay.",
     )
     relay_topic: str | None = Field(
-        None, min_length=1, max_length=249, description="Topic to which each newly parked letter is sent as well."
+        None, min_length=1, max_length=249, description="Kafka topic to which each parked letter is sent as well."
     )
 
 
 class HttpSettings(_Section):
     """Where `run` answers operators and probes, and when it calls itself stuck."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address that `run` answers HTTP on.")
-    port: int = Field(8080, ge=0, le=65_535, description="Port that it answers HTTP on; 0 for any free one (logged).")
+    host: str = Field("127.0.0.1", min_length=1, description="Address on which `run` answers HTTP.")
+    port: int = Field(
+        8080, ge=0, le=65_535, description="Port on which it answers HTTP. 0 takes any free port, which the log names."
+    )
     probe_seconds: float = Field(
-        5.0, gt=0, description="Seconds between questions to PostgreSQL and Kafka, and that each has to answer."
+        5.0, gt=0, description="Seconds between two checks of PostgreSQL and Kafka, and the time limit of each check."
     )
     stalled_seconds: float = Field(
         180.0,
         gt=0,
-        description="`/livez` fails after so long with work to do, no progress, and nothing to wait for; "
-        "never less than twice DATABASE__STATEMENT_TIMEOUT.",
+        description="`/livez` fails after so many seconds without progress, while there is work and no server is away. "
+        "Never less than twice DATABASE__STATEMENT_TIMEOUT.",
     )
     blocked_seconds: float = Field(
-        30.0, gt=0, lt=60, description="`/livez` fails if the event loop was blocked for so long in the last minute."
+        30.0,
+        gt=0,
+        lt=60,
+        description="`/livez` fails if the event loop was blocked for so many seconds of the last minute.",
     )
 
 
 class LogSettings(_Section):
     """What is written to standard error."""
 
-    format: Literal["console", "json"] = Field("console", description="For people, or for machines.")
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is written.")
-    slow_query_seconds: float = Field(1.0, gt=0, description="A statement slower than this is a warning.")
-    noticeable_query_seconds: float = Field(0.1, gt=0, description="A statement slower than this is an information.")
+    format: Literal["console", "json"] = Field("console", description="`console` for people, `json` for programs.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is written.")
+    slow_query_seconds: float = Field(
+        1.0, gt=0, description="A statement that takes more seconds than this is logged at WARNING."
+    )
+    noticeable_query_seconds: float = Field(
+        0.1, gt=0, description="A statement that takes more seconds than this is logged at INFO."
+    )
 
 
 class OtelSettings(_Section):
@@ -175,8 +196,8 @@ class OtelSettings(_Section):
 
     enabled: bool = Field(
         default=False,
-        description="Whether metrics and traces are sent by OTLP over HTTP; where to and how, by OpenTelemetry's own "
-        "variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and the others. Needs the extra `otel`.",
+        description="Whether metrics and traces are sent by OTLP over HTTP. OpenTelemetry's own variables, "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT` and the others, say where to and how. Needs the extra `otel`.",
     )
 
 

@@ -1,13 +1,12 @@
-"""`python -m docs.settings_table` writes the table of settings, made from the code, into the README."""
+"""`python -m docs.settings_table` writes the table of settings, made from the code, into docs/settings.md."""
 
-import re
-from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from docs.page import write_part
 from reelsync.consumer.settings import Settings
 
 
@@ -32,14 +31,9 @@ def _default(field: FieldInfo) -> str:
     if field.default is None or SecretStr in get_args(field.annotation):
         return "–"
     if isinstance(field.default, dict):
-        return "the three topics above"
+        return "the [default topics](events.md#a-record)"
     return f"`{field.default}`"
 
 
-def _update(page: Path) -> None:
-    table = f"<!-- settings -->\n{settings_table()}\n<!-- /settings -->"
-    page.write_text(re.sub("(?s)<!-- settings -->.*<!-- /settings -->", lambda _: table, page.read_text()))
-
-
 if __name__ == "__main__":
-    _update(Path(__file__).parents[1] / "README.md")
+    write_part("settings.md", "settings", settings_table())

@@ -8,7 +8,7 @@ from .terminal import run_to_exit
 app = typer.Typer(
     name="reelsync",
     help="Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL.",
-    epilog="Settings come from the environment and .env: see the table in the README. Try: reelsync check",
+    epilog="Settings come from the environment and .env: see docs/settings.md. Try: reelsync check",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

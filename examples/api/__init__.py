@@ -1,1 +1,1 @@
-"""An HTTP API over the read queries, to copy from. Run it as the README says."""
+"""An HTTP API over the read queries, to copy from. Run it as docs/reading.md says."""

@@ -1,4 +1,4 @@
-"""Every command of the README does what the README says."""
+"""Every command of the README, and of the pages that its first steps lead to, does what the page says."""
 
 import re
 import signal
@@ -13,36 +13,54 @@ from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.processes import ROOT, process, run_command
 from tests.support.running import eventually, rows_of
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PAGES = ("README.md", "docs/docker.md", "docs/first-hour.md", "docs/reading.md")
+COMMANDS = {
+    page: "".join(re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)).splitlines() for page in PAGES
+}
 SHOW_VIDEOS = (
     "docker compose exec postgres psql --username=postgres --dbname=reelsync "
     '--command="SELECT title, status, progress FROM videos"'
 )
+FIRST_HOUR = [
+    "make demo KEEP=1",
+    ".venv/bin/reelsync check",
+    ".venv/bin/reelsync run",
+    ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+    ".venv/bin/reelsync lag",
+    ".venv/bin/reelsync trace 01944b2d-0a00-7b01-9d11-1122334455a1",
+    ".venv/bin/reelsync offsets reset --all --to earliest --force",
+    ".venv/bin/reelsync verify",
+    ".venv/bin/reelsync dlq list --count",
+    ".venv/bin/reelsync dlq list --reason not_json --limit 2",
+    ".venv/bin/reelsync dlq redrive --reason not_json --dry-run",
+]
 
 
 def test_these_are_the_commands() -> None:
     """A command that is new here needs a test: below, or in tests/benchmarks, tests/queries or tests/containers."""
-    assert COMMANDS == [
-        "make demo",
-        "make setup",
-        "export REELSYNC_KAFKA__BOOTSTRAP_SERVERS=localhost:9092",
-        "export REELSYNC_DATABASE__URL=postgresql+asyncpg://user:password@localhost:5432/reelsync",
-        ".venv/bin/reelsync migrate",
-        ".venv/bin/reelsync check",
-        ".venv/bin/reelsync run",
-        ".venv/bin/reelsync publish examples/lifecycle.jsonl",
-        ".venv/bin/reelsync lag",
-        "docker compose up --detach --wait",
-        ".venv/bin/reelsync publish examples/lifecycle.jsonl",
-        SHOW_VIDEOS,
-        "docker compose up --detach --wait --scale consumer=3",
-        "docker compose down --volumes",
-        ".venv/bin/uvicorn --factory examples.api.app:create_app",
-        "make test",
-        "make lint",
-        "make bench",
-    ]
+    assert COMMANDS == {
+        "README.md": [
+            "make demo",
+            "make demo KEEP=1",
+            "make setup",
+            "export REELSYNC_KAFKA__BOOTSTRAP_SERVERS=localhost:9092",
+            "export REELSYNC_DATABASE__URL=postgresql+asyncpg://user:password@localhost:5432/reelsync",
+            ".venv/bin/reelsync migrate",
+            ".venv/bin/reelsync check",
+            ".venv/bin/reelsync run",
+            ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+            ".venv/bin/reelsync lag",
+        ],
+        "docs/docker.md": [
+            "docker compose up --detach --wait",
+            ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+            SHOW_VIDEOS,
+            "docker compose up --detach --wait --scale consumer=3",
+            "docker compose down --volumes",
+        ],
+        "docs/first-hour.md": FIRST_HOUR,
+        "docs/reading.md": [".venv/bin/uvicorn --factory examples.api.app:create_app"],
+    }
 
 
 @pytest.mark.parametrize("target", ["setup", "test", "lint", "bench"])

@@ -16,7 +16,7 @@ from typing import Any, Self
 from reelsync.testing.servers.child_process import free_port
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "docker.md").read_text()
 _IMAGES = {
     "PYTHON_IMAGE": "TEST_PYTHON_IMAGE",
     "KAFKA_IMAGE": "TEST_KAFKA_APACHE_IMAGE",
@@ -74,8 +74,8 @@ class Stack:
             assert not run(["docker", *left, "--quiet", "--filter", ours], self.env)
 
     def typed(self, command: str) -> str:
-        """What a command of the README prints."""
-        assert command in README.splitlines(), command
+        """What a command of docs/docker.md prints."""
+        assert command in PAGE.splitlines(), command
         words = shlex.split(command)
         if words[:2] == ["docker", "compose"]:
             return run([*self.compose, *words[2:]], self.env)

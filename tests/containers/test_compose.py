@@ -1,4 +1,4 @@
-"""docker-compose.yml does what the README says of it: on real Kafka and PostgreSQL, seen from outside."""
+"""docker-compose.yml does what docs/docker.md says of it: on real Kafka and PostgreSQL, seen from outside."""
 
 import asyncio
 import json

@@ -23,7 +23,7 @@ from tests.support.builders import START
 from tests.support.processes import ROOT
 from tests.support.running import eventually
 
-(COMMAND,) = re.findall(r"^\.venv/bin/(uvicorn .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+(COMMAND,) = re.findall(r"^\.venv/bin/(uvicorn .*)$", (ROOT / "docs" / "reading.md").read_text(), re.MULTILINE)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_no_database_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def serving(database: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command of the README, and where it listens."""
+    """The command of docs/reading.md, and where it listens."""
     port = free_port()
     command = [sys.executable, "-m", *shlex.split(COMMAND), "--port", str(port)]
     env = os.environ | {"REELSYNC_DATABASE__URL": database}

@@ -55,8 +55,7 @@ def test_every_query_is_on_the_page() -> None:
 
 
 def script_of_the_readme(database: str) -> subprocess.CompletedProcess[str]:
-    section = (ROOT / "README.md").read_text().split("## Read the rows\n")[1]
-    script = section.split("```python\n")[1].split("```")[0]
+    script = (ROOT / "README.md").read_text().split("<!-- reader -->\n```python\n")[1].split("```")[0]
     env = os.environ | {"REELSYNC_DATABASE__URL": database}
     return subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False

@@ -1,49 +1,79 @@
-"""The README tells the truth: its table of settings is the code's, its example and its event are valid."""
+"""Pages tell the truth: parts that are made from the code are up to date, examples are valid, links lead somewhere."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
+from xml.etree import ElementTree as ET
 
+import pytest
 from pydantic import BaseModel
 
+from docs.command_table import command_table, commands, examples_of
+from docs.page import part_of
 from docs.settings_table import settings_table
+from docs.table_diagram import ROWS, STATE, table_diagram
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.status.document import Status
 from reelsync.consumer.transform.decode import Rejection, decode
-from reelsync.events import EVENT_DATA, aggregate_id, canonical_id, is_binary, parse_event
+from reelsync.events import EVENT_DATA, canonical_id, parse_event
 from tests.support.builders import record
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+EVENTS = (DOCS / "events.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+FIGURES = DOCS / "figures"
 
 
-def test_the_table_of_settings_is_the_code() -> None:
-    shown = README.split("<!-- settings -->\n")[1].split("\n<!-- /settings -->")[0]
-    assert shown == settings_table(), "make docs"
+@pytest.mark.parametrize(
+    ("page", "part", "made"),
+    [
+        ("settings.md", "settings", settings_table),
+        ("commands.md", "commands", command_table),
+        ("tables.md", "rows", lambda: table_diagram(ROWS)),
+        ("tables.md", "state", lambda: table_diagram(STATE)),
+    ],
+)
+def test_what_is_made_from_the_code_is_up_to_date(page: str, part: str, made: Callable[[], str]) -> None:
+    assert part_of(page, part) == made(), "make docs"
 
 
-def test_the_event_shown_is_valid() -> None:
-    (event,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    assert parse_event(event.encode())["type"] == "video.completed"
+def test_every_command_has_an_example_that_names_it() -> None:
+    found = dict(commands())
+    assert {"run", "dlq list", "offsets reset"} <= found.keys()
+    assert [name for name, command in found.items() if f"reelsync {name}" not in " ".join(examples_of(command))] == []
 
 
-def _record_shown(name: str) -> dict[str, str]:
-    block = README.split(f"<!-- {name} -->\n```text\n")[1].split("```")[0]
-    return dict(line.split(maxsplit=1) for line in block.splitlines())
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_binary_event_shown_is_valid() -> None:
-    shown = _record_shown("binary")
-    key, value = shown.pop("key"), shown.pop("value").encode()
-    headers = [(name, content.encode()) for name, content in shown.items()]
-    assert is_binary(value, headers)
-    event = parse_event(value, headers)
-    assert (event["type"], aggregate_id(event)) == ("video.progressed", key)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    broken = []
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        path = page.parent / target if target else page
+        if not path.exists() or (anchor and anchor not in _anchors(path)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (DOCS / "index.md").read_text()
+    assert [page.name for page in DOCS.glob("*.md") if page.name != "index.md" and f"({page.name})" not in index] == []
+
+
+def test_the_drawing_can_be_read_as_xml() -> None:
+    names = [drawing.name for drawing in FIGURES.glob("*.svg") if ET.parse(drawing).getroot().tag.endswith("svg")]
+    assert "way-of-an-event.svg" in names
 
 
 def test_the_tombstone_shown_erases() -> None:
-    shown = _record_shown("tombstone")
+    block = EVENTS.split("<!-- tombstone -->\n```text\n")[1].split("```")[0]
+    shown = dict(line.split(maxsplit=1) for line in block.splitlines())
     assert shown == {"key": canonical_id(shown["key"]), "value": "null"}
     decoded = decode(record(None, key=shown["key"].encode()), DEFAULT_TOPICS, 1)
     assert not isinstance(decoded, Rejection)
@@ -51,7 +81,7 @@ def test_the_tombstone_shown_erases() -> None:
 
 
 def test_every_type_is_in_the_table() -> None:
-    assert [name for name in EVENT_DATA if f"`{name}`" not in README] == []
+    assert [name for name in EVENT_DATA if f"`{name}`" not in EVENTS.split("## Event types")[1]] == []
 
 
 def test_every_example_line_is_a_valid_event() -> None:
