@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 EVENTS = (DOCS / "events.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 FIGURES = DOCS / "figures"
+ROOMS = {path.name for path in ROOT.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,19 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
         if not path.exists() or (anchor and anchor not in _anchors(path)):
             broken.append(f"{target}#{anchor}")
     assert broken == []
+
+
+_PATH = r"`((?:[a-z_]+/)+(?:[\w.-]+\.(?:py|md|html|sql|yml|toml|json))?|[\w.-]+\.(?:toml|yml))`"
+
+
+@pytest.mark.parametrize(
+    "page", ["ARCHITECTURE.md", "http.md", "reading.md", "publishing.md", "events.md", "debezium.md"]
+)
+def test_paths_that_a_page_names_exist(page: str) -> None:
+    """As text, without a link: `consumer/loop.py`."""
+    named = [path for path in re.findall(_PATH, (DOCS / page).read_text()) if path.split("/")[0] in ROOMS]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert named or page != "ARCHITECTURE.md"
 
 
 def test_the_index_leads_to_every_page() -> None:
