@@ -1,5 +1,6 @@
 """Pages tell the truth: parts that are made from the code are up to date, examples are valid, links lead somewhere."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,3 +117,31 @@ def test_every_field_of_the_status_is_explained() -> None:
     fields = set(_fields(Status))
     assert {"partitions", "fix", "seconds_ago", "in_use"} <= fields
     assert [name for name in fields if not re.search(rf"`{name}(\[\])?`", explained)] == []
+
+
+def _texts_of_the_code() -> tuple[list[str], set[str]]:
+    """Every text in the code, with `…` for what is filled in, and the names of what is logged as more than a detail."""
+    texts, logged = [], set()
+    for path in [*(ROOT / "consumer").rglob("*.py"), ROOT / "models" / "__init__.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                texts.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"_log.warning", "_log.error"}:
+                (name,) = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+                logged.add(name)
+    return texts, logged
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    page = (DOCS / "troubleshooting.md").read_text()
+    texts, logged = _texts_of_the_code()
+    first_cells = re.findall(r"(?m)^\| (`.+?`)(?: \(`\w+`\))? \|", page)
+    shown = [message for cell in first_cells for message in re.findall(r"`((?:[^`]|`reelsync [a-z]+`)+)`", cell)]
+    parts = [part.strip() for message in shown for part in message.split("…") if len(part.strip()) > 3]
+    assert len(parts) > 80
+    assert [part for part in parts if not any(part in text for text in texts)] == []
+    assert sorted(logged - set(shown)) == []
