@@ -11,7 +11,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.processes import ROOT, process, run_command
-from tests.support.running import eventually, rows_of
+from tests.support.running import eventually, publish, rows_of, until_applied
 
 PAGES = ("README.md", "docs/docker.md", "docs/first-hour.md", "docs/reading.md")
 COMMANDS = {
@@ -34,6 +34,15 @@ FIRST_HOUR = [
     ".venv/bin/reelsync dlq list --reason not_json --limit 2",
     ".venv/bin/reelsync dlq redrive --reason not_json --dry-run",
 ]
+AFTER_THE_EVENTS = {
+    "trace 01944b2d-0a00-7b01-9d11-1122334455a1": "example-04\n    applied: details in the row",
+    "offsets reset --all --to earliest --force": "9 partitions go on from there",
+    "verify": "✓ Every row",
+    "dlq list --count": r"1 dead letters? of group",
+    "dlq list --reason not_json --limit 2": "readme-videos/",
+    "dlq redrive --reason not_json --dry-run": "0 would be applied; 1 still wrong",
+}
+"""Commands of the first hour, in its order, and what each prints."""
 
 
 def test_these_are_the_commands() -> None:
@@ -94,6 +103,14 @@ async def test_the_walk_through_ends_with_rows(postgres: EmbeddedPostgres, broke
             return len(await rows_of(settings, "videos")) == 3 and len(await rows_of(settings, "model_usage")) == 1
 
         await eventually(all_there, "three videos and a fact")
+        await publish(settings, "readme-videos", [(b"a key", b"not json")])
+        await until_applied(settings)
+        for command, shown in AFTER_THE_EVENTS.items():
+            assert f".venv/bin/reelsync {command}" in FIRST_HOUR
+            done = run_command(settings, *command.split())
+            assert done.returncode == 0, done.stderr
+            assert re.search(shown, done.stdout + done.stderr), (command, done.stdout, done.stderr)
+        await until_applied(settings)
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
     assert "0 records to go" in run_command(settings, "lag").stdout
