@@ -87,6 +87,7 @@ def test_make_demo_publishes_consumes_and_verifies() -> None:
         assert said in done.stdout
 
 
+@pytest.mark.timeout(400)  # a dozen processes, one after the other
 async def test_the_walk_through_ends_with_rows(postgres: EmbeddedPostgres, broker: EmbeddedBroker) -> None:
     postgres.create_database("readme")
     names = {"readme-videos": "video", "readme-users": "user", "readme-usage": "model_usage"}
