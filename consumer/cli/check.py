@@ -14,7 +14,7 @@ from .terminal import JsonOption, err, load, out, print_json, run_async
 
 
 def check(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
-    """Check settings, brokers, topics, database and schema, and say how to mend what is wrong.
+    """Check settings, brokers, topics, database and schema, and print a fix for each problem.
 
     Example: reelsync check --json
     """

@@ -36,7 +36,7 @@ def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = False,
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Fold the log independently of the consumer, and name the rows that differ. Consumers may go on meanwhile.
+    """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
 
     Compares as far as the group has come. Ends with 0 if every row agrees, with 1 if one does not. Rows that no record
     tells of count as wrong, unless the log does not go back to its beginning: then they cannot be verified.

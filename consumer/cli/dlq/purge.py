@@ -20,7 +20,7 @@ def purge(
     dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Delete redriven and discarded letters for good. The role that consumes may not: use the one that migrates.
+    """Delete redriven and discarded letters for good. Needs the role that owns the tables.
 
     Example: reelsync dlq purge --older-than 365d --dry-run
     """

@@ -61,7 +61,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - options
     force: Annotated[bool, typer.Option("--force", help="Also those that were tried too often.")] = False,  # noqa: FBT002
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Apply parked letters again, beside a running consumer. What is still wrong stays parked, with what is wrong now.
+    """Apply parked letters again; consumers may run meanwhile. A letter that is still wrong stays parked.
 
     Safe to repeat: the merge minds neither order nor repetition. A run that was stopped goes on when run again; with
     --untried it leaves out what the stopped one had attempted. Exit code 1 if letters are still parked,

@@ -61,7 +61,7 @@ def list_letters(  # noqa: PLR0913, PLR0917 - options
     counts: Annotated[bool, typer.Option("--count", help="Count them, by reason, type and topic.")] = False,  # noqa: FBT002
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """List dead letters, the latest first, or count them. Nothing of what is in them is shown.
+    """List dead letters, the latest first, or count them. Their contents are not shown.
 
     Example: reelsync dlq list --reason invalid --since 2h
 
@@ -100,7 +100,7 @@ def show(
     letter: Annotated[str, typer.Argument(metavar="PLACE", help="Where it stands: TOPIC/PARTITION/OFFSET.")],
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Show a dead letter whole: what is wrong with it, what to do, and the record, as received and decoded.
+    """Show one dead letter: what is wrong with it, what to do, and the record, as received and decoded.
 
     Example: reelsync dlq show video-events/3/1042
     """

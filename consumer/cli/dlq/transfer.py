@@ -55,7 +55,7 @@ def export(  # noqa: PLR0913, PLR0917 - options
     until: UntilOption = None,
     corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Write parked letters to standard output as JSON Lines, whole, to be corrected and imported.
+    """Write parked letters to standard output as JSON Lines, so that you can correct and import them.
 
     Edit key, value or headers; value may become a JSON object. Blank letters are left out.
 
@@ -83,7 +83,7 @@ def import_lines(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing: say what is wrong.")] = False,  # noqa: FBT002
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Store corrections beside the records they correct: of all edited lines, or of none if one is still wrong.
+    """Store corrections beside the records that they correct: all edited lines, or none if one is still wrong.
 
     Nothing is applied yet: `reelsync dlq redrive --corrected` does that.
 
