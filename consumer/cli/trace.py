@@ -32,7 +32,7 @@ def trace(
     ] = "",
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Find an event and say what happened to it: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
+    """Find an event: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
 
     Reads the log from its beginning, or from a time on, and looks the rows and the dead letters up. Shows no values.
     Ends with 1 if nothing is known of it.
