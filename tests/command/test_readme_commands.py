@@ -108,7 +108,7 @@ async def test_the_walk_through_ends_with_rows(postgres: EmbeddedPostgres, broke
         await until_applied(settings)
         for command, shown in AFTER_THE_EVENTS.items():
             assert f".venv/bin/reelsync {command}" in FIRST_HOUR
-            done = run_command(settings, *command.split())
+            done = run_command(settings, *command.split(), COLUMNS="200")
             assert done.returncode == 0, done.stderr
             assert re.search(shown, done.stdout + done.stderr), (command, done.stdout, done.stderr)
         await until_applied(settings)
