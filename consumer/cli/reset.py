@@ -44,8 +44,8 @@ def reset(  # noqa: PLR0913, PLR0917 - each is an option of the command
 ) -> None:
     """Set the position of a partition, of a topic, or of all. To a time: the first record written then or later.
 
-    Refused while consumers are at work in one of the partitions, unless forced; a partition that they have halted
-    waits for nothing else. A running consumer notices at its next batch, and goes on from there.
+    Refused while consumers read one of the partitions, unless forced. A partition that they have halted can always be
+    reset, because nobody reads it. A running consumer notices at its next batch, and goes on from there.
 
     Example: reelsync offsets reset video-events 3 --to earliest
     """
