@@ -12,9 +12,10 @@ from pydantic_core import from_json
 
 from events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
 from events.debezium import OutboxTopic, RowChangeTopic, Topic, id_in_record, parse_outbox_record, parse_row_change
+from events.registry_frame import registry_frame
 from events.wire import erasure_event
 
-from .records import Record
+from .records import Record, StoredRecord
 
 Stage = Literal["decode", "validate", "write"]
 Reason = Literal[
@@ -91,6 +92,8 @@ def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> De
         try:
             return parse_event(value, record.headers)
         except InvalidEventError as error:
+            if error.reason == "not_json":
+                return _decode_framed(record, error, lambda r: parse_event(r.value or b"", r.headers), _reject)
             return _reject(record, error)
         except Exception as error:  # noqa: BLE001 - told there
             return _reject_unread(record, error)
@@ -103,12 +106,40 @@ def _decode_captured(
 ) -> WireEvent | Rejection:
     if len(record.value or b"") > max_value_bytes:
         return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+    reject = partial(_reject_captured, topic)
     try:
-        return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
+        return _parse_captured(topic, record)
     except InvalidEventError as error:
-        return _reject_captured(record, topic, error)
+        if error.reason == "not_json":
+            return _decode_framed(record, error, partial(_parse_captured, topic), reject)
+        return reject(record, error)
     except Exception as error:  # noqa: BLE001 - told there
         return _reject_unread(record, error)
+
+
+def _parse_captured(topic: RowChangeTopic | OutboxTopic, record: Record) -> WireEvent:
+    return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
+
+
+def _decode_framed(
+    record: Record,
+    error: InvalidEventError,
+    parse: Callable[[Record], WireEvent],
+    reject: Callable[[Record, InvalidEventError], Rejection],
+) -> WireEvent | Rejection:
+    """The verdict on a record whose value is not JSON, as `error` says: it may be JSON in a schema registry's frame."""
+    frame = registry_frame(record.value or b"", record.headers)
+    if frame is None:
+        return reject(record, error)
+    place = (record.topic, record.partition, record.offset, record.timestamp)
+    unframed = StoredRecord(*place, record.key, frame.content, record.headers)
+    try:
+        return parse(unframed)
+    except InvalidEventError as inner:
+        shown = frame.not_json() if inner.reason == "not_json" else inner
+        return reject(unframed, shown)._replace(record=record)
+    except Exception as failure:  # noqa: BLE001 - told there
+        return _reject_unread(record, failure)
 
 
 def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
@@ -172,7 +203,7 @@ def _reject_unread(record: Record, error: Exception) -> Rejection:
     return Rejection(record, "decode", "invalid", detail, aggregate_id=_id_in_key(record))
 
 
-def _reject_captured(record: Record, topic: RowChangeTopic | OutboxTopic, error: InvalidEventError) -> Rejection:
+def _reject_captured(topic: RowChangeTopic | OutboxTopic, record: Record, error: InvalidEventError) -> Rejection:
     """The rejection, with what can be told of a record that Debezium wrote."""
     headers = dict(record.headers) if isinstance(topic, OutboxTopic) else {}
     return Rejection(
