@@ -64,6 +64,7 @@ clean:
 # Write the contract from the models. A test fails until this was run, so that its diff stands in review.
 schema: setup
 	$(BIN)/reelsync schema export events/schema
+	PYTHONPATH=tests:tests/contract $(BIN)/python tests/contract/vectors.py
 
 # Put the settings of the code into the README.
 docs: setup

@@ -179,7 +179,7 @@ def _schema_version(dataschema: object, event_type: EventType) -> int:
 def _invalid(error: ValidationError, *, skip: int, prefix: str = "") -> InvalidEventError:
     """The error as problems. The first `skip` parts of each path name the union's choice, not the event's fields."""
     problems = [
-        Problem(prefix + ".".join(map(str, found["loc"][skip:])), found["type"], found["msg"])
+        Problem((prefix + ".".join(map(str, found["loc"][skip:]))).rstrip("."), found["type"], found["msg"])
         for found in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     if problems and problems[0].code == "json_invalid":
