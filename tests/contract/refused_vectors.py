@@ -145,10 +145,10 @@ def _ids_and_versions() -> Iterator[Input]:
     for version in (0, -1, 2**62, 2**63, 2**64, 10**400, "7", True, None, [1], 1.5):
         shown = "10^400" if version == 10**400 else repr(version)
         yield invalid(f"version {shown}", event_of("video.processing", version=version), path="data.version")
-    for literal in (b"1.0", b"1e0"):
-        value = compact(event_of("video.processing", version=1)).replace(b'"version":1', b'"version":' + literal)
-        name = f"version {literal.decode()}"
-        yield Input(name, "video", value, reason="invalid", path="data.version", beyond_schema=_INTEGER)
+    whole = compact(event_of("video.processing", version=1))
+    for literal in ("1.0", "1e0"):
+        value = whole.replace(b'"version":1', f'"version":{literal}'.encode())
+        yield Input(f"version {literal}", "video", value, reason="invalid", path="data.version", beyond_schema=_INTEGER)
 
 
 def _fields() -> Iterator[Input]:
@@ -175,8 +175,7 @@ def _fields() -> Iterator[Input]:
     ):
         for value in values:
             shown = repr(value) if len(repr(value)) < 30 else f"of {len(value)} characters, from {value[0]}"  # type: ignore[arg-type]
-            name = f"{field} {shown}"
-            yield invalid(name, event_of(event_type, **{field: value}), path=f"data.{field}")  # type: ignore[arg-type]
+            yield invalid(f"{field} {shown}", event_of(event_type, **{field: value}), path=f"data.{field}")  # type: ignore[arg-type]
     for literal, beyond in ((b"1e999", _INFINITE), (b"-1e999", None)):
         value = compact(event_of("video.completed")).replace(b'"processing_time":41.2', b'"processing_time":' + literal)
         name, path = f"processing_time {literal.decode()}", "data.processing_time"
