@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
-from .contenders import Contender
-from .measure import BenchmarkError, Turn, measure
-from .published_log import PublishedLog, published
-from .servers import Servers
-from .summary import Summary, summarise
-from .workloads import Workload
+from benchmarks.contenders import Contender
+from benchmarks.measure import BenchmarkError, Turn, measure
+from benchmarks.published_log import PublishedLog, published
+from benchmarks.servers import Servers
+from benchmarks.summary import Summary, summarise
+from benchmarks.workloads import Workload
 
 _LEAST_EVENTS = 1_200
 Listener = Callable[[str], None]

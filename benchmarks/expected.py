@@ -7,13 +7,12 @@ import asyncpg
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.oracle import Row
-from demo.oracle import expected_tables
-from migrations.runner import upgrade
-from models import Video
-
-from .servers import Servers
-from .workloads import LogRecord, owner_ids
+from benchmarks.servers import Servers
+from benchmarks.workloads import LogRecord, owner_ids
+from reelsync.consumer.operations.verify.reference import Row
+from reelsync.migrations.runner import upgrade
+from reelsync.models import Video
+from reelsync.testing.expected_tables import expected_tables
 
 STORED_COLUMNS = tuple(column.name for column in Video.__table__.columns if column.computed is None)
 READ_COLUMNS = tuple(name for name in STORED_COLUMNS if not name.endswith("_version"))

@@ -15,13 +15,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from consumer.errors import ReelsyncError
-
-from .contenders import CONTENDERS
-from .measure import Turn, measure
-from .published_log import PublishedLog, published
-from .servers import servers
-from .workloads import WORKLOADS
+from benchmarks.contenders import CONTENDERS
+from benchmarks.measure import Turn, measure
+from benchmarks.published_log import PublishedLog, published
+from benchmarks.servers import servers
+from benchmarks.workloads import WORKLOADS
+from reelsync.consumer.errors import ReelsyncError
 
 LEAST_OF_CEILING = 0.1
 MOST_OF_CALIBRATION = 3.5

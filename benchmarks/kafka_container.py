@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from demo.process import ServiceError, free_port
+from reelsync.testing.servers.child_process import ServiceError, free_port
 
 IMAGE = "apache/kafka:4.3.1"
 _START_SECONDS = 90.0

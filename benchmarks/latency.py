@@ -20,19 +20,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumer.cli.terminal import complain
-from consumer.errors import ReelsyncError
-from demo.topics import create_topics
-
-from .accounting import cpu_seconds
-from .contenders import CONTENDERS, reelsync
-from .contenders.assignment import ROOT, Assignment, environment
-from .expected import prepare_database
-from .measure import BenchmarkError, measure
-from .published_log import published
-from .report import machine, widened
-from .servers import BrokerChoice, Servers, fresh_name, servers
-from .workloads import WORKLOADS
+from benchmarks.accounting import cpu_seconds
+from benchmarks.contenders import CONTENDERS, reelsync
+from benchmarks.contenders.assignment import ROOT, Assignment, environment
+from benchmarks.expected import prepare_database
+from benchmarks.measure import BenchmarkError, measure
+from benchmarks.published_log import published
+from benchmarks.report import machine, widened
+from benchmarks.servers import BrokerChoice, Servers, fresh_name, servers
+from benchmarks.workloads import WORKLOADS
+from reelsync.consumer.cli.terminal import complain
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.testing.servers.topics import create_topics
 
 _RATES = "0,100,1000,10000,half"
 _PARTITIONS = 6

@@ -17,15 +17,14 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.errors import ReelsyncError
-from demo.process import last_lines
-
-from .accounting import Pids, cpu_seconds, peak_memory
-from .contenders import Contender
-from .contenders.assignment import ROOT, Assignment, Launch
-from .expected import difference
-from .published_log import PublishedLog
-from .servers import Servers, fresh_name
+from benchmarks.accounting import Pids, cpu_seconds, peak_memory
+from benchmarks.contenders import Contender
+from benchmarks.contenders.assignment import ROOT, Assignment, Launch
+from benchmarks.expected import difference
+from benchmarks.published_log import PublishedLog
+from benchmarks.servers import Servers, fresh_name
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.testing.servers.child_process import last_lines
 
 _LOOK_SECONDS = 0.02
 _READY_SECONDS = 90.0

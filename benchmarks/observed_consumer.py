@@ -5,12 +5,12 @@ import json
 import time
 from collections.abc import Sequence
 
-from consumer.app import Consumer
-from consumer.batch import Batch
-from consumer.cli.terminal import load, run_async
-from consumer.service import run_until_signal
-from consumer.settings import Settings
-from consumer.writer import Written
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.cli.terminal import load, run_async
+from reelsync.consumer.observer import Written
+from reelsync.consumer.runner import run_until_signal
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.batch import Batch
 
 _LOOK_SECONDS = 0.25
 

@@ -8,8 +8,8 @@ from itertools import islice
 
 from aiokafka import AIOKafkaProducer
 
-from .published_log import partition_of
-from .workloads import LogRecord, lifecycle
+from benchmarks.published_log import partition_of
+from benchmarks.workloads import LogRecord, lifecycle
 
 _TICK_SECONDS = 0.002
 """At high rates, what is due in so long goes out together."""

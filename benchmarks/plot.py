@@ -7,9 +7,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .contenders import CEILINGS
-from .report import Machine
-from .summary import Summary
+from benchmarks.contenders import CEILINGS
+from benchmarks.report import Machine
+from benchmarks.summary import Summary
 
 _WIDTH, _HEIGHT = 11.0, 7.5
 _BARS = 0.84

@@ -10,11 +10,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from demo.topics import create_topics
-
-from .expected import prepare_database
-from .servers import Servers, fresh_name
-from .workloads import LogRecord, Workload
+from benchmarks.expected import prepare_database
+from benchmarks.servers import Servers, fresh_name
+from benchmarks.workloads import LogRecord, Workload
+from reelsync.testing.servers.topics import create_topics
 
 _BATCH_BYTES = 262_144
 _IN_FLIGHT = 32

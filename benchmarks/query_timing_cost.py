@@ -14,9 +14,9 @@ from time import process_time
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from consumer.query_metrics import QueryMetrics
-from consumer.query_timing import attach_query_timing
-from consumer.slow_queries import SlowQueries
+from reelsync.consumer.timing.query_metrics import QueryMetrics
+from reelsync.consumer.timing.query_timing import attach_query_timing
+from reelsync.consumer.timing.slow_queries import SlowQueries
 
 STATEMENT = text("SELECT 1")
 NAMED = {"query_name": "offsets.read"}

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from .servers import Servers
-from .summary import Summary, as_json
-from .workloads import WORKLOADS
+from benchmarks.servers import Servers
+from benchmarks.summary import Summary, as_json
+from benchmarks.workloads import WORKLOADS
 
 _WIDTH = 170
 _COLUMNS = (

@@ -9,13 +9,13 @@ from typing import NamedTuple, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .compare import Listener, compare
-from .contenders import CONTENDERS, Contender
-from .plot import plot
-from .report import machine, print_report, write_json
-from .servers import BrokerChoice, servers
-from .summary import Summary
-from .workloads import WORKLOADS, Workload
+from benchmarks.compare import Listener, compare
+from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.plot import plot
+from benchmarks.report import machine, print_report, write_json
+from benchmarks.servers import BrokerChoice, servers
+from benchmarks.summary import Summary
+from benchmarks.workloads import WORKLOADS, Workload
 
 _T = TypeVar("_T")
 

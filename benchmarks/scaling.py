@@ -16,17 +16,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumer.cli.terminal import complain
-from consumer.errors import ReelsyncError
-
-from .contenders import CONTENDERS
-from .measure import Turn, measure
-from .published_log import published
-from .report import machine, widened
-from .run import shown
-from .servers import BrokerChoice, Servers, servers
-from .summary import median_turn
-from .workloads import WORKLOADS, Workload, padded_lifecycle
+from benchmarks.contenders import CONTENDERS
+from benchmarks.measure import Turn, measure
+from benchmarks.published_log import published
+from benchmarks.report import machine, widened
+from benchmarks.run import shown
+from benchmarks.servers import BrokerChoice, Servers, servers
+from benchmarks.summary import median_turn
+from benchmarks.workloads import WORKLOADS, Workload, padded_lifecycle
+from reelsync.consumer.cli.terminal import complain
+from reelsync.consumer.errors import ReelsyncError
 
 _CONTENDERS = ("database-1", "reelsync-1")
 _VALUE_BYTES = 340

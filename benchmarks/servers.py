@@ -13,12 +13,11 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from demo.broker import EmbeddedBroker
-from demo.postgres import EmbeddedPostgres
-from demo.process import ServiceError
-
-from .accounting import Pids
-from .kafka_container import kafka_container
+from benchmarks.accounting import Pids
+from benchmarks.kafka_container import kafka_container
+from reelsync.testing.servers.child_process import ServiceError
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 
 BrokerChoice = Literal["embedded", "kafka"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from .contenders import Contender
-from .measure import Turn
+from benchmarks.contenders import Contender
+from benchmarks.measure import Turn
 
 _MILLION = 1_000_000
 

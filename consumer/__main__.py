@@ -1,5 +1,17 @@
-"""`python -m consumer` is `reelsync`."""
+"""The `reelsync` command, also as `python -m reelsync.consumer`."""
 
-from .cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command, if what it needs is installed."""
+    try:
+        from .cli import main as command  # noqa: PLC0415 - the extra `consumer` may not be installed
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"error: {error.name} is not installed: pip install 'reelsync[consumer]'\n")
+        sys.exit(2)
+    command()
+
+
+if __name__ == "__main__":
+    main()

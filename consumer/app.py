@@ -1,47 +1,43 @@
 """The composition root: the only place where the parts are made and joined."""
 
 import asyncio
-import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 
-from models.engine import get_pool_stats
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts, redrive_until
+from reelsync.consumer.dead_letters.relay import KafkaRelay
+from reelsync.consumer.dead_letters.retention import blank_expired, expire_until
+from reelsync.consumer.health.health import Health
+from reelsync.consumer.health.probe import Probe
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.observer import SafeObserver, Written
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.sink.breaker import DeadLetterLimit
+from reelsync.consumer.sink.delivery import Deliverer
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.source.kafka_source import KafkaSource
+from reelsync.consumer.status.monitor import Monitor, work_of
+from reelsync.consumer.status.path_observer import PathObserver
+from reelsync.consumer.status.summary import package_version
+from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.opentelemetry import Telemetry, start_telemetry
+from reelsync.consumer.timing.query_timing import attach_query_timing
+from reelsync.consumer.timing.slow_queries import SlowQueries
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
+from reelsync.models.engine import get_pool_stats
 
 from .backoff import Backoff
-from .batch import Batch
-from .batch_ids import batch_id
-from .breaker import DeadLetterLimit
-from .decode import decoder
-from .deliver import Deliverer
-from .engines import engine_of
 from .errors import ReelsyncError
-from .health import Health
-from .kafka_log import KafkaLog
-from .kafka_relay import KafkaRelay
-from .kafka_source import KafkaSource
-from .ledger import Ledger
-from .letters.retention import blank_expired
-from .letters.upkeep import expire_until
 from .loop import BatchLoop
-from .metrics import Metrics
-from .monitor import Monitor, work_of
-from .pool_metrics import PoolCollector
 from .preflight import check_brokers, check_relay_topic, check_schema, check_topics
-from .probe import Probe
-from .query_timing import attach_query_timing
-from .redrive import redrive_conflicts, redrive_until
 from .settings import LogSettings, Settings
-from .slow_queries import SlowQueries
-from .telemetry import Telemetry, start_telemetry
-from .united_status import package_version
-from .writer import BatchWriter, Written
 
 _LAG_SECONDS = 1.0
 _SUMMARY_SECONDS = 10.0
@@ -71,31 +67,28 @@ class Consumer:
         self.ledger = Ledger(self.engine, group)
         self.writer = BatchWriter(self.engine, group)
         self.kafka_log = KafkaLog(settings.kafka)
-        self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, self.metrics)
         self.health = health_of(settings)
+        probe = Probe(
+            self.ledger,
+            self.kafka_log,
+            self.health,
+            settings.kafka.topics.keys(),
+            lambda: work_of(self.source),
+            settings.http.probe_seconds,
+        )
+        self.seen = PathObserver(self.metrics, self.health, probe, self.telemetry, self._committed)
+        observer = SafeObserver(self.seen, self.metrics.observer_errors.inc)
+        self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, observer)
         self.decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
         dead_letters = settings.dead_letters
         self.deliverer = Deliverer(
             writer=self.writer,
             ledger=self.ledger,
             limit=DeadLetterLimit(dead_letters.window_records, dead_letters.max_count, dead_letters.max_share),
-            metrics=self.metrics,
-            health=self.health,
+            observer=observer,
             is_current=lambda epoch: epoch == self.source.epoch,
         )
-        self.loop = BatchLoop(
-            self.source,
-            self.deliverer,
-            self.metrics,
-            self.health,
-            self.decode,
-            settings.batch,
-            self._committed,
-            around=self._around,
-        )
-        topics = settings.kafka.topics.keys()
-        work = partial(work_of, self.source)
-        probe = Probe(self.ledger, self.kafka_log, self.health, topics, work, settings.http.probe_seconds)
+        self.loop = BatchLoop(self.source, self.deliverer, observer, self.decode, settings.batch)
         self.monitor = Monitor(
             settings=settings,
             source=self.source,
@@ -103,10 +96,10 @@ class Consumer:
             metrics=self.metrics,
             health=self.health,
             probe=probe,
+            seen=self.seen,
         )
         self.relay = self._relay_of(settings)
         self._wake_redrive = asyncio.Event()
-        self._since: Counter[str] = Counter()
 
     async def check(self) -> None:
         """See that the consumer can start.
@@ -164,33 +157,17 @@ class Consumer:
         return KafkaRelay(self.engine, settings.kafka.group_id, settings.kafka, topic, self.metrics.relayed.inc)
 
     async def _publish_lag(self) -> None:
-        said_at = time.monotonic()
         while True:
             lags = self.source.lags()
             self.metrics.lags(lags)
-            if self._since.total() and time.monotonic() - said_at >= _SUMMARY_SECONDS:
-                _log.info("batches.committed", **self._since, lag=sum(lags.values()))
-                self._since.clear()
-                said_at = time.monotonic()
+            self.seen.log_summary(sum(lags.values()))
             await asyncio.sleep(_LAG_SECONDS)
 
-    @contextmanager
-    def _around(self, batch: Batch) -> Iterator[None]:
-        tracing = self.telemetry.tracing
-        with batch_id() as name, tracing.batch(batch, name) if tracing else nullcontext():
-            yield
-
     def _committed(self, batch: Batch, written: list[Written]) -> None:
-        if self.telemetry.tracing:
-            self.telemetry.tracing.committed(written)
-        age_seconds = batch.age_seconds(datetime.now(UTC))
-        self.metrics.batch(batch, written, age_seconds)
-        self.monitor.committed(batch, written, age_seconds)
-        rejected = sum(len(part.rejections) for part in written)
-        self._since.update(batches=1, records=batch.count, dead_letters=rejected)
-        if any(rejection.reason == "conflict" for part in written for rejection in part.rejections):
+        reasons = {rejection.reason for part in written for rejection in part.rejections}
+        if "conflict" in reasons:
             self._wake_redrive.set()
-        if self.relay and rejected:
+        if self.relay and reasons:
             self.relay.wake.set()
         if self.observe:
             self.observe(batch, written)

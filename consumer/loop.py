@@ -1,8 +1,7 @@
 """The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -10,16 +9,13 @@ from typing import Protocol
 import structlog
 
 from .backoff import Backoff
-from .batch import Batch
-from .decode import Decode
-from .deliver import Deliverer
-from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError, Verdict, classify, describe
-from .health import Health, Server
-from .kafka_source import KafkaSource, Poll
-from .metrics import Metrics
-from .records import Partition
+from .errors import FencedError, HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
+from .observer import Failure, Observer, Written
+from .postgres.sqlstate import Verdict, classify, describe
+from .records import Partition, Poll
 from .settings import BatchSettings
-from .writer import Written
+from .transform.batch import Batch
+from .transform.decode import Decode
 
 _POLL_RECORDS = 500
 """Records asked for at once: what is polled is unpacked in one go, about 1 ms."""
@@ -31,28 +27,67 @@ _PASSES = 3
 _log = structlog.get_logger("reelsync.loop")
 
 
-class Committed(Protocol):
-    """Told of every batch that was committed."""
+class RecordSource(Protocol):
+    """Records of the partitions that this consumer owns, from their stored positions on."""
 
-    def __call__(self, batch: Batch, written: list[Written]) -> None:
-        """Take note."""
+    drain: Callable[[], Awaitable[None]] | None
+    """Awaited before partitions are given back."""
+
+    @property
+    def epoch(self) -> int:
+        """Rises whenever what was read before must be forgotten."""
+
+    @property
+    def positions(self) -> Mapping[Partition, int]:
+        """Where each partition that is being read goes on."""
+
+    def behind(self) -> bool:
+        """Whether there are records that were not polled yet, as far as is known."""
+
+    async def poll(self, max_records: int) -> Poll:
+        """The next records, at most `max_records`.
+
+        Raises:
+            KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
+            UnavailableError: they do not answer; likewise.
+            MisconfiguredError: they refuse us, or we them; likewise.
+            Exception: the stored positions could not be read; the next poll tries again.
+        """
+
+    def forget(self) -> None:
+        """Read the stored positions again before the next record."""
+
+    def commit_later(self, positions: Mapping[Partition, int]) -> None:
+        """Tell Kafka of positions, some time soon."""
+
+    async def leave(self) -> None:
+        """Leave the group."""
+
+
+class Delivery(Protocol):
+    """Writes batches until it is known what became of them."""
+
+    doubtful: bool
+    """Whether the database may have come back as it was before."""
+
+    async def deliver(self, batch: Batch) -> list[Written]:
+        """Commit the batch; see `Deliverer.deliver`."""
+
+    async def moved(self, positions: Mapping[Partition, int]) -> list[Partition]:
+        """Those of the partitions whose stored position is another."""
 
 
 @dataclass
 class BatchLoop:
     """One consumer's work. Batches grow with the database's latency: what arrives during a write is the next batch."""
 
-    source: KafkaSource
-    deliverer: Deliverer
-    metrics: Metrics
-    health: Health
+    source: RecordSource
+    deliverer: Delivery
+    observer: Observer
     decode: Decode
     limits: BatchSettings
-    on_commit: Committed
     drain_seconds: float = 20.0
     audit_seconds: float = 15.0
-    around: Callable[[Batch], AbstractContextManager[object]] = nullcontext
-    """Entered for as long as a batch is being written, in the task that writes it."""
 
     def __post_init__(self) -> None:
         self._batch = self._new_batch()
@@ -130,7 +165,7 @@ class BatchLoop:
             await self._survive(error)
             return
         self._poll_backoff.reset()
-        self.health.recovered("read")
+        self.observer.recovered("read")
         if not poll.spans:
             return
         if self._batch.epoch != poll.epoch:
@@ -209,40 +244,45 @@ class BatchLoop:
             await asyncio.sleep(0)
 
     async def _survive(self, error: Exception) -> None:
-        """Wait out whatever keeps Kafka or the positions away; what is no outage goes up."""
-        kafka = _is_of_kafka(error)
-        verdict = Verdict.OUTAGE if kafka else classify(error)
-        if verdict is Verdict.BUG:
+        """Wait until Kafka, or the stored positions, may be back.
+
+        Raises:
+            HaltedError: waiting mends nothing.
+        """
+        of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
+        if not of_kafka and classify(error) is Verdict.BUG:
             message = (
                 f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
                 "see `reelsync check`. Nothing is lost: the positions stay where they are"
             )
             raise HaltedError(message) from error
-        self.metrics.retries.labels("kafka" if kafka else "outage").inc()
-        server: Server = "kafka" if kafka else "postgresql"
-        self.health.failed("read", describe(error), outage=verdict is Verdict.OUTAGE, server=server)
+        outage = of_kafka or classify(error) is Verdict.OUTAGE
+        failure = Failure(describe(error), "kafka", "kafka", outage)
+        if not of_kafka:
+            failure = failure._replace(reason="outage", server="postgresql")
+        self.observer.attempt_failed("read", failure)
         delay = self._poll_backoff.next_delay()
-        self.health.trying_again("read", delay)
+        self.observer.retry_scheduled("read", delay)
         _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
         await asyncio.sleep(delay)
 
     async def _write(self, batch: Batch) -> None:
         await self._plan(batch)
-        with self.around(batch):
+        with self.observer.writing(batch):
             await self._deliver(batch)
 
     async def _deliver(self, batch: Batch) -> None:
         try:
             written = await self.deliverer.deliver(batch)
         except FencedError as error:
-            self.metrics.fenced.inc()
+            self.observer.batch_fenced()
             _log.info("batch.fenced", why=str(error), records=batch.count)
             if batch.epoch == self.source.epoch:
                 self.source.forget()
             return
         if batch.epoch == self.source.epoch:
             self.source.commit_later(batch.positions)
-        self.on_commit(batch, written)
+        self.observer.batch_committed(batch, written)
 
     async def _drain(self) -> None:
         """Give the batch in hand its time to be committed."""
@@ -254,11 +294,6 @@ class BatchLoop:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _is_of_kafka(error: Exception) -> bool:
-    diagnosed = isinstance(error, UnavailableError | MisconfiguredError)
-    return diagnosed or type(error).__module__.startswith("aiokafka.")
 
 
 def _reap(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:

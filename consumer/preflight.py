@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import structlog
 
-from migrations.compatibility import schema_state
-from migrations.revisions import head_revision
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.migrations.compatibility import schema_state
+from reelsync.migrations.revisions import head_revision
 
-from .database_errors import explained
 from .errors import ReelsyncError
-from .kafka_log import KafkaLog
 from .settings import DatabaseSettings, KafkaSettings
 
 _log = structlog.get_logger("reelsync")

@@ -56,6 +56,18 @@ class Span(NamedTuple):
     next: int
 
 
+class Poll(NamedTuple):
+    """What one poll brought: records in log order for each partition, and how far each position moved.
+
+    A position can move without a record: transaction markers, aborted transactions and compacted batches take offsets.
+    """
+
+    epoch: int
+    records: list[Record]
+    spans: dict[Partition, Span]
+    last: dict[Partition, Record]
+
+
 class Anchor(NamedTuple):
     """The last record taken from a partition, by what tells it from another record at its offset."""
 

@@ -10,9 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from events import TOPICS
-from events.debezium import Topic
-from models.database_url import for_asyncpg
+from reelsync.events import TOPICS
+from reelsync.events.debezium import Topic
+from reelsync.models.database_url import for_asyncpg
 
 DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .poison import FROM_EVENT, Headers, Poison, poison_of
-from .stories import MIDNIGHT, Happening, an_id, name_swap_story, user_story, video_story
+from demo.poison import FROM_EVENT, Headers, Poison, poison_of
+from demo.stories import MIDNIGHT, Happening, an_id, name_swap_story, user_story, video_story
 
 TOPICS = {"video": "video-events", "user": "user-events", "model_usage": "model-usage-events"}
 _EVENTS_PER_USER = 15

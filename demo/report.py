@@ -8,7 +8,7 @@ from rich.table import Table
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.metrics import Metrics
+from reelsync.consumer.telemetry.metrics import Metrics
 
 _QUERIES = {
     "Videos by status": """

@@ -13,18 +13,17 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.progress import track
 
-from consumer.app import Consumer
-from consumer.errors import HaltedError
-from consumer.logs import configure_logs
-from consumer.service import tune_garbage_collector
-from consumer.settings import DEFAULT_TOPICS, Settings
-from migrations.runner import upgrade
-
-from .day import Day, DayRecord, generate_day
-from .report import Rows, print_report, read_report, time_spent
-from .services import Services, embedded_services
-from .verify import verify
-from .watch import Progression, shown
+from demo.day import Day, DayRecord, generate_day
+from demo.report import Rows, print_report, read_report, time_spent
+from demo.verify import verify
+from demo.watch import Progression, shown
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import HaltedError
+from reelsync.consumer.runner import tune_garbage_collector
+from reelsync.consumer.settings import DEFAULT_TOPICS, Settings
+from reelsync.consumer.telemetry.logs import configure_logs
+from reelsync.migrations.runner import upgrade
+from reelsync.testing.servers.embedded import Services, embedded_services
 
 _PARTITIONS = 6
 _IN_FLIGHT = 5_000
@@ -35,9 +34,7 @@ _STALLED_SECONDS = 60.0
 async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool:
     """Run it; whether every row agrees."""
     console = Console(stderr=as_json)
-    console.print(
-        "[bold]reelsync demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n"
-    )
+    console.print("[bold]demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n")
     with console.status("Starting PostgreSQL and the broker…"):
         services = embedded_services()
         running = services.__enter__()

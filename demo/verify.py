@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .day import DayRecord
-from .oracle import differences, expected_tables
+from demo.day import DayRecord
+from reelsync.testing.expected_tables import differences, expected_tables
 
 _KEYS = {"users": "id", "user_profiles": "user_id", "videos": "id", "model_usage": "id"}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from consumer.batch import Batch
-from consumer.writer import Written
+from reelsync.consumer.observer import Written
+from reelsync.consumer.transform.batch import Batch
 
 
 @dataclass

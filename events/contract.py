@@ -146,4 +146,4 @@ ENVELOPES: dict[EventType, type[CloudEvent]] = {name: _envelope_of(cls) for name
 
 _ANY_ENVELOPE: Any = Union.__getitem__(tuple(ENVELOPES.values()))
 EVENT: TypeAdapter[CloudEvent] = TypeAdapter(Annotated[_ANY_ENVELOPE, Field(discriminator="type")])
-"""The discriminated union of all events, structured mode. `events.wire` checks the same, faster."""
+"""The discriminated union of all events, structured mode. `reelsync.events.wire` checks the same, faster."""

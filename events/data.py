@@ -13,7 +13,7 @@ class EventData(BaseModel):
     Who reads is open, who writes is closed: validating JSON or a dict ignores a field that is not known, calling the
     class with one is a TypeError.
 
-    `schema_version` is the current version of the type's data; older ones are upcast (`events.upcasting`).
+    `schema_version` is the current version of the type's data; older ones are upcast (`reelsync.events.upcasting`).
     """
 
     model_config = ConfigDict(

@@ -1,8 +1,8 @@
 """The types that event fields are made of: each refuses what PostgreSQL would refuse.
 
-A type is a core schema of its own, so that the models and the fast form (`events.wire`) check the very same rules.
+A type is a core schema of its own, so that the models and the fast form (`.wire`) check the very same rules.
 Bounds that Pydantic does not have by default, and why they are here: NUL characters (SQLSTATE 22021), numeric strings
-taken for times, and times outside 1970-2200. JSON objects have theirs in `events.json_objects`.
+taken for times, and times outside 1970-2200. JSON objects have theirs in `.json_objects`.
 """
 
 import re
@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MAX_BIGINT = 2**63 - 1
 MAX_VERSION = 2**62 - 1
-"""Versions of 2^62 and above belong to erasures (`events.tombstones`)."""
+"""Versions of 2^62 and above belong to erasures (`.tombstones`)."""
 EARLIEST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 

@@ -21,8 +21,8 @@ RowChangeType = Literal[
     "user.row_tombstone",
     "video.row_tombstone",
 ]
-"""The types of the events that changes of a table's rows become (`events.debezium`). Not in the contract: no publisher
-can send them."""
+"""The types of the events that changes of a table's rows become (`.debezium`). Not in the contract: no publisher can
+send them."""
 
 STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 

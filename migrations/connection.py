@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from models.engine import create_single_use_engine
+from reelsync.models.engine import create_single_use_engine
 
 T = TypeVar("T")
 

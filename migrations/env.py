@@ -14,9 +14,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.schema import SetTableComment
 
-from migrations.compatibility import VERSION_TABLE
-from migrations.connection import connected
-from models import Base
+from reelsync.migrations.compatibility import VERSION_TABLE
+from reelsync.migrations.connection import connected
+from reelsync.models import Base
 
 _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2

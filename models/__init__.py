@@ -1,8 +1,12 @@
 """What is stored: SQLAlchemy models of the tables, how their rows merge, and engines to reach them."""
 
-from .base import Base
+try:
+    from .base import Base
+except ModuleNotFoundError as error:
+    message = f"reelsync.models needs {error.name}, which is not installed: pip install 'reelsync[models]'"
+    raise ModuleNotFoundError(message, name=error.name) from None
+from .consumer_state import ConsumerOffset, DeadLetter
 from .engine import PoolStats, create_engine, get_pool_stats
-from .ledger import ConsumerOffset, DeadLetter
 from .mixins import SoftDeleteMixin, TimestampMixin
 from .services import NewVideo, create_user_with_videos
 from .sessions import SessionFactory, create_scoped_session, create_session_factory, get_session

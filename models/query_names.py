@@ -59,7 +59,7 @@ MODEL_QUERIES: dict[str, Query] = {
     **{f"{table}.delete": Query("DELETE", table) for table in _TABLES},
     "users.create_with_videos": Query("INSERT", "users"),
 }
-"""The statements of `models`: its queries, and what `models.writing` and `models.services` send."""
+"""The statements of `models`: its queries, and what `reelsync.models.writing` and `reelsync.models.services` send."""
 
 
 @asynccontextmanager

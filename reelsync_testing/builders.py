@@ -11,7 +11,7 @@ that they make. What a test says of an event goes over the defaults, `version` i
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from events import (
+from reelsync.events import (
     EVENT_DATA,
     EventData,
     ModelUsageRecorded,
@@ -33,7 +33,7 @@ from events import (
     VideoRestored,
     VideoUpdated,
 )
-from events.publishing import uuid7
+from reelsync.events.publishing import uuid7
 
 Event = TypeVar("Event", bound=EventData)
 

@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaProducer
 
-from consumer.app import Consumer
-from consumer.settings import Settings
-from events import Aggregate, EventData
-from events.publishing import AIOKAFKA_OPTIONS, OutgoingRecord, Publisher, Sent
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.events import Aggregate, EventData
+from reelsync.events.publishing import AIOKAFKA_OPTIONS, OutgoingRecord, Publisher, Sent
 
 from .running import rows_of, until_applied
 

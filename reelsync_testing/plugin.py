@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from consumer.settings import Settings
+    from reelsync.consumer.settings import Settings
 
     from .consumer_thread import RunningConsumer
     from .servers import Broker, DatabaseServer, Kind
@@ -34,8 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def reelsync_servers(pytestconfig: pytest.Config) -> "Kind":
     """`containers` or `embedded`: where the servers come from."""
+    from reelsync.testing.servers.docker import why_no_docker  # noqa: PLC0415 - likewise
+
     from .servers import available_kind  # noqa: PLC0415 - see above
-    from .servers.docker import why_no_docker  # noqa: PLC0415 - likewise
 
     asked = pytestconfig.getoption("--reelsync-servers") or pytestconfig.getini("reelsync_servers")
     if asked == "containers" and (why := why_no_docker()):
@@ -58,7 +59,7 @@ def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
 @pytest.fixture(scope="session")
 def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
     """The name of a migrated database that others are made from, which takes a fraction of the time."""
-    from migrations.runner import upgrade  # noqa: PLC0415 - see above
+    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - see above
 
     reelsync_postgres.create_database(_TEMPLATE)
     _run(upgrade(reelsync_postgres.url(_TEMPLATE)))

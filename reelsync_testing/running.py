@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
-from consumer.app import Consumer
-from consumer.engines import engine_of
-from consumer.kafka_log import KafkaLog
-from consumer.ledger import Ledger
-from consumer.records import Partition
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
 
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.02

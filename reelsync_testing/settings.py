@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
 
 _SHORT_MS = 1_000
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from roles import create_roles, roles_of
-from services.docker import REQUIRED, docker_is_required, why_no_docker
-from services.external import BOOTSTRAP_SERVERS, ExternalBroker
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from consumer.settings import Settings
-from migrations.runner import upgrade
-from reelsync_testing.servers import Broker, DatabaseServer, Kind, broker_of
-from reelsync_testing.settings import settings_for
+from reelsync.consumer.settings import Settings
+from reelsync.migrations.runner import upgrade
+from reelsync.testing.servers import Broker, DatabaseServer, Kind, broker_of
+from reelsync.testing.settings import settings_for
+from tests.services.docker import REQUIRED, docker_is_required, why_no_docker
+from tests.services.external import BOOTSTRAP_SERVERS, ExternalBroker
+from tests.support.roles import create_roles, roles_of
 
 _TEMPLATE = "migrated"
 _TESTS = Path(__file__).parent

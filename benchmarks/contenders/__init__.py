@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from benchmarks.contenders import reelsync
+from benchmarks.contenders.assignment import Assignment, Launch, module
 from benchmarks.expected import READ_COLUMNS, STORED_COLUMNS
-
-from . import reelsync
-from .assignment import Assignment, Launch, module
 
 Progress = Literal["positions", "output"]
 """How far it is: by the positions in the database, or by the number of events that it prints after each commit."""

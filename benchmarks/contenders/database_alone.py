@@ -8,16 +8,15 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.decode import Decode, Rejection, decoder
-from consumer.fold import Fold
-from consumer.offsets import create_positions, fence
-from consumer.plan import Missing, Statement, plan
-from consumer.records import Anchor, Partition, Record, Span, anchor_of
-from models import User, UserProfile, Video
-from models.engine import create_engine
-from models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS
-
-from .assignment import Assignment, read_assignment
+from benchmarks.contenders.assignment import Assignment, read_assignment
+from reelsync.consumer.offsets.store import create_positions, fence
+from reelsync.consumer.records import Anchor, Partition, Record, Span, anchor_of
+from reelsync.consumer.transform.decode import Decode, Rejection, decoder
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, Statement, plan
+from reelsync.models import User, UserProfile, Video
+from reelsync.models.engine import create_engine
+from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS
 
 _POLL_RECORDS = 500
 _BATCH_RECORDS = 5_000

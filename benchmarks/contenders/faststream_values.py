@@ -16,11 +16,10 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from models.upsert import table_of
-from models.videos import Video
-
-from .assignment import SESSION_MS, Assignment, read_assignment
-from .team_events import VideoEvent
+from benchmarks.contenders.assignment import SESSION_MS, Assignment, read_assignment
+from benchmarks.contenders.team_events import VideoEvent
+from reelsync.models.upsert import table_of
+from reelsync.models.videos import Video
 
 _MAX_RECORDS = 500
 """A statement of asyncpg takes 32,767 parameters."""

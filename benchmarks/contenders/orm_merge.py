@@ -8,10 +8,9 @@ import asyncio
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from models.videos import Video
-
-from .assignment import SESSION_MS, Assignment, read_assignment
-from .team_events import VideoEvent
+from benchmarks.contenders.assignment import SESSION_MS, Assignment, read_assignment
+from benchmarks.contenders.team_events import VideoEvent
+from reelsync.models.videos import Video
 
 _MAX_RECORDS = 500
 

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from .assignment import SESSION_MS, Assignment, Launch, environment
+from benchmarks.contenders.assignment import SESSION_MS, Assignment, Launch, environment
 
 _GATE_SECONDS = "120"
 """The gate is a lock: reelsync must not give up waiting for it."""
@@ -11,7 +11,7 @@ _GATE_SECONDS = "120"
 
 def launches(assignment: Assignment, workers: int) -> list[Launch]:
     """The command, with so many workers."""
-    command = [sys.executable, "-m", "consumer", "run", f"--workers={workers}"]
+    command = [sys.executable, "-m", "reelsync.consumer", "run", f"--workers={workers}"]
     return [Launch(command, environment() | settings(assignment))]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from models.videos import VideoStatus
+from reelsync.models.videos import VideoStatus
 
 Text = Annotated[str, Field(max_length=2_000)]
 _STATES = {

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 import typer
 from rich.markup import escape
 
-from consumer.errors import ReelsyncError
-from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_brokers, check_relay_topic, check_schema, check_topics
-from consumer.settings import Settings
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.preflight import check_brokers, check_relay_topic, check_schema, check_topics
+from reelsync.consumer.settings import Settings
 
 from .terminal import JsonOption, err, load, out, print_json, run_async
 

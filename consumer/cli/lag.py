@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_topics
-from consumer.records import Partition
-from consumer.settings import Settings
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.preflight import check_topics
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
 
 from .offsets import positions_of
 from .terminal import JsonOption, load, out, print_json, print_rows, run_async

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from consumer.errors import describe
-from consumer.live_view import frame, last_frame
-from consumer.settings import LogSettings
-from consumer.status import Status
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.settings import LogSettings
+from reelsync.consumer.status.document import Status
+from reelsync.consumer.status.terminal import frame, last_frame
 
 from .terminal import err
 

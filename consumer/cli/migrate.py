@@ -1,10 +1,11 @@
 """`reelsync migrate`."""
 
-from consumer.database_errors import explain
-from consumer.errors import MisconfiguredError, ReelsyncError, describe
-from consumer.settings import Settings
-from migrations.compatibility import SchemaState, schema_state
-from migrations.revisions import head_revision
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
+from reelsync.consumer.postgres.diagnosis import explain
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.settings import Settings
+from reelsync.migrations.compatibility import SchemaState, schema_state
+from reelsync.migrations.revisions import head_revision
 
 from .terminal import JsonOption, err, load, print_json, run_async
 
@@ -14,7 +15,7 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
 
     Example: reelsync migrate
     """
-    from migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
+    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
 
     settings = load(Settings).database
     url = settings.url.get_secret_value()

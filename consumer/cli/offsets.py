@@ -6,14 +6,14 @@ from typing import Any
 import typer
 from sqlalchemy import RowMapping
 
-from consumer.database_errors import explained
-from consumer.engines import engine_of
-from consumer.errors import ReelsyncError
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_log import KafkaLog
-from consumer.offsets import list_positions
-from consumer.records import Partition
-from consumer.settings import KafkaSettings, Settings
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings, Settings
 
 from .reset import reset
 from .terminal import JsonOption, err, load, print_json, print_rows, run_async

@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from consumer.errors import MisconfiguredError, ReelsyncError
-from consumer.kafka_clients import connection_options
-from consumer.kafka_diagnosis import diagnose
-from consumer.settings import BrokerSettings, KafkaSettings
-from events import InvalidEventError, aggregate_id, aggregate_of, parse_event
-from events.publishing import AIOKAFKA_OPTIONS, DeliveryError, OutgoingRecord, deliver
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
+from reelsync.consumer.kafka.clients import connection_options
+from reelsync.consumer.kafka.diagnosis import diagnose
+from reelsync.consumer.settings import BrokerSettings, KafkaSettings
+from reelsync.events import InvalidEventError, aggregate_id, aggregate_of, parse_event
+from reelsync.events.publishing import AIOKAFKA_OPTIONS, DeliveryError, OutgoingRecord, deliver
 
 from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
 

@@ -5,18 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.database_errors import explained
-from consumer.decode import decoder
-from consumer.engines import patient_engine_of
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_schema, check_topics
-from consumer.rebuild import Rebuild, Rebuilt, shadow, total
-from consumer.rebuild import discard as discard_shadow
-from consumer.rebuild.filling import Filling
-from consumer.redrive import redrive_conflicts
-from consumer.settings import Settings
-from consumer.united_status import package_version
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.rebuild import shadow_tables
+from reelsync.consumer.operations.rebuild.rebuild import Rebuild, Rebuilt, total
+from reelsync.consumer.operations.rebuild.rebuild import discard as discard_shadow
+from reelsync.consumer.operations.rebuild.replay import Filling
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import patient_engine_of
+from reelsync.consumer.preflight import check_schema, check_topics
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.status.summary import package_version
+from reelsync.consumer.transform.decode import decoder
 
 from .progress import counted
 from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
@@ -81,7 +82,10 @@ async def run_rebuild(
     log = KafkaLog(kafka)
     cluster_id, found = await log.cluster()
     topics = check_topics(found, kafka)
-    engine, shadow_engine = patient_engine_of(settings.database), patient_engine_of(settings.database, shadow.SCHEMA)
+    engine, shadow_engine = (
+        patient_engine_of(settings.database),
+        patient_engine_of(settings.database, shadow_tables.SCHEMA),
+    )
     decode = decoder(kafka.topics, kafka.max_value_bytes)
     redrive = partial(redrive_conflicts, shadow_engine, kafka.group_id, decode=decode)
     filling = Filling(log, shadow_engine, decode, kafka.group_id, cluster_id, redrive, settings.batch)

@@ -5,16 +5,23 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from consumer.database_errors import explained
-from consumer.engines import engine_of
-from consumer.errors import ReelsyncError
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_groups import count_members
-from consumer.kafka_log import KafkaLog
-from consumer.offsets import read_positions, reset_positions
-from consumer.records import Partition
-from consumer.resets import Move, Target, ask_logs, find_halted, parse_target, plan_moves, refusal_while_live
-from consumer.settings import Settings
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.offsets.store import read_positions, reset_positions
+from reelsync.consumer.operations.offset_reset import (
+    Move,
+    Target,
+    ask_logs,
+    find_halted,
+    parse_target,
+    plan_moves,
+    refusal_while_live,
+)
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
 
 from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from consumer.app import Consumer
-from consumer.service import Workers, run_until_signal
-from consumer.settings import Settings
-from consumer.status import Status
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.runner import Workers, run_until_signal
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.status.document import Status
 
 from .live import is_for_people, live_view, print_above
 from .terminal import load, run_async

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from consumer.errors import ReelsyncError
-from events.contract_files import CONTRACT_VERSION, export_contract
-from events.evolution import Compatibility, Contract, UnreadableContractError, Verdict, compare, read_contract
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.events.contract_files import CONTRACT_VERSION, export_contract
+from reelsync.events.evolution import Compatibility, Contract, UnreadableContractError, Verdict, compare, read_contract
 
 from .terminal import JsonOption, UsageError, err, out, print_json
 

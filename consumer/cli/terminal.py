@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumer.errors import ReelsyncError
-from consumer.logs import configure_logs
-from consumer.settings import BrokerSettings
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import BrokerSettings
+from reelsync.consumer.telemetry.logs import configure_logs
 
 out = Console()
 err = Console(stderr=True)
@@ -51,6 +51,17 @@ def load(settings: type[S]) -> S:
         configure_logs(loaded.log)
         return loaded
     raise UsageError("the settings are not right.\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def run_to_exit(command: Callable[[], object]) -> None:
+    """Run a command: exit code 0 when it did what was asked, 1 when it could not, 2 when it was asked wrongly."""
+    try:
+        command()
+    except ReelsyncError as error:
+        complain(str(error))
+        sys.exit(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

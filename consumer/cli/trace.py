@@ -7,16 +7,16 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from consumer.database_errors import explained
-from consumer.decode import Rejection, decoder
-from consumer.engines import engine_of
-from consumer.fates import Fate, Seen
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_topics
-from consumer.resets import parse_target
-from consumer.settings import Settings
-from consumer.trace import Looked, Needle, Trace, Traced
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.offset_reset import parse_target
+from reelsync.consumer.operations.trace.outcome import Fate, Seen
+from reelsync.consumer.operations.trace.search import Looked, Needle, Trace, Traced
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.preflight import check_topics
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.decode import Rejection, decoder
 
 from .progress import counted
 from .terminal import JsonOption, UsageError, err, load, out, print_json, run_async

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.database_errors import explained
-from consumer.decode import decoder
-from consumer.engines import patient_engine_of
-from consumer.kafka_diagnosis import diagnosed
-from consumer.kafka_log import KafkaLog
-from consumer.preflight import check_topics
-from consumer.settings import Settings
-from consumer.verify import MOST_SLICES, Finding, Kind, Report, Verification
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.verify.verification import MOST_SLICES, Finding, Kind, Report, Verification
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import patient_engine_of
+from reelsync.consumer.preflight import check_topics
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.decode import decoder
 
 from .progress import counted
 from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async

@@ -6,12 +6,13 @@ import sys
 import structlog
 import typer
 
-from consumer.app import Consumer
-from consumer.errors import FencedError, ReelsyncError, UnavailableError, describe
-from consumer.service import run_until_signal
-from consumer.settings import Settings
-from consumer.workers.channel import Asked, asked
-from consumer.workers.lifeline import end_with_parent
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import FencedError, ReelsyncError, UnavailableError
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.runner import run_until_signal
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.workers.channel import Asked, asked
+from reelsync.consumer.workers.lifeline import end_with_parent
 
 from .terminal import load, run_async
 

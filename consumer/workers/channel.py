@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from consumer.reports import Report
+from reelsync.consumer.status.snapshot import Report
 
 _NUMBER = struct.Struct("!I")
 _UNASKED = 0

@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from consumer.http import Answers, serving
-from consumer.notices import duration
-from consumer.settings import Settings
-from consumer.status import Status
-from consumer.united_metrics import UnitedMetrics
-from consumer.united_status import status_of
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.status.document import Status
+from reelsync.consumer.status.http_server import Answers, serving
+from reelsync.consumer.status.merged_metrics import UnitedMetrics
+from reelsync.consumer.status.summary import status_of
+from reelsync.consumer.status.wording import duration
 
 from .supervisor import Supervisor
 

@@ -12,11 +12,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from consumer.reports import Report
+from reelsync.consumer.status.snapshot import Report
 
 from .channel import answers, ask
 
-_PACKAGES = Path(__file__).parents[2]
+_PACKAGES = Path(__file__).parents[3]
 """Where the worker must import from: where we were imported from, whatever the working directory holds."""
 _LAST_WORDS_SECONDS = 5.0
 _CHUNK = 65_536
@@ -61,7 +61,7 @@ class WorkerProcess:
         with theirs, ExitStack() as unless_started:
             unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "consumer", "worker", str(number), str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "reelsync.consumer", "worker", str(number), str(theirs.fileno())),
                 stdin=PIPE,
                 stdout=DEVNULL,
                 stderr=PIPE if relay else None,

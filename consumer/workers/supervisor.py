@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.backoff import Backoff
-from consumer.errors import HaltedError, ReelsyncError
-from consumer.notices import duration
-from consumer.reports import Member, Past
-from consumer.settings import HttpSettings
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import HaltedError, ReelsyncError
+from reelsync.consumer.settings import HttpSettings
+from reelsync.consumer.status.snapshot import Member, Past
+from reelsync.consumer.status.wording import duration
 
 from .process import WorkerProcess
 

@@ -38,7 +38,7 @@ def _columns(event: type[BaseModel]) -> dict[str, CoreSchema]:
     return {name: schema for name, schema in schemas_of(event).items() if name not in _OF_THE_EVENT}
 
 
-def _column(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `events.fields`
+def _column(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
     return TypeAdapter(column_type).core_schema
 
 

@@ -13,13 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from consumer.query_metrics import QueryMetrics
-from consumer.query_names import QUERIES
-from consumer.query_timing import attach_query_timing
-from models import VideoStatus, create_engine, create_session_factory, get_pool_stats, get_session, queries
-from models.query_names import Query as QueryName
-
-from .responses import (
+from examples.api.responses import (
     DailyCost,
     Health,
     ModelCost,
@@ -31,6 +25,11 @@ from .responses import (
     VideoOfUser,
     VideoPage,
 )
+from reelsync.consumer.timing.query_metrics import QueryMetrics
+from reelsync.consumer.timing.query_names import QUERIES
+from reelsync.consumer.timing.query_timing import attach_query_timing
+from reelsync.models import VideoStatus, create_engine, create_session_factory, get_pool_stats, get_session, queries
+from reelsync.models.query_names import Query as QueryName
 
 _STATEMENT_SECONDS = 5.0
 """A request does not wait longer for one answer of the database."""

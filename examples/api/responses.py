@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from models import Video, VideoStatus
+from reelsync.models import Video, VideoStatus
 
 
 class Response(BaseModel):

@@ -15,10 +15,9 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from events.publishing import DeliveryError, deliver
-from events.publishing.delivery import AnyProducer
-
-from .tables import Outbox
+from examples.upload.tables import Outbox
+from reelsync.events.publishing import DeliveryError, deliver
+from reelsync.events.publishing.delivery import AnyProducer
 
 _AT_ONCE = 500
 _IDLE_SECONDS = 0.2

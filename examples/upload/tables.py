@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, String, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from events.publishing import OutgoingRecord
+from reelsync.events.publishing import OutgoingRecord
 
 
 class Base(DeclarativeBase):

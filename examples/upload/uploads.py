@@ -5,10 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from events import EventData, VideoCompleted, VideoCreated, VideoUpdated
-from events.publishing import EventEncoder, uuid7
-
-from .tables import Outbox, Video
+from examples.upload.tables import Outbox, Video
+from reelsync.events import EventData, VideoCompleted, VideoCreated, VideoUpdated
+from reelsync.events.publishing import EventEncoder, uuid7
 
 
 class Ids(TypedDict):

@@ -7,12 +7,7 @@ session (`models/visibility.py`). docs/reading.md shows each at work.
 
 from .costs import costs_by_model, costs_by_user, daily_costs
 from .pages import Page, VideoPosition, fetch_page
-from .statistics import (
-    completed_videos_by_user,
-    daily_counts_by_status,
-    failure_rates,
-    processing_time_percentiles,
-)
+from .statistics import completed_videos_by_user, daily_counts_by_status, failure_rates, processing_time_percentiles
 from .users import (
     active_users,
     user_by_email,

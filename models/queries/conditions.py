@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Date, Uuid, any_, bindparam, cast, func, literal, literal_column
 from sqlalchemy.orm import InstrumentedAttribute
 
-from models.videos import Video, VideoStatus
+from reelsync.models.videos import Video, VideoStatus
 
 # Part of the text: as a parameter it would be another one in each clause, and GROUP BY would not match.
 _UTC: ColumnElement[str] = literal_column("'UTC'")

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Numeric, Select, cast, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
-from models.usage import ModelUsage
+from reelsync.models.usage import ModelUsage
 
 from .conditions import day_of, within
 from .naming import named

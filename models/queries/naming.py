@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Executable
 
-from models.query_names import MODEL_QUERIES
+from reelsync.models.query_names import MODEL_QUERIES
 
 Parameters = ParamSpec("Parameters")
 Statement = TypeVar("Statement", bound=Executable)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models.videos import Video
+from reelsync.models.videos import Video
 
 Entity = TypeVar("Entity")
 

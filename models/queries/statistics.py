@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Double, Select, cast, func, select, type_coerce
 
-from models.videos import Video, VideoStatus
+from reelsync.models.videos import Video, VideoStatus
 
 from .conditions import day_of, has_status, within
 from .naming import named

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager, joinedload, load_only, selectinload
 
-from models.users import User
-from models.videos import Video, VideoStatus
+from reelsync.models.users import User
+from reelsync.models.videos import Video, VideoStatus
 
 from .conditions import among, has_status, within
 from .naming import named

@@ -8,8 +8,8 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, load_only, selectinload
 
-from models.users import User
-from models.videos import Video, VideoStatus
+from reelsync.models.users import User
+from reelsync.models.videos import Video, VideoStatus
 
 from .conditions import among, has_status, within
 from .naming import named

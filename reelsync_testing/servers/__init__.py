@@ -30,7 +30,7 @@ def postgres_of(kind: Kind) -> AbstractContextManager[DatabaseServer]:
         from .containers import ContainerPostgres  # noqa: PLC0415 - needs testcontainers
 
         return ContainerPostgres()
-    from demo.postgres import EmbeddedPostgres  # noqa: PLC0415 - POSIX only
+    from .embedded_postgres import EmbeddedPostgres  # noqa: PLC0415 - POSIX only
 
     binaries = os.environ.get("TEST_POSTGRES_BINARIES")
     return EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None)
@@ -46,6 +46,6 @@ def broker_of(kind: Kind) -> AbstractContextManager[Broker]:
         from .containers import ContainerBroker  # noqa: PLC0415 - needs testcontainers
 
         return ContainerBroker()
-    from demo.broker import EmbeddedBroker  # noqa: PLC0415 - POSIX only
+    from .embedded_broker import EmbeddedBroker  # noqa: PLC0415 - POSIX only
 
     return EmbeddedBroker()

@@ -8,10 +8,9 @@ from typing import Literal, Self
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 
-from demo.process import ServiceError, free_port
-from demo.topics import create_topics
-
+from .child_process import ServiceError, free_port
 from .docker import KAFKA_IMAGE, POSTGRES_IMAGE
+from .topics import create_topics
 
 _POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
 _KAFKA = {

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from benchmarks.latency import latency
 from benchmarks.observed_consumer import Ages, percentiles
 from benchmarks.servers import servers
-from consumer.writer import Written
+from reelsync.consumer.observer import Written
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

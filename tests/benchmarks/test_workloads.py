@@ -4,8 +4,8 @@ from collections import defaultdict
 import pytest
 
 from benchmarks.workloads import LIFECYCLE, OWNERS, WORKLOADS, Workload, owner_ids, padded_lifecycle
-from consumer.decode import Rejection, decode
-from consumer.records import StoredRecord
+from reelsync.consumer.records import StoredRecord
+from reelsync.consumer.transform.decode import Rejection, decode
 
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)

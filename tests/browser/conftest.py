@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import BROWSER, DRIVER, chromium, console, prefer, resize
 from selenium.webdriver import Chrome
-from services.docker import docker_is_required
+
+from tests.browser.chromium import BROWSER, DRIVER, chromium, console, prefer, resize
+from tests.services.docker import docker_is_required
 
 
 @pytest.fixture(scope="session")

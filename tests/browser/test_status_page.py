@@ -16,18 +16,18 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from builders import an_id, video
-from chromium import console, prefer, resize
-from processes import ROOT
-from running import eventually, publish, topic_of, until_applied
 from selenium.webdriver import Chrome
 from sqlalchemy import text
-from supervised import working
 
-from consumer.app import Consumer
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
-from models.engine import create_single_use_engine
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.models.engine import create_single_use_engine
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.browser.chromium import console, prefer, resize
+from tests.support.builders import an_id, video
+from tests.support.processes import ROOT
+from tests.support.running import eventually, publish, topic_of, until_applied
+from tests.workers.supervised import working
 
 SCREENSHOTS = ROOT / ".screenshots"
 """Not in the repository: for people to look at after a run."""

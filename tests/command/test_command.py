@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from builders import an_id, user, video
-from processes import run_command
-from running import consuming, publish, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, user, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, topic_of, until_applied
 
 COMMANDS = (
-    "demo",
     "run",
     "migrate",
     "check",
@@ -34,7 +33,6 @@ COMMANDS = (
     "rebuild",
     "schema export",
     "schema check",
-    "bench",
 )
 SECRET = "hunter2-do-not-print"
 
@@ -44,6 +42,13 @@ def test_help_shows_an_example(command: str) -> None:
     done = run_command(None, *command.split(), "--help")
     assert done.returncode == 0
     assert re.search(rf"Example:[\s│]*.*reelsync {command}", done.stdout, re.DOTALL)
+
+
+@pytest.mark.parametrize("module", ["demo", "benchmarks"])
+def test_help_of_what_only_the_repository_has_shows_an_example(module: str) -> None:
+    done = run_command(None, "--help", module=module)
+    assert done.returncode == 0
+    assert f"Example: python -m {module}" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["run", "migrate", "check", "lag", "dlq list", "offsets show", "verify", "rebuild"])

@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from processes import ROOT, process, run_command
-from running import eventually, rows_of
 
-from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
-from demo.postgres import EmbeddedPostgres
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.processes import ROOT, process, run_command
+from tests.support.running import eventually, rows_of
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -68,7 +68,7 @@ async def test_the_walk_through_ends_with_rows(postgres: EmbeddedPostgres, broke
     settings = Settings.model_validate({"kafka": kafka, "database": {"url": postgres.url("readme")}})
     for command in ("migrate", "check"):
         assert run_command(settings, command).returncode == 0
-    with process(settings, "-m", "consumer", "run") as running:
+    with process(settings, "-m", "reelsync.consumer", "run") as running:
         published = run_command(settings, "publish", str(Path("examples") / "lifecycle.jsonl"))
         assert published.returncode == 0, published.stderr
 

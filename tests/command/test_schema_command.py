@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from processes import run_command
-
-from events.contract_files import SCHEMA_DIRECTORY, contract_files
+from reelsync.events.contract_files import SCHEMA_DIRECTORY, contract_files
+from tests.support.processes import run_command
 
 
 def exported(folder: Path) -> Path:

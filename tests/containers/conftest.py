@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from stack import Stack
+
+from tests.containers.stack import Stack
 
 COMPOSE = shlex.split(os.environ.get("COMPOSE_COMMAND", "docker compose"))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from demo.process import free_port
+from reelsync.testing.servers.child_process import free_port
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,7 +23,7 @@ _IMAGES = {
     "POSTGRES_IMAGE": "TEST_POSTGRES_IMAGE",
     "PROMETHEUS_IMAGE": "TEST_PROMETHEUS_IMAGE",
 }
-REELSYNC = [sys.executable, "-m", "consumer"]
+REELSYNC = [sys.executable, "-m", "reelsync.consumer"]
 """`.venv/bin/reelsync`, of whatever environment runs the tests."""
 _PROMETHEUS = "reelsync-test-prometheus:debian"
 _FROM_CONTAINER = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1]).read().decode())"

@@ -7,13 +7,14 @@ from collections import Counter
 
 import pytest
 import yaml
-from builders import an_id, video
-from running import eventually
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from stack import REELSYNC, ROOT, Stack, run
+
+from tests.containers.stack import REELSYNC, ROOT, Stack, run
+from tests.support.builders import an_id, video
+from tests.support.running import eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -143,7 +144,9 @@ def test_consumers_can_write_nowhere_and_do_nothing_but_consume(three: Stack) ->
 
 def test_the_image_can_send_to_a_collector(stack: Stack) -> None:
     (consumer, *_) = stack.containers("consumer")
-    subprocess.run(["docker", "exec", consumer["Id"], "python", "-c", "import consumer.otlp"], check=True)
+    subprocess.run(
+        ["docker", "exec", consumer["Id"], "python", "-c", "import reelsync.consumer.telemetry.otlp"], check=True
+    )
 
 
 async def test_the_consumers_role_may_not_touch_the_schema(stack: Stack) -> None:

@@ -3,11 +3,11 @@
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from stack import Stack
 
-from consumer.kafka_log import KafkaLog
-from consumer.records import Partition
-from consumer.settings import KafkaSettings
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings
+from tests.containers.stack import Stack
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from builders import an_id, video
-from certificates import KEY_PASSWORD, Certificates
-from processes import process, run_command
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
-from secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
 from sqlalchemy import make_url
 from structlog.testing import capture_logs
-from tls_kafka import USER, TlsKafka, tls_kafka
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.support.builders import an_id, video
+from tests.support.certificates import KEY_PASSWORD, Certificates
+from tests.support.processes import process, run_command
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from tests.support.secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
 
 EVENTS = 30
 WRONG = "canary-password-2c8e"
@@ -117,7 +117,7 @@ async def test_check_run_and_offsets_work_and_keep_secrets_however_much_is_logge
     await publish(
         unsecured, topic_of(unsecured, "video"), [(an_id(n).encode(), video("created", n)) for n in range(EVENTS)]
     )
-    with process(unsecured, "-m", "consumer", "run", **given) as child:
+    with process(unsecured, "-m", "reelsync.consumer", "run", **given) as child:
         await until_applied(unsecured)
         child.send_signal(signal.SIGTERM)
         _, logged = child.communicate(timeout=60)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certificates import Pair, make_certificates
-from services.docker import APACHE_KAFKA_IMAGE
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from demo.process import free_port
+from reelsync.testing.servers.child_process import free_port
+from tests.services.docker import APACHE_KAFKA_IMAGE
+from tests.support.certificates import Pair, make_certificates
 
 USER = "reelsync-user"
 _HOME = "/tmp/reelsync"

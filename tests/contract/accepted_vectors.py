@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from vector_records import USER, VIDEO, Headers, Input, attributes_of, compact, event_of, structured
-
-from events import EVENT_DATA
-from events.json_schema import example_events
+from reelsync.events import EVENT_DATA
+from reelsync.events.json_schema import example_events
+from tests.contract.vector_records import USER, VIDEO, Headers, Input, attributes_of, compact, event_of, structured
 
 _KEYS = {"upper case": str.upper, "without dashes": lambda text: text.replace("-", "")}
 _TIMES = (

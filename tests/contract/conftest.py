@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from toolchains import need, run
+
+from tests.contract.toolchains import need, run
 
 _HERE = Path(__file__).parent
 

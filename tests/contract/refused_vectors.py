@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from vector_records import USER, VIDEO, Headers, Input, attributes_of, compact, event_of, structured
+from tests.contract.vector_records import USER, VIDEO, Headers, Input, attributes_of, compact, event_of, structured
 
 invalid = partial(structured, reason="invalid")
 _INTEGER = "JSON Schema takes 1.0 and 1e1 for integers; reelsync takes integers written without fraction or exponent"

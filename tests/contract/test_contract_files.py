@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
-from vectors import Validator
 
-from events import EVENT_DATA, EventType, InvalidEventError, parse_event
-from events.contract_files import CONTRACT_VERSION, SCHEMA_DIRECTORY, contract_files, released_contracts
-from events.evolution import compare, read_contract
-from events.json_schema import SIDES, data_schema, event_schema, example_events
-from events.tombstones import tombstone
+from reelsync.events import EVENT_DATA, EventType, InvalidEventError, parse_event
+from reelsync.events.contract_files import CONTRACT_VERSION, SCHEMA_DIRECTORY, contract_files, released_contracts
+from reelsync.events.evolution import compare, read_contract
+from reelsync.events.json_schema import SIDES, data_schema, event_schema, example_events
+from reelsync.events.tombstones import tombstone
+from tests.contract.vectors import Validator
 
 TYPES = tuple(EVENT_DATA)
 FILES = contract_files()

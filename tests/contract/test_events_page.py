@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from events import aggregate_id, is_binary, parse_event
-from events.evolution import Break
+from reelsync.events import aggregate_id, is_binary, parse_event
+from reelsync.events.evolution import Break
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 

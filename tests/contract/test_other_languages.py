@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Producer
-from services.contract import Broker
-from toolchains import run
 
-from events.contract_files import SCHEMA_DIRECTORY, export_contract
-from events.publishing import CONFLUENT_OPTIONS
+from reelsync.events.contract_files import SCHEMA_DIRECTORY, export_contract
+from reelsync.events.publishing import CONFLUENT_OPTIONS
+from tests.contract.toolchains import run
+from tests.services.contract import Broker
 
 pytestmark = pytest.mark.timeout(900)  # a first run compiles libraries
 VECTORS = [json.loads(line) for line in (SCHEMA_DIRECTORY / "vectors.jsonl").read_text().splitlines()]

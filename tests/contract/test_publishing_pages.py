@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
-from processes import ROOT
-from toolchains import run
 
-from consumer.decode import decode
-from consumer.settings import DEFAULT_TOPICS
-from demo.broker import EmbeddedBroker
-from events.contract_files import export_contract
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import decode
+from reelsync.events.contract_files import export_contract
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from tests.contract.toolchains import run
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.timeout(900)  # a first run compiles libraries
 PAGES = ROOT / "docs" / "publishing"

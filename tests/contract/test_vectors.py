@@ -5,14 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
-from accepted_vectors import accepted
-from refused_vectors import refused
-from vector_records import Input
-from vectors import FILE, decoded, lines, plain, vector_of
 
-from consumer.decode import Rejection
-from consumer.projections import MERGES, targets_of
-from events import EVENT_DATA
+from reelsync.consumer.transform.decode import Rejection
+from reelsync.consumer.transform.projections import MERGES, targets_of
+from reelsync.events import EVENT_DATA
+from tests.contract.accepted_vectors import accepted
+from tests.contract.refused_vectors import refused
+from tests.contract.vector_records import Input
+from tests.contract.vectors import FILE, decoded, lines, plain, vector_of
 
 ACCEPTED, REFUSED = tuple(accepted()), tuple(refused())
 KEPT = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from events import EVENT_DATA, Aggregate, EventType
-from events.json_schema import example_events
+from reelsync.events import EVENT_DATA, Aggregate, EventType
+from reelsync.events.json_schema import example_events
 
 VIDEO = "01944b2d-0a00-7b01-9d11-1122334455a1"
 USER = "01944b2c-3f10-7a01-8c55-5f0a1b2c3d01"

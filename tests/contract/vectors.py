@@ -13,20 +13,20 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from accepted_vectors import accepted
-from builders import record
 from jsonschema import Draft202012Validator, ValidationError, validators
-from refused_vectors import refused
-from vector_records import Input
 
-from consumer.decode import Rejection, decode
-from consumer.oracle import Oracle
-from consumer.settings import DEFAULT_TOPICS
-from events import EVENT_DATA, TOPICS, is_binary
-from events.contract_files import SCHEMA_DIRECTORY
-from events.json_schema import SIDES, Side, event_schema
-from events.publishing.encoding import MAX_VALUE_BYTES
-from events.registry_frame import registry_frame
+from reelsync.consumer.operations.verify.reference import Oracle
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events import EVENT_DATA, TOPICS, is_binary
+from reelsync.events.contract_files import SCHEMA_DIRECTORY
+from reelsync.events.json_schema import SIDES, Side, event_schema
+from reelsync.events.publishing.encoding import MAX_VALUE_BYTES
+from reelsync.events.registry_frame import registry_frame
+from tests.contract.accepted_vectors import accepted
+from tests.contract.refused_vectors import refused
+from tests.contract.vector_records import Input
+from tests.support.builders import record
 
 FILE = SCHEMA_DIRECTORY / "vectors.jsonl"
 Json = dict[str, Any]

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from row_changes import CAPTURED, captured_records
 
-from consumer.decode import Rejection, decode
-from events.debezium import OutboxTopic, RowChangeTopic, Topic
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events.debezium import OutboxTopic, RowChangeTopic, Topic
+from tests.support.row_changes import CAPTURED, captured_records
 
 ADA, EVE, BOB = (f"01944b2c-3f10-7a01-8c55-5f0a1b2c3d{number}" for number in ("01", "08", "09"))
 SNAPSHOTTED, TOUR, MOVED = (f"01944b2d-0a00-7b01-9d11-1122334455a{number}" for number in (1, 2, 3))

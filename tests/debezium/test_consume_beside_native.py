@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from builders import an_id, video
-from processes import run_command
-from roles import roles_of
-from row_changes import captured_records, envelope, key_of, user_row
-from running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
-from services.contract import Broker
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.cli.verify import run_verification
-from consumer.settings import Settings
+from reelsync.consumer.cli.verify import run_verification
+from reelsync.consumer.settings import Settings
+from tests.services.contract import Broker
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.roles import roles_of
+from tests.support.row_changes import captured_records, envelope, key_of, user_row
+from tests.support.running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 
 
 @pytest.fixture

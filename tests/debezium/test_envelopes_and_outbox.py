@@ -7,15 +7,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from builders import START, an_id, record, structured, video
-from row_changes import USERS, VIDEO_OUTBOX, VIDEOS, envelope, key_of, row_change, topics, user_row, video_row
 
-from consumer.decode import Rejection, decode
-from consumer.fold import Fold
-from consumer.plan import Missing, plan
-from consumer.settings import KafkaSettings
-from events.debezium import OutboxTopic, RowChangeTopic, rows
-from events.debezium.topics import Column
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, plan
+from reelsync.events.debezium import OutboxTopic, RowChangeTopic, rows
+from reelsync.events.debezium.topics import Column
+from tests.support.builders import START, an_id, record, structured, video
+from tests.support.row_changes import (
+    USERS,
+    VIDEO_OUTBOX,
+    VIDEOS,
+    envelope,
+    key_of,
+    row_change,
+    topics,
+    user_row,
+    video_row,
+)
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 PAGE = (Path(__file__).parents[2] / "docs" / "debezium.md").read_text()

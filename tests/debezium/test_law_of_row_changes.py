@@ -7,21 +7,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from builders import an_id, record, shuffled, user, video
-from random_logs import USER_KINDS, VIDEO_KINDS
-from row_changes import captured_records, topics
 from sqlalchemy.ext.asyncio import AsyncEngine
-from upstream_tables import UpstreamTables
-from writing import cuts, snapshot, write_all
 
-from consumer.decode import Rejection, decode
-from consumer.oracle import Oracle
-from consumer.records import Partition
-from consumer.settings import DEFAULT_TOPICS
-from demo.oracle import differences
-from demo.postgres import EmbeddedPostgres
-from events.debezium import RowChangeTopic
-from models.engine import create_engine
+from reelsync.consumer.operations.verify.reference import Oracle
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events.debezium import RowChangeTopic
+from reelsync.models.engine import create_engine
+from reelsync.testing.expected_tables import differences
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.debezium.upstream_tables import UpstreamTables
+from tests.support.builders import an_id, record, shuffled, user, video
+from tests.support.random_logs import USER_KINDS, VIDEO_KINDS
+from tests.support.row_changes import captured_records, topics
+from tests.support.writing import cuts, snapshot, write_all
 
 ORDERS, WRITERS = 3, 4
 PARTITION = Partition("any", 0)

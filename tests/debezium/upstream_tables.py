@@ -10,10 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from builders import an_id, record
-from row_changes import CAPTURED_AT, USERS, VIDEOS, envelope, key_of, user_row, video_row
-
-from demo.oracle import ERASED, Tables
+from reelsync.testing.expected_tables import ERASED, Tables
+from tests.support.builders import an_id, record
+from tests.support.row_changes import CAPTURED_AT, USERS, VIDEOS, envelope, key_of, user_row, video_row
 
 Row = dict[str, Any]
 Table = Literal["users", "videos"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from services.docker import docker_is_required
 
-from demo.process import ChildServer, free_port
+from reelsync.testing.servers.child_process import ChildServer, free_port
+from tests.services.docker import docker_is_required
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"

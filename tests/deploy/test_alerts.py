@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from expressions import labels_named, metrics_named, unknown_names
-from prometheus import ROOT, RULES, alerts, promtool
 from prometheus_client import CollectorRegistry
 
-from consumer.app import Consumer
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from tests.deploy.expressions import labels_named, metrics_named, unknown_names
+from tests.deploy.prometheus import ROOT, RULES, alerts, promtool
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 TESTS = ROOT / "tests" / "deploy" / "alerts_test.yml"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from expressions import metrics_named, series_of, unknown_names
-from prometheus import ROOT, promtool
 from prometheus_client import CollectorRegistry
 
-from consumer.app import Consumer
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from tests.deploy.expressions import metrics_named, series_of, unknown_names
+from tests.deploy.prometheus import ROOT, promtool
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "reelsync.json").read_text())

@@ -6,16 +6,16 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from expressions import unknown_names
-from keda import ScaledObject
-from prometheus import ROOT, promtool
 from pydantic import ValidationError
 
-from consumer.app import Consumer
-from consumer.loop import BatchLoop
-from consumer.settings import Settings
-from consumer.settings_table import settings_table
-from consumer.united_status import package_version
+from docs.settings_table import settings_table
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.loop import BatchLoop
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.status.summary import package_version
+from tests.deploy.expressions import unknown_names
+from tests.deploy.keda import ScaledObject
+from tests.deploy.prometheus import ROOT, promtool
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 VERSIONS = ["1.30", "1.37"]

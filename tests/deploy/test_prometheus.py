@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import an_id, video
-from prometheus import RULES, Prometheus, alerts, scraping
-from running import eventually, publish, topic_of, until_applied
-from test_dashboard import expressions
 
-from consumer.app import Consumer
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
-from demo.process import free_port
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.child_process import free_port
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.deploy.prometheus import RULES, Prometheus, alerts, scraping
+from tests.deploy.test_dashboard import expressions
+from tests.support.builders import an_id, video
+from tests.support.running import eventually, publish, topic_of, until_applied
 
 EVENTS = 50
 POISON = 20

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from builders import an_id, video
-from processes import run_command
-from running import consuming, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import Consumer
-from consumer.errors import ReelsyncError
-from consumer.preflight import check_schema
-from consumer.settings import DatabaseSettings, Settings
-from demo.postgres import EmbeddedPostgres
-from migrations import revisions, runner
-from migrations.compatibility import current_revision
-from migrations.revisions import head_revision, known_revisions
-from migrations.runner import downgrade, upgrade
-from models.engine import create_single_use_engine
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.preflight import check_schema
+from reelsync.consumer.settings import DatabaseSettings, Settings
+from reelsync.migrations import revisions, runner
+from reelsync.migrations.compatibility import current_revision
+from reelsync.migrations.revisions import head_revision, known_revisions
+from reelsync.migrations.runner import downgrade, upgrade
+from reelsync.models.engine import create_single_use_engine
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, rows_of, topic_of, until_applied
 
 OURS = head_revision()
 EXPANDED = "20990101_0001"

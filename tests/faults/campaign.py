@@ -15,17 +15,17 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from effects import effects_of
-from processes import ROOT, environment
-from running import eventually, topic_of
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from consumer.records import Partition
-from consumer.settings import Settings
 from demo.day import TOPICS, DayRecord, generate_day
 from demo.verify import verify
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
+from tests.faults.effects import effects_of
+from tests.support.processes import ROOT, environment
+from tests.support.running import eventually, topic_of
 
 LONG = os.environ.get("FAULTS", "short") == "long"
 ROUNDS = 20 if LONG else 3
@@ -65,7 +65,7 @@ class ConsumerProcess:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *(command or ("-m", "consumer", "run"))],
+                [sys.executable, *(command or ("-m", "reelsync.consumer", "run"))],
                 env=environment(json_logs),
                 cwd=ROOT,
                 stderr=output,

@@ -7,16 +7,16 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from campaign import SEEDS, Campaign, Outcome
-from effects import install_effects
-from proxy import TcpProxy
-from services.containers import ContainerBroker
-from services.contract import Broker
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from tests.faults.campaign import SEEDS, Campaign, Outcome
+from tests.faults.effects import install_effects
+from tests.faults.proxy import TcpProxy
+from tests.services.containers import ContainerBroker
+from tests.services.contract import Broker
 
 _OUTCOMES = pytest.StashKey[list[tuple[str, Outcome]]]()
 

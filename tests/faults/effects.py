@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.records import Partition
+from reelsync.consumer.records import Partition
 
 _INSTALL = (
     """

@@ -6,11 +6,11 @@ from typing import TypeVar
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
-from campaign import Campaign, Outcome
-from running import eventually, topic_of
-from services.kafka_cluster import KafkaCluster
 
-from consumer.records import Partition
+from reelsync.consumer.records import Partition
+from tests.faults.campaign import Campaign, Outcome
+from tests.services.kafka_cluster import KafkaCluster
+from tests.support.running import eventually, topic_of
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
 Take = Callable[[Outcome], None]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from campaign import ROUNDS, Campaign, Outcome
-from proxy import TcpProxy
-from running import eventually
+from tests.faults.campaign import ROUNDS, Campaign, Outcome
+from tests.faults.proxy import TcpProxy
+from tests.support.running import eventually
 
 Take = Callable[[Outcome], None]
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from builders import an_id, video
-from campaign import Campaign, Outcome
-from running import eventually, publish, topic_of
-from services.contract import Broker
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.faults.campaign import Campaign, Outcome
+from tests.services.contract import Broker
+from tests.support.builders import an_id, video
+from tests.support.running import eventually, publish, topic_of
 
 Take = Callable[[Outcome], None]
 KEY = an_id(1).encode()

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, ConsumerProcess, Outcome
-from proxy import TcpProxy
 from pydantic import SecretStr
-from running import eventually
-from services.contract import DatabaseServer
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.faults.campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, ConsumerProcess, Outcome
+from tests.faults.proxy import TcpProxy
+from tests.services.contract import DatabaseServer
+from tests.support.running import eventually
 
 Take = Callable[[Outcome], None]
 HOLE_SECONDS = 60 if LONG else 5

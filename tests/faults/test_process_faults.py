@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from campaign import ROUNDS, Campaign, ConsumerProcess, Outcome
-from running import eventually
+from tests.faults.campaign import ROUNDS, Campaign, ConsumerProcess, Outcome
+from tests.support.running import eventually
 
 UNFENCED = (str(Path(__file__).parent.parent / "integration" / "crashing_consumer.py"), "never", "0", "unfenced")
 Take = Callable[[Outcome], None]
@@ -28,7 +28,7 @@ async def test_kills_at_random_points(campaign: Campaign, outcomes: Take) -> Non
 
 async def test_workers_of_one_supervisor_are_killed(campaign: Campaign, outcomes: Take) -> None:
     """The supervisor starts others; whoever is left goes on meanwhile."""
-    with campaign.consumer("-m", "consumer", "run", "--workers", "2") as supervisor:
+    with campaign.consumer("-m", "reelsync.consumer", "run", "--workers", "2") as supervisor:
         await campaign.publish(100)
         await campaign.recover()
         for killed in range(ROUNDS):

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import event
 
-import consumer.writer
-from consumer.app import Consumer
-from consumer.logs import configure_logs
-from consumer.offsets import fence
-from consumer.service import run_until_signal
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.offsets.store import fence
+from reelsync.consumer.runner import run_until_signal
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.sink import writer
+from reelsync.consumer.telemetry.logs import configure_logs
 
 
 class Crash:
@@ -64,7 +64,7 @@ def remove_fence(app: Consumer, crash: Crash) -> None:
     async def no_fence(*_arguments: Any) -> None:
         pass
 
-    consumer.writer.fence = no_fence
+    writer.fence = no_fence
     write = app.writer.write
 
     async def write_then_store(batch: Any, **options: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 
-from builders import an_id, usage, user, video
-from running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import Consumer
-from consumer.engines import engine_of
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, usage, user, video
+from tests.support.running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 
 
 async def test_every_kind_of_event_becomes_rows(settings: Settings) -> None:

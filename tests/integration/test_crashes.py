@@ -8,11 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from builders import an_id, usage, user, video
-from processes import process
-from running import consuming, publish, rows_of, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, usage, user, video
+from tests.support.processes import process
+from tests.support.running import consuming, publish, rows_of, topic_of, until_applied
 
 CRASHER = str(Path(__file__).with_name("crashing_consumer.py"))
 STEPS = (

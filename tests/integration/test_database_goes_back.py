@@ -3,13 +3,13 @@
 Rows and positions go back together, and are made again from the log.
 """
 
-from builders import an_id, user, video
-from running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, user, video
+from tests.support.running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 
 LOSE_ROWS = "TRUNCATE users, videos, user_profiles, model_usage, dead_letters"
 LOSE_POSITIONS = """

@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import an_id, record, user, video
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, snapshot, write_all
 
-from consumer.dead_letters import settle
-from consumer.decode import Rejection
-from consumer.records import Partition
-from events import ERASED_VERSION
-from models.engine import create_engine
+from reelsync.consumer.records import Partition
+from reelsync.consumer.sink.parking import settle
+from reelsync.consumer.transform.decode import Rejection
+from reelsync.events import ERASED_VERSION
+from reelsync.models.engine import create_engine
+from tests.support.builders import an_id, record, user, video
+from tests.support.writing import GROUP, snapshot, write_all
 
 USER, VIDEO = an_id(1001), an_id(1)
 AT = 1_767_607_200_000

@@ -4,18 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from builders import record, video
-from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, batch_of
 
-from consumer.errors import FencedError
-from consumer.ledger import Ledger
-from consumer.offsets import fence
-from consumer.records import Anchor, Partition, Span
-from consumer.writer import BatchWriter
-from models.engine import create_engine
+from reelsync.consumer.errors import FencedError
+from reelsync.consumer.offsets.store import Ledger, fence
+from reelsync.consumer.records import Anchor, Partition, Span
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.models.engine import create_engine
+from tests.support.builders import record, video
+from tests.support.running import eventually
+from tests.support.writing import GROUP, batch_of
 
 PARTITION = Partition("video-events", 0)
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
-from builders import an_id, video
-from processes import run_command
-from running import consuming, publish, rows_of, topic_of, until_applied
 
-from consumer.kafka_log import KafkaLog
-from consumer.records import Partition
-from consumer.settings import Settings
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, rows_of, topic_of, until_applied
 
 NAME = b"ce_\xff\xfe\x80"
 _CRC_OFFSET, _ATTRIBUTES_OFFSET = 17, 21

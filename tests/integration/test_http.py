@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from builders import an_id, video
-from http_client import Client
-from processes import process
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from running import eventually, publish, topic_of, until_applied
-from services.contract import Broker
 
-from consumer.app import Consumer
-from consumer.errors import ReelsyncError
-from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
-from demo.postgres import EmbeddedPostgres
-from demo.process import ServiceError, free_port
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.child_process import ServiceError, free_port
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.services.contract import Broker
+from tests.support.builders import an_id, video
+from tests.support.http_client import Client
+from tests.support.processes import process
+from tests.support.running import eventually, publish, topic_of, until_applied
 
 PATIENCE = 4.0
 """Seconds: the least that /livez can be given when the servers have one second to answer."""
@@ -324,7 +324,7 @@ async def test_run_answers_while_it_waits_for_its_servers_and_when_it_consumes(
         return any(reason.startswith("start waits out an outage") for reason in reasons)
 
     postgres.shut_down()
-    with process(quick(settings, port=port), "-m", "consumer", "run") as running:
+    with process(quick(settings, port=port), "-m", "reelsync.consumer", "run") as running:
         try:
             await eventually(waiting, "it waits for PostgreSQL")
         finally:

@@ -4,10 +4,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from builders import an_id, video
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 NO_TRANSACTIONS = pytest.mark.apache_kafka(because="has no transactional producers")
 

@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
-from builders import an_id, video
-from running import consuming, eventually, publish, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from test_kafka_features import NO_TRANSACTIONS
 
-from consumer.app import Consumer
-from consumer.kafka_log import KafkaLog
-from consumer.records import Partition
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
+from tests.integration.test_kafka_features import NO_TRANSACTIONS
+from tests.support.builders import an_id, video
+from tests.support.running import consuming, eventually, publish, topic_of, until_applied
 
 PARTITIONS = 9
 

@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from builders import an_id, usage, user, video
-from processes import run_command
-from roles import MIGRATE_ROLE, READ_ROLE, ROLES_SQL, RUN_ROLE, Roles, create_roles, psql, roles_of
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
-from secrets_kept import assert_one_error
 from sqlalchemy import URL, make_url
 
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
-from migrations.runner import downgrade, upgrade
-from models import Base
+from reelsync.consumer.settings import Settings
+from reelsync.migrations.runner import downgrade, upgrade
+from reelsync.models import Base
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.builders import an_id, usage, user, video
+from tests.support.processes import run_command
+from tests.support.roles import MIGRATE_ROLE, READ_ROLE, ROLES_SQL, RUN_ROLE, Roles, create_roles, psql, roles_of
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from tests.support.secrets_kept import assert_one_error
 
 WRITTEN = ("INSERT", "SELECT", "UPDATE")
 RIGHTS = {

@@ -5,11 +5,11 @@ import json
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from builders import an_id, video
-from processes import run_command
-from running import consuming, publish, rows_of, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, rows_of, topic_of, until_applied
 
 
 @pytest.mark.apache_kafka(because="deletes no records")

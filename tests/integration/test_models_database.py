@@ -10,9 +10,9 @@ from sqlalchemy import event, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from consumer.errors import constraint, sqlstate
-from models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video, VideoStatus
-from models.engine import create_engine
+from reelsync.consumer.postgres.sqlstate import constraint, sqlstate
+from reelsync.models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video, VideoStatus
+from reelsync.models.engine import create_engine
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 MIB = 1024 * 1024

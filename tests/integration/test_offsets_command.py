@@ -6,16 +6,16 @@ import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from builders import an_id, video
-from processes import run_command
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from test_positions_and_logs import change_positions
 
-from consumer import kafka_source
-from consumer.kafka_groups import count_members
-from consumer.settings import Settings
+from reelsync.consumer.kafka.log import count_members
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.source import kafka_source
+from tests.integration.test_positions_and_logs import change_positions
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 KEY = an_id(1).encode()
 

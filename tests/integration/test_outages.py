@@ -3,17 +3,16 @@
 import asyncio
 
 import pytest
-from builders import an_id, user, video
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
 
-from consumer.app import Consumer
-from consumer.errors import HaltedError
-from consumer.query_timing import timed_commit
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import HaltedError
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.integration.test_restarts import RECORDS, assert_each_applied_once, poison_and_videos
+from tests.support.builders import an_id, user, video
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 
 def changed(settings: Settings, section: str, **values: object) -> Settings:
@@ -68,16 +67,16 @@ async def test_a_commit_whose_reply_is_lost_counts_once(settings: Settings, monk
     """Every third COMMIT is done and then looks like a broken connection, as when the reply is lost on the way."""
     busy = changed(settings, "batch", max_records=40)
     commits = 0
+    commit = AsyncConnection.commit
 
-    async def commit_and_lose_the_reply(connection: AsyncConnection) -> float:
+    async def commit_and_lose_the_reply(connection: AsyncConnection) -> None:
         nonlocal commits
-        seconds = await timed_commit(connection)
+        await commit(connection)
         commits += 1
         if commits % 3 == 0:
             raise ConnectionResetError
-        return seconds
 
-    monkeypatch.setattr("consumer.writer.timed_commit", commit_and_lose_the_reply)
+    monkeypatch.setattr(AsyncConnection, "commit", commit_and_lose_the_reply)
     await publish(settings, topic_of(settings, "video"), poison_and_videos(0, 1_000))
     async with consuming(busy) as consumer:
         await until_applied(settings)

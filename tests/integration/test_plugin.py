@@ -5,15 +5,15 @@ import secrets
 from pathlib import Path
 
 import pytest
-from running import eventually, topic_of
 
-from consumer.errors import ReelsyncError
-from consumer.settings import DeadLetterSettings, Settings
-from events.publishing import OutgoingRecord
-from reelsync_testing.builders import a_user, a_video, every_event
-from reelsync_testing.consumer_thread import RunningConsumer, consumer_thread
-from reelsync_testing.servers import Broker
-from reelsync_testing.settings import settings_for
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import DeadLetterSettings, Settings
+from reelsync.events.publishing import OutgoingRecord
+from reelsync.testing.builders import a_user, a_video, every_event
+from reelsync.testing.consumer_thread import RunningConsumer, consumer_thread
+from reelsync.testing.servers import Broker
+from reelsync.testing.settings import settings_for
+from tests.support.running import eventually, topic_of
 
 
 async def test_every_event_of_the_builders_is_applied(reelsync_consumer: RunningConsumer) -> None:

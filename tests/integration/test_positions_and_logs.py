@@ -3,14 +3,14 @@
 import pytest
 import structlog.testing
 from aiokafka.admin import AIOKafkaAdminClient
-from builders import an_id, video
-from processes import run_command
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.engines import engine_of
-from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 KEY = an_id(1).encode()
 

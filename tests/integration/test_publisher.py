@@ -10,12 +10,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 from confluent_kafka.aio import AIOProducer
-from running import consuming, rows_of, topic_of, until_applied
-from services.contract import Broker
 
-from consumer.settings import Settings
-from events import EventData
-from events.publishing import (
+from reelsync.consumer.settings import Settings
+from reelsync.events import EventData
+from reelsync.events.publishing import (
     AIOKAFKA_OPTIONS,
     CONFLUENT_OPTIONS,
     BlockingPublisher,
@@ -24,7 +22,9 @@ from events.publishing import (
     Sent,
     deliver,
 )
-from reelsync_testing.builders import a_user, a_video, every_event
+from reelsync.testing.builders import a_user, a_video, every_event
+from tests.services.contract import Broker
+from tests.support.running import consuming, rows_of, topic_of, until_applied
 
 LIBRDKAFKA = {"log_level": 0, "allow.auto.create.topics": False}
 

@@ -1,13 +1,13 @@
 """A user whose only event was refused has no row: who refers to that user later must not be misled by a cache."""
 
-from builders import an_id, record, user, video
 from sqlalchemy import text
-from writing import GROUP, batch_of
 
-from consumer.ledger import Ledger
-from consumer.records import Partition
-from consumer.writer import BatchWriter
-from models.engine import create_engine
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.records import Partition
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.models.engine import create_engine
+from tests.support.builders import an_id, record, user, video
+from tests.support.writing import GROUP, batch_of
 
 PARTITION = Partition("user-events", 0)
 

@@ -3,18 +3,19 @@
 import json
 import warnings
 
-from builders import an_id, video
 from confluent_kafka.serialization import MessageField, SerializationContext
-from processes import run_command
-from running import consuming, publish, rows_of, topic_of, until_applied
+
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, publish, rows_of, topic_of, until_applied
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of libraries that the registry's client loads
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.schema_registry.json_schema import JSONSerializer
 
-from consumer.settings import Settings
-from events.json_schema import event_schema
+from reelsync.consumer.settings import Settings
+from reelsync.events.json_schema import event_schema
 
 
 async def test_framed_json_becomes_a_row_and_framed_avro_a_dead_letter(settings: Settings) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, UnknownError
-from builders import an_id, video
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
-from consumer.app import Consumer
-from consumer.errors import ReelsyncError
-from consumer.kafka_records import read_any_header_name
-from consumer.kafka_relay import KafkaRelay
-from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
-from models.engine import create_engine
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.dead_letters.relay import KafkaRelay
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.kafka.header_names import read_any_header_name
+from reelsync.consumer.settings import Settings
+from reelsync.models.engine import create_engine
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from tests.support.builders import an_id, video
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 KEY = an_id(1).encode()
 
@@ -113,7 +113,7 @@ async def test_a_crash_between_sending_and_marking_sends_again_with_the_same_key
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("consumer.kafka_relay.mark_relayed", crash)
+        patch.setattr("reelsync.consumer.dead_letters.relay.mark_relayed", crash)
         with pytest.raises(ConnectionError):
             await relay.relay_some()
     assert await marked(parked) == [None, None, None]
@@ -146,7 +146,7 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(KafkaRelay, "_send_one", send_two)
-        patch.setattr("consumer.kafka_relay._SEND_SECONDS", 2.0)
+        patch.setattr("reelsync.consumer.dead_letters.relay._SEND_SECONDS", 2.0)
         if failure:
             with pytest.raises(KafkaConnectionError):
                 await relay.relay_some()
@@ -230,7 +230,7 @@ async def test_brokers_that_are_away_hold_up_nothing_but_the_relay(relaying: Set
 async def test_a_value_that_the_topic_does_not_take_is_relayed_without_it(
     relaying: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.kafka_relay._LARGEST_BYTES", 2_000)
+    monkeypatch.setattr("reelsync.consumer.dead_letters.relay._LARGEST_BYTES", 2_000)
     await publish(relaying, topic_of(relaying, "video"), [(KEY, b"x" * 3_000)])
     async with consuming(relaying):
         (record,) = await relayed(relaying, 1)

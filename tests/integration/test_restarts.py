@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from builders import an_id, video
-from processes import process
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 
-from consumer.app import Consumer
-from consumer.engines import engine_of
-from consumer.settings import Settings
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.processes import process
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 RECORDS = 3_000
 PARTITIONS = 9
@@ -154,7 +154,7 @@ async def test_a_signal_stops_the_process_cleanly_and_loses_nothing(settings: Se
     topic = topic_of(settings, "video")
     await publish(settings, topic, poison_and_videos(0, RECORDS))
     slow = settings.model_copy(update={"batch": settings.batch.model_copy(update={"max_records": 20})})
-    with process(slow, "-m", "consumer", "run") as running:
+    with process(slow, "-m", "reelsync.consumer", "run") as running:
         engine = engine_of(settings.database)
 
         async def under_way() -> bool:

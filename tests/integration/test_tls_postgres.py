@@ -4,16 +4,16 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
-from builders import an_id, video
-from certificates import KEY_PASSWORD, Certificates, make_certificates
-from processes import run_command
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
-from secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
 from sqlalchemy import make_url, text
-from tls_postgres import CERTIFIED_ROLE, TlsPostgres, tls_postgres
 
-from consumer.engines import engine_of
-from consumer.settings import Settings
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.certificates import KEY_PASSWORD, Certificates, make_certificates
+from tests.support.processes import run_command
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from tests.support.secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
+from tests.support.tls_postgres import CERTIFIED_ROLE, TlsPostgres, tls_postgres
 
 WRONG = "canary-password-51d7"
 Query = Callable[[Certificates], dict[str, object]]

@@ -8,10 +8,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
-from processes import environment
-
-from consumer import cli
-from consumer.settings import Settings
+from reelsync.consumer import cli
+from reelsync.consumer.settings import Settings
+from tests.support.processes import environment
 
 
 class Done(NamedTuple):
@@ -33,7 +32,7 @@ def _run(settings: Settings, arguments: tuple[str, ...]) -> Done:
     with (
         patch.dict(os.environ, environment(settings)),
         patch.object(sys, "argv", ["reelsync", *arguments]),
-        patch("consumer.cli.terminal.configure_logs"),
+        patch("reelsync.consumer.cli.terminal.configure_logs"),
         redirect_stdout(out),
         redirect_stderr(err),
     ):

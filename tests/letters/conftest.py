@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from models.engine import create_engine
+from reelsync.models.engine import create_engine
 
 
 @pytest.fixture

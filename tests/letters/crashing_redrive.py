@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from consumer.cli import app
-from consumer.letters.redriving import Tally
+from reelsync.consumer.cli import app
+from reelsync.consumer.dead_letters.redrive import Tally
 
 STEP, TRANSACTION = sys.argv[1], int(sys.argv[2])
 reached = 0

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from builders import an_id, record, video
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP
 
-from consumer.batch import Batch
-from consumer.decode import Decode, decoder
-from consumer.ledger import Ledger
-from consumer.letters.redriving import Redrive
-from consumer.records import Partition, Span
-from consumer.settings import DEFAULT_TOPICS
-from consumer.writer import BatchWriter
+from reelsync.consumer.dead_letters.redrive import Redrive
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.records import Partition, Span
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import Decode, decoder
+from tests.support.builders import an_id, record, video
+from tests.support.writing import GROUP
 
 DECODE = decoder(DEFAULT_TOPICS, 524_288)
 _NOTHING_FITS = decoder(DEFAULT_TOPICS, 1)

@@ -4,19 +4,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import an_id, record, video
-from parking import counted, letters, park, redrive, videos
-from roles import roles_of
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, snapshot
 
-from consumer.letters.audit import Entry
-from consumer.letters.closing import discard, restore
-from consumer.letters.retention import blank_expired, count_expired, purge
-from consumer.letters.selection import Selection
-from models.engine import create_engine
+from reelsync.consumer.dead_letters.closing import discard, restore
+from reelsync.consumer.dead_letters.retention import blank_expired, count_expired, purge
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.dead_letters.table import Entry
+from reelsync.models.engine import create_engine
+from tests.letters.parking import counted, letters, park, redrive, videos
+from tests.support.builders import an_id, record, video
+from tests.support.roles import roles_of
+from tests.support.writing import GROUP, snapshot
 
 DAY = timedelta(days=1)
 PAYLOAD = ("key", "value", "headers")
@@ -49,7 +49,7 @@ async def test_a_discarded_letter_keeps_why_and_who_and_comes_back(engine: Async
 
 
 async def test_thousands_are_discarded_in_the_order_of_their_keys(engine: AsyncEngine, monkeypatch: Any) -> None:
-    monkeypatch.setattr("consumer.letters.closing.LETTERS_AT_ONCE", 7)
+    monkeypatch.setattr("reelsync.consumer.dead_letters.closing.LETTERS_AT_ONCE", 7)
     await park(engine, videos(30))
     told: list[int] = []
     assert await discard(engine, GROUP, Selection(), Entry("why"), told.append) == 30

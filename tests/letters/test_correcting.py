@@ -8,25 +8,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
-from builders import an_id, record, user, video
-from parking import DECODE, counted, letters, park, redrive
-from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, snapshot, write_all
 
-from consumer.dead_letters import lock
-from consumer.decode import decoder
-from consumer.letters.audit import Entry
-from consumer.letters.correcting import Corrections, correct
-from consumer.letters.lines import line_of
-from consumer.letters.reading import all_letters
-from consumer.letters.retention import blank_expired
-from consumer.letters.selection import Selection
-from consumer.records import Partition
-from consumer.redrive import redrive_conflicts
-from consumer.writer import BatchWriter
-from demo.oracle import differences, expected_tables
+from reelsync.consumer.dead_letters.corrections import Corrections, correct
+from reelsync.consumer.dead_letters.jsonl import line_of
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
+from reelsync.consumer.dead_letters.queries import all_letters
+from reelsync.consumer.dead_letters.retention import blank_expired
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.dead_letters.table import Entry
+from reelsync.consumer.records import Partition
+from reelsync.consumer.sink.parking import lock
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.decode import decoder
+from reelsync.testing.expected_tables import differences, expected_tables
+from tests.letters.parking import DECODE, counted, letters, park, redrive
+from tests.support.builders import an_id, record, user, video
+from tests.support.running import eventually
+from tests.support.writing import GROUP, snapshot, write_all
 
 ENTRY = Entry("ticket 4711", "ann")
 Line = dict[str, Any]

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import an_id, record, video
-from commanding import run_inside
-from parking import DECODE, counted, park, videos
-from roles import roles_of
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from test_redriving_names import park_rotation
-from writing import GROUP
 
-from consumer.cli.dead_letters.selecting import selection_of
-from consumer.cli.terminal import UsageError
-from consumer.letters.reading import all_letters, count, latest
-from consumer.letters.selection import Selection
-from consumer.settings import Settings
+from reelsync.consumer.cli.dlq.selection import selection_of
+from reelsync.consumer.cli.terminal import UsageError
+from reelsync.consumer.dead_letters.queries import all_letters, count, latest
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.settings import Settings
+from tests.letters.commanding import run_inside
+from tests.letters.parking import DECODE, counted, park, videos
+from tests.letters.test_redriving_names import park_rotation
+from tests.support.builders import an_id, record, video
+from tests.support.roles import roles_of
+from tests.support.writing import GROUP
 
 SECRET = "hunter2-do-not-print"
 PLACE = "video-events/0/0"

@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Select, select
 
-from consumer.letters.selection import Place, Selection
-from consumer.letters.stored import KEY_COLUMNS, READ_COLUMNS, TABLE
+from reelsync.consumer.dead_letters.selection import Place, Selection
+from reelsync.consumer.dead_letters.table import KEY_COLUMNS, READ_COLUMNS, TABLE
 
 GROUP = "law"
 LETTERS = int(os.environ.get("LETTERS", "30000"))

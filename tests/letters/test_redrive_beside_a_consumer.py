@@ -12,16 +12,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import an_id, record, video
-from parking import counted, park, redrive, videos
-from processes import process
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, snapshot
 
-from consumer.letters.selection import Selection
-from consumer.settings import Settings
-from demo.oracle import differences, expected_tables
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.settings import Settings
+from reelsync.testing.expected_tables import differences, expected_tables
+from tests.letters.parking import counted, park, redrive, videos
+from tests.support.builders import an_id, record, video
+from tests.support.processes import process
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from tests.support.writing import GROUP, snapshot
 
 CRASHER = str(Path(__file__).with_name("crashing_redrive.py"))
 STEPS = ("videos.merge", "dead_letters.close", "before_commit", "after_commit")
@@ -69,7 +69,7 @@ async def test_letters_redriven_beside_a_consumer_and_killed_in_between(settings
         states = Counter(str(row["state"]) for row in await rows_of(settings, "dead_letters"))
         assert states["redriven"], "nothing was committed before the kill"
         assert states["parked"] > len(poison), "nothing was left to do after the kill"
-        with process(roomy, "-m", "consumer", "dlq", "redrive", "--all") as again:
+        with process(roomy, "-m", "reelsync.consumer", "dlq", "redrive", "--all") as again:
             assert await asyncio.to_thread(again.wait, 600) == 1, "the poison is parked still"
         await publishing
         await until_applied(roomy)

@@ -7,20 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import an_id, record, user, video
-from parking import counted, letters, park, redrive, videos
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, snapshot, write_all
 
-from consumer.decode import decoder
-from consumer.letters.audit import Entry
-from consumer.letters.closing import discard
-from consumer.letters.redriving import Tally
-from consumer.letters.selection import Place, Selection
-from consumer.records import Partition
-from consumer.settings import DEFAULT_TOPICS
-from demo.oracle import differences, expected_tables
+from reelsync.consumer.dead_letters.closing import discard
+from reelsync.consumer.dead_letters.redrive import Tally
+from reelsync.consumer.dead_letters.selection import Place, Selection
+from reelsync.consumer.dead_letters.table import Entry
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import decoder
+from reelsync.testing.expected_tables import differences, expected_tables
+from tests.letters.parking import counted, letters, park, redrive, videos
+from tests.support.builders import an_id, record, user, video
+from tests.support.writing import GROUP, snapshot, write_all
 
 EVERYTHING = Selection()
 

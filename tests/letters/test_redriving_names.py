@@ -3,19 +3,19 @@
 from typing import Any
 
 import pytest
-from builders import an_id, record, user
-from parking import DECODE, letters, park
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from test_correcting import edited, exported, imported
-from writing import GROUP, snapshot, write_all
 
-from consumer.letters.audit import Entry
-from consumer.letters.closing import discard
-from consumer.letters.selection import Selection
-from consumer.records import Partition
-from consumer.redrive import redrive_conflicts
-from consumer.writer import BatchWriter
+from reelsync.consumer.dead_letters.closing import discard
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.dead_letters.table import Entry
+from reelsync.consumer.records import Partition
+from reelsync.consumer.sink.writer import BatchWriter
+from tests.letters.parking import DECODE, letters, park
+from tests.letters.test_correcting import edited, exported, imported
+from tests.support.builders import an_id, record, user
+from tests.support.writing import GROUP, snapshot, write_all
 
 _LOCKABLE = text("SELECT count(*) FROM (SELECT FROM users FOR NO KEY UPDATE SKIP LOCKED) AS free")
 _PLACEHOLDERS = """

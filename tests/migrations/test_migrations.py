@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from processes import run_command
-from running import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
-from migrations.compatibility import current_revision
-from migrations.revisions import head_revision
-from migrations.runner import downgrade, upgrade
-from models import Base
+from reelsync.consumer.settings import Settings
+from reelsync.migrations.compatibility import current_revision
+from reelsync.migrations.revisions import head_revision
+from reelsync.migrations.runner import downgrade, upgrade
+from reelsync.models import Base
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.processes import run_command
+from tests.support.running import eventually
 
 CATALOGUE = """
     SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,

@@ -3,11 +3,11 @@
 import random
 
 from aiokafka import AIOKafkaProducer
-from builders import record
-from random_logs import random_log
-from running import topic_of
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import record
+from tests.support.random_logs import random_log
+from tests.support.running import topic_of
 
 
 async def publish_log(settings: Settings, seed: int, events: int = 400) -> None:

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import an_id, user, video
-from commanding import run_inside
-from processes import ROOT, environment, run_command
-from random_topics import publish_log
-from roles import psql, roles_of
-from running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.cli.rebuild import run_rebuild, told
-from consumer.cli.verify import run_verification
-from consumer.errors import ReelsyncError
-from consumer.settings import Settings
-from reelsync_testing.servers import DatabaseServer
+from reelsync.consumer.cli.rebuild import run_rebuild, told
+from reelsync.consumer.cli.verify import run_verification
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers import DatabaseServer
+from tests.letters.commanding import run_inside
+from tests.operations.random_topics import publish_log
+from tests.support.builders import an_id, user, video
+from tests.support.processes import ROOT, environment, run_command
+from tests.support.roles import psql, roles_of
+from tests.support.running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_views_and_rights_survive(
 @contextmanager
 def rebuilding(migrating: Settings, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A rebuild in a process of its own, killed at the end."""
-    command, quiet = [sys.executable, "-m", "consumer", "rebuild", *options], subprocess.DEVNULL
+    command, quiet = [sys.executable, "-m", "reelsync.consumer", "rebuild", *options], subprocess.DEVNULL
     child = subprocess.Popen(command, env=environment(migrating), cwd=ROOT, stdout=quiet, stderr=quiet)
     try:
         yield child

@@ -3,18 +3,18 @@
 import asyncio
 import json
 
-from builders import an_id, record, structured, usage, user, video
-from processes import run_command
-from row_changes import CAPTURED_AT, row_change, topics, video_row
-from running import consuming, publish, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.cli.trace import run_trace, told
-from consumer.decode import decode, decoder
-from consumer.fates import Seen
-from consumer.settings import DEFAULT_TOPICS, Settings
-from consumer.trace import Needle
+from reelsync.consumer.cli.trace import run_trace, told
+from reelsync.consumer.operations.trace.outcome import Seen
+from reelsync.consumer.operations.trace.search import Needle
+from reelsync.consumer.settings import DEFAULT_TOPICS, Settings
+from reelsync.consumer.transform.decode import decode, decoder
+from tests.support.builders import an_id, record, structured, usage, user, video
+from tests.support.processes import run_command
+from tests.support.row_changes import CAPTURED_AT, row_change, topics, video_row
+from tests.support.running import consuming, publish, topic_of, until_applied
 
 
 async def traced(settings: Settings, wanted: str, *topics: str) -> dict[str, list[dict[str, object]]]:

@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from builders import an_id, structured, usage, user, video
-from processes import run_command
-from random_topics import publish_log
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.cli.verify import run_verification
-from consumer.settings import Settings
-from consumer.verify import Report
+from reelsync.consumer.cli.verify import run_verification
+from reelsync.consumer.operations.verify.verification import Report
+from reelsync.consumer.settings import Settings
+from tests.operations.random_topics import publish_log
+from tests.support.builders import an_id, structured, usage, user, video
+from tests.support.processes import run_command
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 
 class Changed(NamedTuple):

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaged import PACKAGES, run
-from processes import ROOT
+
+from tests.package.packaged import PACKAGES, run
+from tests.support.processes import ROOT
 
 _WHERE_PACKAGES_GO = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
@@ -19,8 +20,9 @@ _WHERE_PACKAGES_GO = "import sysconfig; print(sysconfig.get_path('purelib'))"
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: a build leaves files behind, and would take up those that an older one left."""
     copy = tmp_path_factory.mktemp("source")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src", copy / "src", symlinks=True, ignore=shutil.ignore_patterns("*.egg-info"))
+    for folder in PACKAGES.values():
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir=dist", ".", cwd=copy)

@@ -4,7 +4,14 @@ import os
 import subprocess
 from pathlib import Path
 
-PACKAGES = ("benchmarks", "consumer", "demo", "events", "migrations", "models", "reelsync_testing")
+PACKAGES = {
+    "reelsync/consumer": "consumer",
+    "reelsync/events": "events",
+    "reelsync/migrations": "migrations",
+    "reelsync/models": "models",
+    "reelsync/testing": "reelsync_testing",
+}
+"""Where a package stands in the wheel, and its folder in the repository."""
 _FROM_OUTSIDE = ("PATH", "HOME", "DOCKER_HOST", "TEST_KAFKA_IMAGE", "TEST_POSTGRES_IMAGE")
 
 

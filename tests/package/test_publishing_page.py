@@ -12,11 +12,11 @@ from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from processes import ROOT
 
-from demo.broker import EmbeddedBroker
-from events import TOPICS, parse_event
-from events.publishing import EventEncoder
+from reelsync.events import TOPICS, parse_event
+from reelsync.events.publishing import EventEncoder
+from reelsync.testing.servers.embedded_broker import EmbeddedBroker
+from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs" / "publishing.md").read_text()
 BLOCKS = re.findall(r"```(python|ini)\n(?:# (\S+)\n)?(.*?)```", PAGE, re.DOTALL)

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-from builders import an_id, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from row_changes import USERS, VIDEO_OUTBOX, VIDEOS, key_of, topics, user_row, video_row
 
-from consumer.decode import Rejection, decode
-from consumer.fold import Fold
-from consumer.plan import Missing, plan
-from consumer.settings import DEFAULT_TOPICS
-from events import EVENT_DATA
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, plan
+from reelsync.events import EVENT_DATA
+from tests.support.builders import an_id, record
+from tests.support.row_changes import USERS, VIDEO_OUTBOX, VIDEOS, key_of, topics, user_row, video_row
 
 MARK = "§canary§"
 

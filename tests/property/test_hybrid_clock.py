@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.fields import MAX_VERSION
-from events.publishing import HybridClock
-from events.publishing.clock import time_of
+from reelsync.events.fields import MAX_VERSION
+from reelsync.events.publishing import HybridClock
+from reelsync.events.publishing.clock import time_of
 
 NOW = 1_767_607_200_000
 FAR = 7_258_118_400_000

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from builders import shuffled
-from random_logs import random_log
 from sqlalchemy.exc import DBAPIError
-from writing import cuts, snapshot, write_all
 
-from consumer.errors import Verdict, classify
-from consumer.records import Partition
-from demo.postgres import EmbeddedPostgres
-from models.engine import create_engine
+from reelsync.consumer.postgres.sqlstate import Verdict, classify
+from reelsync.consumer.records import Partition
+from reelsync.models.engine import create_engine
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.builders import shuffled
+from tests.support.random_logs import random_log
+from tests.support.writing import cuts, snapshot, write_all
 
 ORDERS = 4
 WRITERS = 4

@@ -4,19 +4,19 @@ import random
 from typing import Any
 
 import pytest
-from builders import an_id, record, shuffled, user
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import GROUP, batch_of, cuts, snapshot
 
-from consumer.batch import Batch
-from consumer.decode import decoder
-from consumer.ledger import Ledger
-from consumer.records import Partition
-from consumer.redrive import redrive_conflicts
-from consumer.settings import DEFAULT_TOPICS
-from consumer.writer import BatchWriter
-from models.engine import create_engine
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
+from reelsync.models.engine import create_engine
+from tests.support.builders import an_id, record, shuffled, user
+from tests.support.writing import GROUP, batch_of, cuts, snapshot
 
 PARTITION = Partition("user-events", 0)
 DECODE = decoder(DEFAULT_TOPICS, 524_288)

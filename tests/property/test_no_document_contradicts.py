@@ -12,8 +12,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from events.evolution import references
-from events.evolution.inclusion import differences
+from reelsync.events.evolution import references
+from reelsync.events.evolution.inclusion import differences
 
 Schema = dict[str, Any] | bool
 NAMES = ("a", "b", "c")

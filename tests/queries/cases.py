@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from filling import BEGIN, DAYS, END
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import VideoStatus, queries
+from reelsync.models import VideoStatus, queries
+from tests.queries.filling import BEGIN, DAYS, END
 
 PK_USERS, PK_VIDEOS = "pk_users", "pk_videos"
 OF_USER = "ix_videos_user_id_created_at"

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from filling import Filled, fill
-from reader import Reader, reading
 
-from demo.postgres import EmbeddedPostgres
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.queries.filling import Filled, fill
+from tests.queries.reader import Reader, reading
 
 
 @pytest.fixture

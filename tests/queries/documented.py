@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
-from processes import ROOT
+from tests.support.processes import ROOT
 
 PAGE = ROOT / "docs" / "reading.md"
 _FENCE = re.compile(r"```(python|sql)\n(.*?)```", re.DOTALL)

@@ -3,11 +3,11 @@
 import json
 from datetime import datetime
 
-from builders import record
 from sqlalchemy.ext.asyncio import AsyncEngine
-from writing import write_all
 
-from consumer.records import Partition
+from reelsync.consumer.records import Partition
+from tests.support.builders import record
+from tests.support.writing import write_all
 
 _EVENTS = Partition("video-events", 0)
 

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cases import Case, Sample
 from sqlalchemy import Select, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import ORMExecuteState, raiseload
 
-from models import create_engine, create_session_factory, get_session
+from reelsync.models import create_engine, create_session_factory, get_session
+from tests.queries.cases import Case, Sample
 
 
 @dataclass(frozen=True)

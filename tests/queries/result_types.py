@@ -9,7 +9,16 @@ from uuid import UUID
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from models import PoolStats, User, Video, VideoStatus, create_session_factory, get_pool_stats, get_session, queries
+from reelsync.models import (
+    PoolStats,
+    User,
+    Video,
+    VideoStatus,
+    create_session_factory,
+    get_pool_stats,
+    get_session,
+    queries,
+)
 
 
 async def entities(session: AsyncSession, key: UUID, day: datetime) -> None:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
-from builders import START, an_id, usage, user, video
-from merged import at
+from tests.queries.merged import at
+from tests.support.builders import START, an_id, usage, user, video
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BIG = 200 * 1024 * 1024

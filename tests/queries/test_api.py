@@ -12,16 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
-from builders import START
-from merged import merge
-from processes import ROOT
 from prometheus_client.parser import text_string_to_metric_families
-from reader import Reader
-from running import eventually
-from story import DAY, EVENTS, HOUR, id_of, user_id
 
-from demo.process import free_port
 from examples.api.app import create_app
+from reelsync.testing.servers.child_process import free_port
+from tests.queries.merged import merge
+from tests.queries.reader import Reader
+from tests.queries.story import DAY, EVENTS, HOUR, id_of, user_id
+from tests.support.builders import START
+from tests.support.processes import ROOT
+from tests.support.running import eventually
 
 (COMMAND,) = re.findall(r"^\.venv/bin/(uvicorn .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cases import CASES, OF_USER, UNFINISHED, Case, Sample
-from filling import BEGIN, DAYS, Filled, user_id, video_id
-from reader import Reader, Sent, reading, run
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models import queries
+from reelsync.models import queries
+from tests.queries.cases import CASES, OF_USER, UNFINISHED, Case, Sample
+from tests.queries.filling import BEGIN, DAYS, Filled, user_id, video_id
+from tests.queries.reader import Reader, Sent, reading, run
 
 USERS, VIDEOS = 2_000, 200_000
 SAMPLE = Sample(

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Sequence
 from uuid import uuid4
 
-from builders import START
-from documented import run, shown, snippets
-from merged import merge
-from processes import ROOT
-from reader import Reader
 from sqlalchemy import event
-from story import DAY, EVENTS, id_of, user_id
 
-from models import queries
+from reelsync.models import queries
+from tests.queries.documented import run, shown, snippets
+from tests.queries.merged import merge
+from tests.queries.reader import Reader
+from tests.queries.story import DAY, EVENTS, id_of, user_id
+from tests.support.builders import START
+from tests.support.processes import ROOT
 
 
 async def test_every_snippet_runs_and_sends_what_the_page_shows(database: str, reader: Reader) -> None:

@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from builders import START, usage, user, video
-from merged import at, merge
-from reader import Reader
 from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
-from story import DAY, EVENTS, HOUR, id_of, user_id
 
-from models import Video, VideoStatus, queries
+from reelsync.models import Video, VideoStatus, queries
+from tests.queries.merged import at, merge
+from tests.queries.reader import Reader
+from tests.queries.story import DAY, EVENTS, HOUR, id_of, user_id
+from tests.support.builders import START, usage, user, video
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from contextlib import suppress
 from uuid import uuid4
 
 import pytest
-from running import eventually
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from models import (
+from reelsync.models import (
     SessionFactory,
     User,
     create_engine,
@@ -22,6 +21,7 @@ from models import (
     get_pool_stats,
     get_session,
 )
+from tests.support.running import eventually
 
 SLEEP = text("SELECT pg_sleep(600)")
 

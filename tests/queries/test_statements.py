@@ -3,13 +3,13 @@
 from inspect import isclass
 
 import pytest
-from cases import CASES, Sample
-from filling import BEGIN, Filled, user_id, video_id
-from reader import reading, run
 from sqlalchemy import inspect
 from sqlalchemy.exc import InvalidRequestError
 
-from models import Base, User, queries
+from reelsync.models import Base, User, queries
+from tests.queries.cases import CASES, Sample
+from tests.queries.filling import BEGIN, Filled, user_id, video_id
+from tests.queries.reader import reading, run
 
 
 def test_every_query_is_tried() -> None:

@@ -4,9 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from processes import ROOT
-
-from models import queries
+from reelsync.models import queries
+from tests.support.processes import ROOT
 
 TYPES = Path(__file__).with_name("result_types.py")
 

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from builders import START, an_id, record, user, video
-from merged import at, merge
-from reader import Reader
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, selectinload
-from writing import write_all
 
-from consumer.records import Partition
-from models import User, Video, create_session_factory, queries
+from reelsync.consumer.records import Partition
+from reelsync.models import User, Video, create_session_factory, queries
+from tests.queries.merged import at, merge
+from tests.queries.reader import Reader
+from tests.support.builders import START, an_id, record, user, video
+from tests.support.writing import write_all
 
 LIVE, DELETED, PLACEHOLDER = (UUID(an_id(number)) for number in (1, 2, 3))
 OWNER = UUID(an_id(1001))

@@ -8,14 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from builders import START, an_id, usage, user, video
-from merged import merge
-from reader import Reader
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import (
+from reelsync.models import (
     ConsumerOffset,
     ModelUsage,
     NewVideo,
@@ -30,6 +27,9 @@ from models import (
     create_user_with_videos,
     queries,
 )
+from tests.queries.merged import merge
+from tests.queries.reader import Reader
+from tests.support.builders import START, an_id, usage, user, video
 
 VIDEO, OWNER = UUID(an_id(1)), UUID(an_id(1001))
 DETAILS = {"title": "By the service", "description": None, "avatar_id": None, "voice_id": None, "language": None}

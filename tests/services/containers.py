@@ -1,5 +1,5 @@
 """Servers in containers: of the plugin."""
 
-from reelsync_testing.servers.containers import ContainerBroker, ContainerPostgres
+from reelsync.testing.servers.containers import ContainerBroker, ContainerPostgres
 
 __all__ = ["ContainerBroker", "ContainerPostgres"]

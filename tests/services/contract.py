@@ -1,5 +1,5 @@
 """What tests ask of a server: of the plugin."""
 
-from reelsync_testing.servers.contract import Broker, DatabaseServer
+from reelsync.testing.servers.contract import Broker, DatabaseServer
 
 __all__ = ["Broker", "DatabaseServer"]

@@ -2,7 +2,7 @@
 
 import os
 
-from reelsync_testing.servers.docker import KAFKA_IMAGE, POSTGRES_IMAGE, why_no_docker
+from reelsync.testing.servers.docker import KAFKA_IMAGE, POSTGRES_IMAGE, why_no_docker
 
 APACHE_KAFKA_IMAGE = os.environ.get("TEST_KAFKA_APACHE_IMAGE", "apache/kafka:4.3.1")
 REQUIRED = "REELSYNC_REQUIRE_DOCKER"

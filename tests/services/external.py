@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from demo.topics import create_topics
+from reelsync.testing.servers.topics import create_topics
 
 BOOTSTRAP_SERVERS = os.environ.get("TEST_BOOTSTRAP_SERVERS", "")
 

@@ -9,10 +9,9 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from demo.process import free_port
-from demo.topics import create_topics
-
-from .docker import APACHE_KAFKA_IMAGE
+from reelsync.testing.servers.child_process import free_port
+from reelsync.testing.servers.topics import create_topics
+from tests.services.docker import APACHE_KAFKA_IMAGE
 
 _BROKERS = (1, 2, 3)
 _START_SECONDS = 120

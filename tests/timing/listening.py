@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.query_timing import QueryTiming, attach_query_timing
-from models.engine import create_engine
+from reelsync.consumer.timing.query_timing import QueryTiming, attach_query_timing
+from reelsync.models.engine import create_engine
 
 
 class Heard(list[QueryTiming]):

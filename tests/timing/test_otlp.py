@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from builders import an_id, usage, user, video
-from collector import Collected, attributes, collecting
-from processes import ROOT, environment, process, run_command
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from running import consuming, publish, topic_of, until_applied
 
-from consumer.app import Consumer
-from consumer.otlp_metrics import NAMES
-from consumer.settings import Settings
-from demo.process import free_port
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.telemetry.otlp_metrics import NAMES
+from reelsync.testing.servers.child_process import free_port
+from tests.support.builders import an_id, usage, user, video
+from tests.support.processes import ROOT, environment, process, run_command
+from tests.support.running import consuming, publish, topic_of, until_applied
+from tests.timing.collector import Collected, attributes, collecting
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -204,7 +204,8 @@ async def test_a_collector_that_is_away_holds_up_nothing(settings: Settings, mon
 
 def test_nothing_of_it_is_imported_while_it_is_off(settings: Settings) -> None:
     code = (
-        "import sys; from consumer.app import Consumer; from consumer.settings import Settings; Consumer(Settings());"
+        "import sys; from reelsync.consumer.app import Consumer; from reelsync.consumer.settings import Settings;"
+        "Consumer(Settings());"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     env = environment(settings)
@@ -223,7 +224,8 @@ def test_what_is_not_spoken_here_is_said_at_the_start(settings: Settings, variab
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     code = (
-        "import sys; sys.modules['opentelemetry'] = None; from consumer.telemetry import start_telemetry;"
+        "import sys; sys.modules['opentelemetry'] = None;"
+        "from reelsync.consumer.telemetry.opentelemetry import start_telemetry;"
         "from prometheus_client import CollectorRegistry; start_telemetry(CollectorRegistry(), 'g', '1')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -234,7 +236,7 @@ async def test_each_worker_sends_its_own(settings: Settings, collected: Collecte
     """Two processes under one supervisor, which ends them: what they had left is sent too."""
     ports = settings.model_copy(update={"http": settings.http.model_copy(update={"port": 0})})
     await publish(settings, topic_of(settings, "video"), [(an_id(n).encode(), video("created", n)) for n in range(60)])
-    with process(sending(ports), "-m", "consumer", "run", "--workers", "2") as supervisor:
+    with process(sending(ports), "-m", "reelsync.consumer", "run", "--workers", "2") as supervisor:
         await until_applied(settings)
         supervisor.terminate()
         await asyncio.to_thread(supervisor.communicate, timeout=60)

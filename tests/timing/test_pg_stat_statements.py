@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from builders import an_id, usage, user, video
 from pydantic import SecretStr
-from roles import RUN_ROLE, create_roles
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
-from tls_postgres import debian_binaries
 
-from consumer.app import Consumer
-from consumer.settings import Settings
-from demo.postgres import EmbeddedPostgres
-from migrations.runner import upgrade
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.migrations.runner import upgrade
+from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
+from tests.support.builders import an_id, usage, user, video
+from tests.support.roles import RUN_ROLE, create_roles
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+from tests.support.tls_postgres import debian_binaries
 
 DATABASE = "timed"
 KINDS = {

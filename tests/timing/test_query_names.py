@@ -11,19 +11,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from builders import an_id, usage, user, video
-from cases import CASES, Sample
-from processes import ROOT, environment
-from reader import reading, run
-from running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from sqlalchemy import Engine, event, select
 from typer.testing import CliRunner
 
-from consumer.app import Consumer
-from consumer.cli import app
-from consumer.query_names import OTHER, QUERIES
-from consumer.settings import Settings
-from models import (
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.cli import app
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.timing.query_names import OTHER, QUERIES
+from reelsync.models import (
     ConsumerOffset,
     ModelUsage,
     NewVideo,
@@ -37,6 +32,11 @@ from models import (
     create_user_with_videos,
     queries,
 )
+from tests.queries.cases import CASES, Sample
+from tests.queries.reader import reading, run
+from tests.support.builders import an_id, usage, user, video
+from tests.support.processes import ROOT, environment
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 SENDING = {"execute", "scalars", "scalar", "stream", "stream_scalars", "exec_driver_sql"}
 SENDERS = {"connection", "session"}
@@ -123,7 +123,7 @@ def names_given(source: str) -> Iterator[str]:
 def test_every_name_in_the_code_is_declared() -> None:
     given = {name for path in sources() for name in names_given(path.read_text())}
     assert len(given) > 25, "the check no longer finds the names"
-    # Those of `models.writing` are a table and one of these.
+    # Those of `reelsync.models.writing` are a table and one of these.
     assert given - set(QUERIES) - {action.removeprefix(".") for action in ACTIONS} == set()
 
 

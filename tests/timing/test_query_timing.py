@@ -7,16 +7,16 @@ import sys
 from typing import Any
 
 import pytest
-from listening import Heard, listening
-from processes import ROOT
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine, event, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer.query_names import QUERIES, Query
-from consumer.query_timing import attach_query_timing, timed_commit
-from demo.process import free_port
+from reelsync.consumer.timing.query_names import QUERIES, Query
+from reelsync.consumer.timing.query_timing import attach_query_timing
+from reelsync.testing.servers.child_process import free_port
+from tests.support.processes import ROOT
+from tests.timing.listening import Heard, listening
 
 NAMED = {"query_name": "offsets.read"}
 SLEEP = text("SELECT pg_sleep(30)")
@@ -139,7 +139,7 @@ async def test_only_transactions_that_the_server_knows_of_are_ended(operator_url
         assert heard.names[2:] == ["pool.wait", "offsets.read", "rollback"]
         async with engine.connect() as connection:
             await run(connection, "SELECT 1")
-            assert await timed_commit(connection) >= heard[-1].seconds
+            await connection.commit()
         assert heard.names[5:] == ["pool.wait", "offsets.read", "commit"]
 
 
@@ -209,7 +209,7 @@ async def test_the_snippets_of_the_page_work(operator_url: str) -> None:
 import asyncio, sys
 from sqlalchemy import text
 from prometheus_client import generate_latest
-from models import create_engine, create_session_factory, get_session, queries
+from reelsync.models import create_engine, create_session_factory, get_session, queries
 {first}
 heavy = {{"aiohttp", "aiokafka", "pydantic", "structlog"}} & set(sys.modules)
 assert not heavy, heavy
@@ -223,7 +223,7 @@ async def use() -> None:
 asyncio.run(use())
 print(generate_latest(REGISTRY).decode())
 """.replace("{{", "{").replace("}}", "}")
-    given = f"from models import create_engine\nengine = create_engine({operator_url!r})\n"
+    given = f"from reelsync.models import create_engine\nengine = create_engine({operator_url!r})\n"
     for code, name in ((first, "other"), (f"{first}\n{second}".replace(first.splitlines()[-1], "", 1), "carts.read")):
         done = await asyncio.to_thread(
             subprocess.run,

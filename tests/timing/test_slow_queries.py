@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 import structlog
-from builders import an_id, video
-from listening import listening
 from prometheus_client import CollectorRegistry, Counter
-from running import consuming, publish, topic_of, until_applied
 from sqlalchemy import text
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from consumer.batch_ids import batch_id
-from consumer.query_timing import QueryTiming, attach_query_timing
-from consumer.settings import Settings
-from consumer.slow_queries import SlowQueries, shortened
-from models.engine import create_engine
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.telemetry.logs import batch_id
+from reelsync.consumer.timing.query_timing import QueryTiming, attach_query_timing
+from reelsync.consumer.timing.slow_queries import SlowQueries, shortened
+from reelsync.models.engine import create_engine
+from tests.support.builders import an_id, video
+from tests.support.running import consuming, publish, topic_of, until_applied
+from tests.timing.listening import listening
 
 
 def counter() -> Counter:

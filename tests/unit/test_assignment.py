@@ -2,11 +2,11 @@
 
 from aiokafka import TopicPartition
 
-from consumer.kafka_log import KafkaLog
-from consumer.kafka_source import KafkaSource
-from consumer.metrics import Metrics
-from consumer.records import Partition
-from consumer.settings import KafkaSettings
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.source.kafka_source import KafkaSource
+from tests.support.observing import RecordingObserver
 
 
 class NoPositions:
@@ -15,7 +15,7 @@ class NoPositions:
 
 def test_a_partition_that_was_settled_after_its_revocation_is_not_read_under_the_next_assignment() -> None:
     settings = KafkaSettings()
-    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), Metrics())  # type: ignore[arg-type]
+    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), RecordingObserver())  # type: ignore[arg-type]
     source._positions[Partition("video-events", 0)] = 5
     epoch = source.epoch
     source.on_partitions_assigned({TopicPartition("video-events", 1)})

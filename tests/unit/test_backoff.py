@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.backoff import Backoff
+from reelsync.consumer.backoff import Backoff
 
 
 @given(shortest=st.floats(0.001, 1), factor=st.floats(1, 1_000), attempts=st.integers(1, 40), seed=st.integers())

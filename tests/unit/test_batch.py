@@ -3,14 +3,14 @@
 from itertools import pairwise
 
 import pytest
-from builders import record, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.batch import Batch
-from consumer.decode import decoder
-from consumer.records import Partition, Span, anchor_of, record_size
-from consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.records import Partition, Span, anchor_of, record_size
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
+from tests.support.builders import record, video
 
 A, B, C = Partition("user-events", 3), Partition("video-events", 0), Partition("video-events", 1)
 OFFSETS = st.fixed_dictionaries({part: st.sets(st.integers(10, 40), max_size=12) for part in (A, B, C)})

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.breaker import DeadLetterLimit
-from consumer.errors import HaltedError, ReelsyncError
+from reelsync.consumer.errors import HaltedError, ReelsyncError
+from reelsync.consumer.sink.breaker import DeadLetterLimit
 
 
 def limit(window: int = 100, count: int = 10, share: float = 0.5) -> DeadLetterLimit:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
 
-from models.database_url import for_asyncpg
+from reelsync.models.database_url import for_asyncpg
 
 URL = "postgresql+asyncpg://writer:p%40ss@db.example:5433/reelsync"
 

@@ -11,11 +11,11 @@ from uuid import UUID
 import orjson
 import pytest
 
-from consumer.decode import Rejection, decode
-from consumer.settings import DEFAULT_TOPICS
 from demo.day import TOPICS, DayRecord, generate_day
-from demo.oracle import expected_tables
-from events.contract import EVENT_DATA
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events.contract import EVENT_DATA
+from reelsync.testing.expected_tables import expected_tables
 
 DAY = generate_day(seed=3, events=6_000)
 VALID = [record for record in DAY.records if record.expected in {"event", "tombstone"}]

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import an_id, record, usage, user, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.decode import Rejection, decode
-from consumer.settings import DEFAULT_TOPICS
-from events import ERASED_VERSION
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events import ERASED_VERSION
+from tests.support.builders import an_id, record, usage, user, video
 
 LIMIT = 10_000
 CE_HEADERS = (("ce_id", b"id-7"), ("ce_type", b"video.created"), ("content-type", b"application/json"))
@@ -207,7 +207,7 @@ def test_a_record_that_the_decoder_fails_on_is_rejected_and_told_of_without_its_
     def fail(*_: object) -> None:
         raise TypeError("personal")
 
-    monkeypatch.setattr("consumer.decode.parse_event", fail)
+    monkeypatch.setattr("reelsync.consumer.transform.decode.parse_event", fail)
     found = rejected(video("created"), key=an_id(1).encode())
     assert (found.stage, found.reason, found.aggregate_id) == ("decode", "invalid", UUID(an_id(1)))
     (problem,) = found.detail["problems"]

@@ -5,11 +5,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from consumer.errors import (
-    FencedError,
-    HaltedError,
-    ReelsyncError,
-    UnavailableError,
+from reelsync.consumer.errors import FencedError, HaltedError, ReelsyncError, UnavailableError
+from reelsync.consumer.postgres.sqlstate import (
     Verdict,
     classify,
     constraint,

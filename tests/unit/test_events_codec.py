@@ -4,11 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from builders import an_id, structured, usage, user, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import (
+from reelsync.events import (
     EVENT_DATA,
     InvalidEventError,
     aggregate_id,
@@ -19,7 +18,8 @@ from events import (
     parse_event,
     wire,
 )
-from events.upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
+from reelsync.events.upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
+from tests.support.builders import an_id, structured, usage, user, video
 
 MARK = "canary-7c1e"
 SAMPLES = {

@@ -12,20 +12,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator, core_schema
 
-from events import canonical_id
-from events.fields import (
-    Amount,
-    Attribute,
-    Count,
-    Id,
-    Money,
-    Percent,
-    Text,
-    Time,
-    Username,
-    Version,
-)
-from events.json_objects import MAX_JSON_BYTES, MAX_JSON_DEPTH, JsonObject
+from reelsync.events import canonical_id
+from reelsync.events.fields import Amount, Attribute, Count, Id, Money, Percent, Text, Time, Username, Version
+from reelsync.events.json_objects import MAX_JSON_BYTES, MAX_JSON_DEPTH, JsonObject
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 DIGITS = ID.replace("-", "")

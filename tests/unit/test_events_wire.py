@@ -5,17 +5,17 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from builders import an_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from sqlalchemy import String
 from sqlalchemy import inspect as mapping_of
 
-from events import ENVELOPES, EVENT, EVENT_DATA, EventData, wire
-from events.contract import CloudEvent, check_subject
-from events.upcasting import UPCASTS
-from models import Base, ModelUsage, User, UserProfile, Video
+from reelsync.events import ENVELOPES, EVENT, EVENT_DATA, EventData, wire
+from reelsync.events.contract import CloudEvent, check_subject
+from reelsync.events.upcasting import UPCASTS
+from reelsync.models import Base, ModelUsage, User, UserProfile, Video
+from tests.support.builders import an_id
 
 TYPES = sorted(EVENT_DATA)
 TEXT = st.text(max_size=20).filter(lambda text: "\x00" not in text)

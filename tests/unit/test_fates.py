@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from builders import an_id, record, usage, user, video
 
-from consumer.decode import decode
-from consumer.fates import Fate, Seen, fate_of
-from consumer.settings import DEFAULT_TOPICS
-from events import ERASED_VERSION
+from reelsync.consumer.operations.trace.outcome import Fate, Seen, fate_of
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import decode
+from reelsync.events import ERASED_VERSION
+from tests.support.builders import an_id, record, usage, user, video
 
 VIDEO, USER = ("videos", an_id(1)), ("users", an_id(1001))
 NONE = dict.fromkeys(("details", "state", "start", "output", "deletion"), 0)

@@ -6,18 +6,18 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from builders import an_id, record, structured, usage, user, video
 from hypothesis import given
 from hypothesis import strategies as st
-from random_logs import random_log
 
-from consumer.decode import Rejection, decode
-from consumer.fold import Fold
-from consumer.plan import Missing, plan
-from consumer.projections import MERGES
-from consumer.settings import DEFAULT_TOPICS
-from events import parse_event
-from models.facets import version_column
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, plan
+from reelsync.consumer.transform.projections import MERGES
+from reelsync.events import parse_event
+from reelsync.models.facets import version_column
+from tests.support.builders import an_id, record, structured, usage, user, video
+from tests.support.random_logs import random_log
 
 Tables = dict[str, dict[str, dict[str, Any]]]
 TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at", "last_login_at", "used_at")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from consumer.health import Health
-from consumer.heartbeat import Heartbeat
-from consumer.probe import Probe, Work
-from consumer.records import Partition
-from consumer.settings import Settings
+from reelsync.consumer.health.event_loop_lag import Heartbeat
+from reelsync.consumer.health.health import Health
+from reelsync.consumer.health.probe import Probe, Work
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
 
 
 class Clock:

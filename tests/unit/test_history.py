@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.history import STEP_SECONDS, STEPS, History
+from reelsync.consumer.status.history import STEP_SECONDS, STEPS, History
 
 
 class Clock:

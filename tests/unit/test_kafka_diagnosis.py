@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from consumer.errors import UnavailableError
-from consumer.kafka_diagnosis import diagnosed
-from consumer.settings import KafkaSettings
-from models import create_engine
+from reelsync.consumer.errors import UnavailableError
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.models import create_engine
 
 NOBODY = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.known_ids import KnownIds
+from reelsync.consumer.sink.known_ids import KnownIds
 
 
 def test_what_was_added_is_known_and_the_rest_is_asked_for_in_order() -> None:

@@ -3,10 +3,10 @@
 import pytest
 from rich.console import Console, RenderableType
 
-from consumer.live_view import frame, last_frame
-from consumer.reports import Member
-from consumer.status import Status
-from consumer.united_status import status_of
+from reelsync.consumer.status.document import Status
+from reelsync.consumer.status.snapshot import Member
+from reelsync.consumer.status.summary import status_of
+from reelsync.consumer.status.terminal import frame, last_frame
 
 GROUP = "[red]group[/red]"
 

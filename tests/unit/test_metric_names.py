@@ -8,13 +8,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from consumer.metrics import Metrics
-from consumer.otlp_metrics import NAMES
-from consumer.pool_metrics import PoolCollector
-from consumer.query_metrics import QUERY_SECONDS
-from consumer.query_timing import QueryTiming
-from consumer.records import Partition
-from models.engine import PoolStats
+from reelsync.consumer.records import Partition
+from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.otlp_metrics import NAMES
+from reelsync.consumer.timing.query_metrics import QUERY_SECONDS
+from reelsync.consumer.timing.query_timing import QueryTiming
+from reelsync.models.engine import PoolStats
 
 LABELS = {
     "db_client_operation_duration_seconds": {
@@ -41,6 +40,7 @@ LABELS = {
     "reelsync_version_conflicts_total": set(),
     "reelsync_kafka_commit_failures_total": set(),
     "reelsync_halted_partitions": set(),
+    "reelsync_observer_errors_total": set(),
 }
 OPENTELEMETRY = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0}
 

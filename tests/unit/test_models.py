@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-import models
-from models import (
+from reelsync import models
+from reelsync.models import (
     Base,
     ConsumerOffset,
     DeadLetter,
@@ -27,7 +27,7 @@ from models import (
     Video,
     VideoStatus,
 )
-from models.upsert import UPSERTS
+from reelsync.models.upsert import UPSERTS
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

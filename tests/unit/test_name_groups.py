@@ -4,12 +4,12 @@ import random
 from itertools import chain
 
 import pytest
-from builders import an_id, record, user
 
-from consumer.decode import Rejection, decode
-from consumer.letters.stored import LetterKey
-from consumer.name_groups import Claim, parts_of, ties_of
-from consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.dead_letters.name_groups import Claim, parts_of, ties_of
+from reelsync.consumer.dead_letters.table import LetterKey
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from tests.support.builders import an_id, record, user
 
 
 def claim(offset: int, *ties: str) -> Claim:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from consumer.health import BackingOff
-from consumer.history import Recent
-from consumer.notices import Facts, duration, in_words, notices
-from consumer.positions import Halt
-from consumer.records import Partition
+from reelsync.consumer.health.health import BackingOff
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.records import Partition
+from reelsync.consumer.status.history import Recent
+from reelsync.consumer.status.notices import Facts, notices
+from reelsync.consumer.status.wording import duration, in_words
 
 
 def recent(records: int = 0, seconds: float = 10.0, **given: Any) -> Recent:

@@ -9,9 +9,9 @@ from uuid import UUID
 import orjson
 import pytest
 
-from consumer.oracle import ERASED, Row
 from demo.day import generate_day
-from demo.oracle import differences, expected_tables
+from reelsync.consumer.operations.verify.reference import ERASED, Row
+from reelsync.testing.expected_tables import differences, expected_tables
 
 USER, OTHER_USER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 VIDEO, USAGE = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"

@@ -8,17 +8,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import an_id, record, usage, user, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.decode import Rejection, decode
-from consumer.fold import Fold
-from consumer.plan import Missing, Plan, plan
-from consumer.projections import MERGES
-from consumer.settings import DEFAULT_TOPICS
-from models import ModelUsage
-from models.facets import version_column
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, Plan, plan
+from reelsync.consumer.transform.projections import MERGES
+from reelsync.models import ModelUsage
+from reelsync.models.facets import version_column
+from tests.support.builders import an_id, record, usage, user, video
 
 NOTHING = Missing((), ())
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumer.offsets import Stored
-from consumer.positions import LogState, check_position
-from consumer.records import Anchor
+from reelsync.consumer.offsets.check import LogState, check_position
+from reelsync.consumer.offsets.store import Stored
+from reelsync.consumer.records import Anchor
 
 ANCHOR = Anchor(9, 1_000, 42)
 HERE = Stored(10, "here", ANCHOR)

@@ -6,13 +6,13 @@ from typing import Any, get_args
 
 import orjson
 import pytest
-from builders import START, an_id, record, usage, user, video
 
-from consumer.decode import Rejection, decode
-from consumer.projections import MERGES, PROJECTIONS
-from consumer.settings import DEFAULT_TOPICS
-from events import ErasureType, EventType
-from events.wire import RowChangeType
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.projections import MERGES, PROJECTIONS
+from reelsync.events import ErasureType, EventType
+from reelsync.events.wire import RowChangeType
+from tests.support.builders import START, an_id, record, usage, user, video
 
 DETAILS = {"title": "t", "description": "d", "avatar_id": "a", "voice_id": "v", "language": "pt", "resolution": "4k"}
 AT = START + timedelta(seconds=1)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from builders import record
 from pydantic import BaseModel
 
-from consumer.decode import Rejection, decode
-from consumer.settings import DEFAULT_TOPICS
-from consumer.settings_table import settings_table
-from consumer.status import Status
-from events import EVENT_DATA, aggregate_id, canonical_id, is_binary, parse_event
+from docs.settings_table import settings_table
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.status.document import Status
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events import EVENT_DATA, aggregate_id, canonical_id, is_binary, parse_event
+from tests.support.builders import record
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

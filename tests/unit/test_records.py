@@ -5,11 +5,11 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from builders import record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.records import Anchor, Partition, StoredRecord, anchor_of, record_crc, record_size
+from reelsync.consumer.records import Anchor, Partition, StoredRecord, anchor_of, record_crc, record_size
+from tests.support.builders import record
 
 BYTES = st.none() | st.binary(max_size=6)
 HEADERS = st.lists(st.tuples(st.text(max_size=3), BYTES), max_size=3)

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from consumer.backoff import Backoff
-from consumer.redrive import Redriven, redrive_until
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.dead_letters.name_conflicts import Redriven, redrive_until
 
 
 async def test_it_looks_again_although_nothing_was_parked_and_nobody_woke_it() -> None:

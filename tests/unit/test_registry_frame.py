@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import an_id, record, user, video
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.struct_pb2 import Struct
-from row_changes import VIDEO_OUTBOX, VIDEOS, key_of, topics, video_row
-from row_changes import envelope as envelope_of
+
+from tests.support.builders import an_id, record, user, video
+from tests.support.row_changes import VIDEO_OUTBOX, VIDEOS, key_of, topics, video_row
+from tests.support.row_changes import envelope as envelope_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of libraries that the registry's client loads
@@ -19,10 +20,10 @@ with warnings.catch_warnings():
     from confluent_kafka.schema_registry.json_schema import JSONSerializer
     from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 
-from consumer.decode import Rejection, decode
-from consumer.settings import DEFAULT_TOPICS
-from events import EVENT_DATA
-from events.json_schema import data_schema, event_schema, example_events
+from reelsync.consumer.settings import DEFAULT_TOPICS
+from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.events import EVENT_DATA
+from reelsync.events.json_schema import data_schema, event_schema, example_events
 
 TOPIC = "video-events"
 AVRO = {"type": "record", "name": "Video", "fields": [{"name": "title", "type": "string"}]}

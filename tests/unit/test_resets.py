@@ -4,10 +4,17 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from consumer.offsets import Stored
-from consumer.positions import Halt
-from consumer.records import Partition
-from consumer.resets import Logs, Move, OutsideError, parse_target, plan_moves, refusal_while_live
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.offsets.store import Stored
+from reelsync.consumer.operations.offset_reset import (
+    Logs,
+    Move,
+    OutsideError,
+    parse_target,
+    plan_moves,
+    refusal_while_live,
+)
+from reelsync.consumer.records import Partition
 
 PLACE, OTHER = Partition("video-events", 0), Partition("video-events", 1)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from events.evolution import Compatibility, UnreadableContractError, compare, read_contract
-from events.json_schema import DIALECT, SIDES, event_schema
+from reelsync.events.evolution import Compatibility, UnreadableContractError, compare, read_contract
+from reelsync.events.json_schema import DIALECT, SIDES, event_schema
 
 Sides = dict[str, dict[str, Any]]
 Change = Callable[[dict[str, Any]], Any]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from events.evolution.inclusion import differences
-from events.evolution.references import plain
+from reelsync.events.evolution.inclusion import differences
+from reelsync.events.evolution.references import plain
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
 CONTRADICTED: dict[str, tuple[Any, Any, Any]] = {

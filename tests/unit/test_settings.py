@@ -8,9 +8,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from consumer.settings import DEFAULT_TOPICS, BrokerSettings, KafkaSettings, Settings
-from consumer.settings_table import settings_table
-from events.debezium import RowChangeTopic
+from docs.settings_table import settings_table
+from reelsync.consumer.settings import DEFAULT_TOPICS, BrokerSettings, KafkaSettings, Settings
+from reelsync.events.debezium import RowChangeTopic
 
 URL = "postgresql+asyncpg://writer:canary-7c1e@db.example.com:5432/reelsync"
 SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumer.records import Partition
-from consumer.silence import Silence
+from reelsync.consumer.records import Partition
+from reelsync.consumer.source.broker_silence import Silence
 
 ONE, TWO = Partition("videos", 0), Partition("videos", 1)
 

@@ -4,14 +4,14 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 
-from consumer.decode import Reason, Rejection
-from consumer.latest_dead_letters import KEPT, LatestDeadLetters
-from consumer.metrics import Metrics
-from consumer.query_timing import QueryTiming
-from consumer.records import StoredRecord
-from consumer.statement_timings import statements
-from consumer.status_page import status_page
-from consumer.united_status import counts_by_reason, total
+from reelsync.consumer.records import StoredRecord
+from reelsync.consumer.status.page import status_page
+from reelsync.consumer.status.recent_dead_letters import KEPT, LatestDeadLetters
+from reelsync.consumer.status.statements import statements
+from reelsync.consumer.status.summary import counts_by_reason, total
+from reelsync.consumer.telemetry.metrics import Metrics
+from reelsync.consumer.timing.query_timing import QueryTiming
+from reelsync.consumer.transform.decode import Reason, Rejection
 
 
 def test_statements_add_up_over_successes_and_errors() -> None:

@@ -1,11 +1,11 @@
 """`traceparent`, as publishers and strangers write it."""
 
 import pytest
-from builders import record, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.trace_context import TraceContext, parse_traceparent, trace_context_of, trace_contexts
+from reelsync.consumer.telemetry.trace_context import TraceContext, parse_traceparent, trace_context_of, trace_contexts
+from tests.support.builders import record, video
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 VALID = f"00-{TRACE}-{SPAN}-01".encode()

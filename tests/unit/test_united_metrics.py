@@ -5,10 +5,10 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from consumer.metrics import Metrics
-from consumer.query_timing import QueryTiming
-from consumer.records import Partition
-from consumer.united_metrics import UnitedMetrics, accumulated
+from reelsync.consumer.records import Partition
+from reelsync.consumer.status.merged_metrics import UnitedMetrics, accumulated
+from reelsync.consumer.telemetry.metrics import Metrics
+from reelsync.consumer.timing.query_timing import QueryTiming
 
 
 def collected(*processes: Metrics) -> list[Metric]:

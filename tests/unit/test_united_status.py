@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from consumer.health import NOT_ASKED, BackingOff
-from consumer.history import Step
-from consumer.metrics import Metrics
-from consumer.positions import Halt
-from consumer.records import Partition
-from consumer.reports import Member, Past, Report
-from consumer.status import PoolStatus, Status
-from consumer.united_status import status_of
+from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.records import Partition
+from reelsync.consumer.status.document import PoolStatus, Status
+from reelsync.consumer.status.history import Step
+from reelsync.consumer.status.snapshot import Member, Past, Report
+from reelsync.consumer.status.summary import status_of
+from reelsync.consumer.telemetry.metrics import Metrics
 
 NOW = 1_000.0
 P0, P1, P2 = (Partition("video-events", number) for number in range(3))

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyte
-from processes import ROOT, environment
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.processes import ROOT, environment
 
 
 class PseudoTerminal:
@@ -35,7 +35,7 @@ class PseudoTerminal:
         """`reelsync` with all its streams on this terminal."""
         env = {name: value for name, value in environment(settings).items() if name not in {"COLUMNS", "LINES"}}
         child = subprocess.Popen(
-            [sys.executable, "-m", "consumer", *command],
+            [sys.executable, "-m", "reelsync.consumer", *command],
             env=env | {"TERM": "xterm-256color"} | extra,
             cwd=ROOT,
             stdin=self.slave,

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from http_client import Answer, Client
-from processes import process
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from running import eventually
 
-from consumer.settings import Settings
-from demo.process import free_port
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.child_process import free_port
+from tests.support.http_client import Answer, Client
+from tests.support.processes import process
+from tests.support.running import eventually
 
-RUN = ("-m", "consumer", "run", "--workers", "2")
+RUN = ("-m", "reelsync.consumer", "run", "--workers", "2")
 
 
 class Workers:

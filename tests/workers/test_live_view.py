@@ -6,11 +6,11 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
-from builders import an_id, video
-from pseudo_terminal import PseudoTerminal
-from running import eventually, publish, topic_of, until_applied
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.support.builders import an_id, video
+from tests.support.running import eventually, publish, topic_of, until_applied
+from tests.workers.pseudo_terminal import PseudoTerminal
 
 HIDE_CURSOR, UP = b"\x1b[?25l", b"\x1b[1A"
 

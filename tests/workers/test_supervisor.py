@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from running import eventually
 
-from consumer.errors import ReelsyncError
-from consumer.settings import HttpSettings, Settings
-from consumer.workers import monitor, supervisor
-from consumer.workers.monitor import WorkersMonitor
-from consumer.workers.supervisor import Supervisor
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import HttpSettings, Settings
+from reelsync.consumer.workers import monitor, supervisor
+from reelsync.consumer.workers.monitor import WorkersMonitor
+from reelsync.consumer.workers.supervisor import Supervisor
+from tests.support.running import eventually
 
 Pretend = Callable[[str], None]
 

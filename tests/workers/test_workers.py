@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from builders import an_id, video
-from http_client import Answer
-from processes import run_command
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from running import eventually, publish, rows_of, topic_of, until_applied
-from services.contract import DatabaseServer
-from supervised import quick, total, working
-from test_http import served
 
-from consumer.settings import Settings
+from reelsync.consumer.settings import Settings
+from tests.integration.test_http import served
+from tests.services.contract import DatabaseServer
+from tests.support.builders import an_id, video
+from tests.support.http_client import Answer
+from tests.support.processes import run_command
+from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
+from tests.workers.supervised import quick, total, working
 
 
 def names(answer: Answer) -> set[str]:

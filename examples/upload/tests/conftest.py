@@ -7,11 +7,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from events import Aggregate
-from events.publishing import AIOKAFKA_OPTIONS, EventEncoder
 from examples.upload.tables import Base
 from examples.upload.uploads import Uploads
-from reelsync_testing.servers import Broker, DatabaseServer
+from reelsync.events import Aggregate
+from reelsync.events.publishing import AIOKAFKA_OPTIONS, EventEncoder
+from reelsync.testing.servers import Broker, DatabaseServer
 
 
 @pytest.fixture

@@ -12,21 +12,21 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from events import Aggregate, parse_event
-from events.publishing import DeliveryError, EventEncoder, OutgoingRecord, deliver, uuid7
-from events.publishing.delivery import AnyProducer
 from examples.upload import relay as relaying
 from examples.upload.relay import pause, relay, relay_until, waiting
 from examples.upload.tables import Outbox
 from examples.upload.uploads import Uploads
-from reelsync_testing.builders import a_video
-from reelsync_testing.consumer_thread import RunningConsumer
+from reelsync.events import Aggregate, parse_event
+from reelsync.events.publishing import DeliveryError, EventEncoder, OutgoingRecord, deliver, uuid7
+from reelsync.events.publishing.delivery import AnyProducer
+from reelsync.testing.builders import a_video
+from reelsync.testing.consumer_thread import RunningConsumer
 
 DIES_AFTER_SENDING = """
 import asyncio, os, sys
 from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import create_async_engine
-from events.publishing import deliver
+from reelsync.events.publishing import deliver
 from examples.upload import relay
 
 async def deliver_and_die(producer, records):

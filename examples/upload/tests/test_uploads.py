@@ -8,13 +8,13 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events import parse_event
-from events.publishing import uuid7
 from examples.upload.relay import relay, waiting
 from examples.upload.tables import Outbox, Video
 from examples.upload.uploads import NoSuchVideoError, Uploads
-from reelsync_testing.builders import a_user
-from reelsync_testing.consumer_thread import RunningConsumer
+from reelsync.events import parse_event
+from reelsync.events.publishing import uuid7
+from reelsync.testing.builders import a_user
+from reelsync.testing.consumer_thread import RunningConsumer
 
 
 async def test_a_video_is_what_happened_to_it(

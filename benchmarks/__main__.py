@@ -1,0 +1,53 @@
+"""`make bench`, or `python -m benchmarks`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from benchmarks.run import Options, chosen, run
+from reelsync.consumer.cli.terminal import UsageError, out, run_async, run_to_exit
+
+
+def bench(  # noqa: PLR0913, PLR0917 - the options of a command
+    events: Annotated[
+        int, typer.Option(envvar="EVENTS", min=1_000, help="For fast contenders; slow ones get a share.")
+    ] = 300_000,
+    rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Turns of each contender.")] = 3,
+    workloads: Annotated[str, typer.Option(envvar="WORKLOADS", help="Comma-separated; all by default.")] = "",
+    contenders: Annotated[str, typer.Option(envvar="CONTENDERS", help="Comma-separated; all by default.")] = "",
+    broker: Annotated[
+        Literal["embedded", "kafka"], typer.Option(envvar="BROKER", help="kafka: Apache Kafka in Docker.")
+    ] = "embedded",
+    partitions: Annotated[int, typer.Option(envvar="PARTITIONS", min=1, help="Of each topic.")] = 6,
+    seed: Annotated[int, typer.Option(envvar="SEED", help="Another seed, another log.")] = 1,
+    json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
+    plot: Annotated[Path | None, typer.Option(envvar="PLOT", help="File for the picture, SVG.")] = None,
+) -> None:
+    """Measure reelsync beside the database alone and beside what most teams write.
+
+    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that run already; docs/performance.md says how to read
+    what comes out.
+
+    Example: python -m benchmarks --events 20000 --rounds 1 --workloads lifecycle
+    """
+    try:
+        named = chosen(workloads, contenders)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    options = Options(
+        events=events,
+        rounds=rounds,
+        seed=seed,
+        partitions=partitions,
+        broker=broker,
+        workloads=named.workloads,
+        contenders=named.contenders,
+        json=json,
+        plot=plot,
+    )
+    run_async(run(options, out))
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(bench))

@@ -1,0 +1,50 @@
+"""`reelsync dlq purge`."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from reelsync.consumer.cli.terminal import JsonOption, UsageError, err, load, plural, print_json, run_async
+from reelsync.consumer.dead_letters.retention import count_expired
+from reelsync.consumer.dead_letters.retention import purge as purge_letters
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import Settings
+
+from .closing import DryRunOption
+from .selection import age_of, letters_engine
+
+
+def purge(
+    older_than: Annotated[str, typer.Option(help="Closed longer ago than this: a duration such as 90d.")],
+    dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Delete redriven and discarded letters for good. The role that consumes may not: use the one that migrates.
+
+    Example: reelsync dlq purge --older-than 365d --dry-run
+    """
+    settings = load(Settings)
+    age = age_of("--older-than", older_than)
+    if not age:
+        raise UsageError("--older-than must be longer than nothing")
+    try:
+        purged = run_async(_purge(settings, age, dry_run=dry_run))
+    except ReelsyncError as error:
+        if "42501" in str(error):
+            message = f"{error}. `dlq purge` deletes, so it needs the role that migrates in REELSYNC_DATABASE__URL"
+            raise ReelsyncError(message) from error
+        raise
+    if json:
+        print_json({"purged": 0 if dry_run else purged, "selected": purged, "dry_run": dry_run})
+    else:
+        err.print(f"{plural(purged, 'letter')} {'would be ' if dry_run else ''}deleted.")
+
+
+async def _purge(settings: Settings, age: timedelta, *, dry_run: bool) -> int:
+    group = settings.kafka.group_id
+    async with letters_engine(settings) as engine:
+        if dry_run:
+            async with engine.connect() as connection:
+                return await count_expired(connection, group, age)
+        return await purge_letters(engine, group, age)

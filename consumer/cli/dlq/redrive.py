@@ -1,0 +1,195 @@
+"""`reelsync dlq redrive`."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reelsync.consumer.cli.progress import counted
+from reelsync.consumer.cli.terminal import JsonOption, err, load, print_json, run_async
+from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
+from reelsync.consumer.dead_letters.outcomes import verdict_on
+from reelsync.consumer.dead_letters.queries import all_letters
+from reelsync.consumer.dead_letters.redrive import Redrive, Tally
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.decode import decoder
+
+from .selection import (
+    REASONS,
+    AggregateOption,
+    AllOption,
+    CorrectedOption,
+    PlaceArgument,
+    ReasonOption,
+    SinceOption,
+    TopicOption,
+    TypeOption,
+    UntilOption,
+    UntriedOption,
+    count_letters,
+    letters_engine,
+    see_that_it_is_meant,
+    selection_of,
+)
+
+
+@dataclass
+class Report:
+    """What came of a run. `left_out`: tried too often; `conflicts`: applied and still parked, all of the group's."""
+
+    tally: Tally = field(default_factory=Tally)
+    left_out: int = 0
+    conflicts: Counter[str] = field(default_factory=Counter)
+
+
+def redrive(  # noqa: PLR0913, PLR0917 - options
+    place: PlaceArgument = None,
+    reason: ReasonOption = None,
+    event_type: TypeOption = None,
+    topic: TopicOption = None,
+    aggregate: AggregateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
+    untried: UntriedOption = False,  # noqa: FBT002 - a flag
+    everything: AllOption = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say what would be valid now.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Also those that were tried too often.")] = False,  # noqa: FBT002
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Apply parked letters again, beside a running consumer. What is still wrong stays parked, with what is wrong now.
+
+    Safe to repeat: the merge minds neither order nor repetition. A run that was stopped goes on when run again; with
+    --untried it leaves out what the stopped one had attempted. Exit code 1 if letters are still parked,
+    or if none is parked at the place that was named.
+
+    Example: reelsync dlq redrive --reason unknown_type --dry-run
+    """
+    settings = load(Settings)
+    selection = selection_of(
+        place=place,
+        reason=reason,
+        event_type=event_type,
+        topic=topic,
+        aggregate=aggregate,
+        since=since,
+        until=until,
+        corrected=corrected,
+        untried=untried,
+    )
+    see_that_it_is_meant(selection, everything=everything)
+    report = Report()
+    try:
+        run_async(_dry_run(settings, selection, report) if dry_run else _run(settings, selection, report, force=force))
+    except (KeyboardInterrupt, Exception):
+        if report.tally.attempted:
+            err.print(f"Stopped after {report.tally.last}. What is committed stays: {_sentence(report, 'applied')}.")
+            err.print("Run the same again to go on; with --untried it leaves out what was attempted.")
+        raise
+    if json:
+        print_json(_document(report, dry_run=dry_run))
+    else:
+        _print(settings, report, dry_run=dry_run)
+    if selection.place and not (report.tally.attempted or report.left_out or report.conflicts.total()):
+        err.print(f"No letter is parked at {selection.place}: see `reelsync dlq show {selection.place}`.")
+        raise typer.Exit(1)
+    if not dry_run and (report.tally.still or report.left_out or report.conflicts["parked"]):
+        raise typer.Exit(1)
+
+
+async def _run(settings: Settings, selection: Selection, report: Report, *, force: bool) -> None:
+    group = settings.kafka.group_id
+    decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
+    async with letters_engine(settings) as engine:
+        writer = BatchWriter(engine, group)
+        singly = await _singly(engine, settings, selection, report, force=force)
+        total = await count_letters(engine, group, singly)
+        with counted("Redriving", total) as bar:
+
+            def told(tally: Tally) -> None:
+                report.tally = tally
+                bar.reach(tally.attempted)
+
+            if singly.reasons or not selection.reasons:
+                report.tally = await Redrive(engine, group, writer, decode).run(singly, told)
+        if await count_letters(engine, group, _conflicts(selection)):
+            done = await redrive_conflicts(engine, group, writer, decode)
+            report.conflicts.update(applied=done.applied, parked=done.parked)
+            # Those that became name conflicts a moment ago are among them.
+            del report.tally.still["conflict"]
+
+
+async def _singly(
+    engine: AsyncEngine, settings: Settings, selection: Selection, report: Report, *, force: bool
+) -> Selection:
+    """The selected letters that do not go together, without those tried too often."""
+    wanted = selection.reasons or REASONS
+    singly = replace(selection, reasons=tuple(reason for reason in wanted if reason != "conflict"))
+    if force:
+        return singly
+    limit = settings.dead_letters.max_redrives
+    exhausted = replace(singly, redrives_from=limit)
+    report.left_out = await count_letters(engine, settings.kafka.group_id, exhausted) if singly.reasons else 0
+    return replace(singly, redrives_below=limit)
+
+
+def _conflicts(selection: Selection) -> Selection:
+    wanted = not selection.reasons or "conflict" in selection.reasons
+    return replace(selection, reasons=("conflict",) if wanted else ("none",))
+
+
+async def _dry_run(settings: Settings, selection: Selection, report: Report) -> None:
+    group = settings.kafka.group_id
+    decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
+    async with letters_engine(settings) as engine:
+        singly = await _singly(engine, settings, selection, report, force=False)
+        total = await count_letters(engine, group, singly)
+        with counted("Looking", total) as bar:
+            async with engine.connect() as connection:
+                async for letters in all_letters(connection, group, singly):
+                    report.tally.add([verdict_on(letter, decode) for letter in letters])
+                    bar.reach(report.tally.attempted)
+        report.conflicts["parked"] = await count_letters(engine, group, _conflicts(selection))
+
+
+def _document(report: Report, *, dry_run: bool) -> dict[str, Any]:
+    tally = report.tally
+    return {
+        "dry_run": dry_run,
+        "attempted": tally.attempted,
+        "applied": tally.applied,
+        "blank": tally.blank,
+        "still_parked": dict(tally.still),
+        "tried_too_often": report.left_out,
+        "conflicts": {"applied": report.conflicts["applied"], "parked": report.conflicts["parked"]},
+    }
+
+
+def _print(settings: Settings, report: Report, *, dry_run: bool) -> None:
+    err.print(f"{_sentence(report, 'would be applied' if dry_run else 'applied')}.")
+    if report.left_out:
+        limit = settings.dead_letters.max_redrives
+        err.print(
+            f"{report.left_out:,} left out, because {limit} redrives did not help: see what is wrong (`dlq show`), "
+            "correct them (`dlq export`, `dlq import`), or say --force."
+        )
+    if report.conflicts.total():
+        err.print(
+            f"Name conflicts go all together, which a running consumer also does by itself: "
+            f"{report.conflicts['applied']:,} applied, {report.conflicts['parked']:,} parked."
+        )
+
+
+def _sentence(report: Report, applied: str) -> str:
+    tally = report.tally
+    parts = [f"{tally.applied:,} {applied}"]
+    if tally.blank:
+        parts.append(f"{tally.blank:,} blank, with nothing left to apply")
+    if tally.still:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.still.most_common())
+        parts.append(f"{tally.still.total():,} still wrong ({reasons})")
+    return "; ".join(parts)

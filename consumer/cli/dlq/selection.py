@@ -1,0 +1,169 @@
+"""The options that say which letters are meant, and the words in which they are given."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, get_args
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reelsync.consumer.cli.terminal import UsageError
+from reelsync.consumer.dead_letters import queries
+from reelsync.consumer.dead_letters.selection import Place, Selection
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.decode import Reason
+
+REASONS: tuple[str, ...] = get_args(Reason)
+
+STATES = ("parked", "redriven", "discarded")
+
+
+PlaceArgument = Annotated[str | None, typer.Argument(metavar="PLACE", help="TOPIC/PARTITION/OFFSET of one letter.")]
+
+ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help=f"Only these: {', '.join(REASONS)}.")]
+
+TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type.")]
+
+TopicOption = Annotated[list[str] | None, typer.Option("--topic", help="Only from this topic.")]
+
+AggregateOption = Annotated[str | None, typer.Option(help="Only those of this user, video or usage: its id.")]
+
+SinceOption = Annotated[str | None, typer.Option(help="First seen then or later: a time (ISO 8601), or 2h ago.")]
+
+UntilOption = Annotated[str | None, typer.Option(help="First seen before: a time (ISO 8601), or 30m ago.")]
+
+CorrectedOption = Annotated[bool, typer.Option("--corrected", help="Only those that were corrected by hand.")]
+
+UntriedOption = Annotated[
+    bool, typer.Option("--untried", help="Only those not redriven since they were parked or corrected.")
+]
+
+AllOption = Annotated[bool, typer.Option("--all", help="All that are parked, if nothing narrower is given.")]
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def selection_of(  # noqa: PLR0913 - one for each option
+    *,
+    place: str | None = None,
+    reason: list[str] | None = None,
+    event_type: list[str] | None = None,
+    topic: list[str] | None = None,
+    aggregate: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    corrected: bool = False,
+    untried: bool = False,
+    after: str | None = None,
+    states: tuple[str, ...] = ("parked",),
+) -> Selection:
+    """The letters that the options mean.
+
+    Raises:
+        UsageError: an option is not what it must be.
+    """
+    unknown = [name for name in reason or () if name not in REASONS]
+    if unknown:
+        raise UsageError(f"--reason must be one of {', '.join(REASONS)}, not {unknown[0]!r}")
+    return Selection(
+        place=place_of(place) if place else None,
+        after=place_of(after) if after else None,
+        reasons=tuple(reason or ()),
+        event_types=tuple(event_type or ()),
+        topics=tuple(topic or ()),
+        aggregate=_aggregate(aggregate),
+        since=_time("--since", since),
+        until=_time("--until", until),
+        corrected=corrected,
+        untried=untried,
+        states=states,
+    )
+
+
+def see_that_it_is_meant(selection: Selection, *, everything: bool) -> None:
+    """Refuse to work on every letter unless that was said.
+
+    Raises:
+        UsageError: it was not.
+    """
+    if selection.is_everything and not everything:
+        raise UsageError("which letters? Name one (TOPIC/PARTITION/OFFSET), narrow them (see --help), or say --all")
+
+
+def place_of(letter: str) -> Place:
+    """The place in TOPIC/PARTITION/OFFSET.
+
+    Raises:
+        UsageError: it is none.
+    """
+    topic, _, rest = letter.partition("/")
+    partition, _, offset = rest.partition("/")
+    if not topic or not _is_number(partition, 2**31) or not _is_number(offset, 2**63):
+        raise UsageError(f"a dead letter is named TOPIC/PARTITION/OFFSET, such as video-events/3/1042, not {letter!r}")
+    return Place(topic, int(partition), int(offset))
+
+
+def age_of(option: str, given: str) -> timedelta:
+    """The duration in a word such as 90d, 2h or 30m.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", given.strip())
+    if not found:
+        raise UsageError(f"{option} must be a duration such as 30m, 2h or 90d, not {given!r}")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _is_number(word: str, limit: int) -> bool:
+    return word.isascii() and word.isdecimal() and int(word) < limit
+
+
+def _aggregate(given: str | None) -> UUID | None:
+    try:
+        return UUID(given) if given else None
+    except ValueError:
+        raise UsageError(f"--aggregate must be an id, a UUID, not {given!r}") from None
+
+
+def _time(option: str, given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    if re.fullmatch(r"\d+[a-z]", given.strip()):
+        try:
+            return datetime.now(UTC) - age_of(option, given)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+    try:
+        time = datetime.fromisoformat(given)
+    except ValueError:
+        wrong = f"{option} must be a time such as 2026-01-05T10:00:00Z, or a duration such as 2h, not {given!r}"
+        raise UsageError(wrong) from None
+    return time if time.tzinfo else time.astimezone()
+
+
+@asynccontextmanager
+async def letters_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine for one command.
+
+    Raises:
+        ReelsyncError: the database cannot be used; says why.
+    """
+    engine = engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            yield engine
+    finally:
+        await engine.dispose()
+
+
+async def count_letters(engine: AsyncEngine, group: str, selection: Selection) -> int:
+    """How many letters are selected."""
+    async with engine.connect() as connection:
+        return await queries.count(connection, group, selection)

@@ -1,0 +1,250 @@
+"""`reelsync dlq list` and `dlq show`."""
+
+from base64 import b64encode
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.text import Text
+from sqlalchemy import RowMapping
+
+from reelsync.consumer.cli.terminal import (
+    JsonOption,
+    UsageError,
+    err,
+    load,
+    out,
+    print_json,
+    print_rows,
+    printable,
+    run_async,
+)
+from reelsync.consumer.dead_letters import queries
+from reelsync.consumer.dead_letters.advice import ADVICE, problem_lines
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.dead_letters.table import KEY_NAMES, LetterKey, corrected_record, received_record
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.decode import Decode, Rejection, decoder
+
+from .selection import (
+    STATES,
+    AggregateOption,
+    CorrectedOption,
+    PlaceArgument,
+    ReasonOption,
+    SinceOption,
+    TopicOption,
+    TypeOption,
+    UntilOption,
+    letters_engine,
+    place_of,
+    selection_of,
+)
+
+_LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
+_COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
+_PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
+
+
+def list_letters(  # noqa: PLR0913, PLR0917 - options
+    place: PlaceArgument = None,
+    reason: ReasonOption = None,
+    event_type: TypeOption = None,
+    topic: TopicOption = None,
+    aggregate: AggregateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
+    state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest attempted first.")] = 50,
+    counts: Annotated[bool, typer.Option("--count", help="Count them, by reason, type and topic.")] = False,  # noqa: FBT002
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """List dead letters, the latest first, or count them. Nothing of what is in them is shown.
+
+    Example: reelsync dlq list --reason invalid --since 2h
+
+    Example: reelsync dlq list --count
+    """
+    settings = load(Settings)
+    if state not in {*STATES, "all"}:
+        raise UsageError(f"--state must be {', '.join(STATES)} or all, not {state!r}")
+    selection = selection_of(
+        place=place,
+        reason=reason,
+        event_type=event_type,
+        topic=topic,
+        aggregate=aggregate,
+        since=since,
+        until=until,
+        corrected=corrected,
+        states=() if state == "all" else (state,),
+    )
+    if counts:
+        _print_counts(settings, run_async(_counts(settings, selection)), json=json)
+        return
+    rows = run_async(_latest(settings, selection, limit + 1))
+    if json:
+        print_json(rows[:limit])
+    elif rows:
+        placed = [row | {"place": _place(row), "last_attempt_at": f"{row['last_attempt_at']:%F %T%z}"} for row in rows]
+        print_rows(f"Dead letters of group {settings.kafka.group_id}", _LISTED, placed[:limit])
+        if len(rows) > limit:
+            err.print(f"These are the latest {limit:,}; there are more: see --limit and --count.")
+    else:
+        out.print("No dead letters.")
+
+
+def show(
+    letter: Annotated[str, typer.Argument(metavar="PLACE", help="Where it stands: TOPIC/PARTITION/OFFSET.")],
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Show a dead letter whole: what is wrong with it, what to do, and the record, as received and decoded.
+
+    Example: reelsync dlq show video-events/3/1042
+    """
+    settings = load(Settings)
+    rows = run_async(_whole(settings, Selection(place=place_of(letter), states=())))
+    if not rows:
+        raise ReelsyncError(f"there is no dead letter at {letter}: see `reelsync dlq list --state all`")
+    decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
+    if json:
+        print_json([_document(row, decode) for row in rows])
+        return
+    for row in rows:
+        _print_letter(row, decode)
+
+
+async def _counts(settings: Settings, selection: Selection) -> list[dict[str, Any]]:
+    async with letters_engine(settings) as engine, engine.connect() as connection:
+        return await queries.counts(connection, settings.kafka.group_id, selection)
+
+
+async def _latest(settings: Settings, selection: Selection, limit: int) -> list[dict[str, Any]]:
+    async with letters_engine(settings) as engine, engine.connect() as connection:
+        return await queries.latest(connection, settings.kafka.group_id, selection, limit)
+
+
+async def _whole(settings: Settings, selection: Selection) -> list[RowMapping]:
+    async with letters_engine(settings) as engine, engine.connect() as connection:
+        return await queries.whole(connection, settings.kafka.group_id, selection)
+
+
+def _print_counts(settings: Settings, rows: list[dict[str, Any]], *, json: bool) -> None:
+    total = sum(row["letters"] for row in rows)
+    if json:
+        print_json({"letters": total, "groups": rows})
+    elif rows:
+        print_rows(f"{total:,} dead letters of group {settings.kafka.group_id}", _COUNTED, rows)
+    else:
+        out.print("No dead letters.")
+
+
+def _now(row: RowMapping, decode: Decode) -> list[str] | None:
+    """What is wrong with the record to apply, as this version sees it: nothing, if it decodes; None if it is blank."""
+    if row["headers"] is None:
+        return None
+    key = LetterKey(*(row[name] for name in KEY_NAMES))
+    verdict = decode(corrected_record(key, row) or received_record(key, row))
+    return problem_lines(verdict.detail) if isinstance(verdict, Rejection) else []
+
+
+def _place(row: RowMapping | dict[str, Any]) -> str:
+    return f"{row['topic']}/{row['partition']}/{row['offset']}"
+
+
+def _next_step(row: RowMapping, wrong: list[str] | None) -> str:
+    if wrong is None:
+        return "Nothing is left of it: its aggregate was erased, or its retention is over."
+    if row["state"] == "discarded":
+        return "It was discarded: `reelsync dlq restore` parks it again."
+    if row["state"] == "parked" and not wrong and row["stage"] != "write":
+        return f"It is valid for this version of reelsync: reelsync dlq redrive {_place(row)}"
+    return ADVICE.get(row["reason"], "")
+
+
+def _document(row: RowMapping, decode: Decode) -> dict[str, Any]:
+    """The letter for machines: text for reading, and base64 that gives every byte back."""
+    wrong = _now(row, decode)
+    told = {name: value for name, value in row.items() if name not in _PAYLOAD}
+    document = told | as_json(row["key"], row["value"], row["headers"]) | {"decoded": decoded(row["value"])}
+    correction = as_json(row["corrected_key"], row["corrected_value"], row["corrected_headers"])
+    return document | {
+        "correction": correction if row["corrected_headers"] is not None else None,
+        "problems_now": wrong,
+        "advice": _next_step(row, wrong),
+        "erased": row["headers"] is None,
+    }
+
+
+def _print_letter(row: RowMapping, decode: Decode) -> None:
+    wrong = _now(row, decode)
+    for name, value in row.items():
+        if name not in {*_PAYLOAD, "detail", "audit"} and value is not None:
+            _print_field(name, str(value))
+    for entry in row["audit"]:
+        because = f": {entry['because']}" if entry["because"] else ""
+        _print_field(entry["action"], f"{entry['at']} by {entry['by']}{because}")
+    for line in problem_lines(row["detail"]):
+        _print_field("problem", line)
+    _print_field("advice", _next_step(row, wrong))
+    _print_record("", row["key"], row["headers"], row["value"])
+    if row["corrected_headers"] is not None:
+        _print_record("corrected ", row["corrected_key"], row["corrected_headers"], row["corrected_value"])
+        for line in wrong or ():
+            _print_field("problem of the correction", line)
+
+
+def _print_record(which: str, key: bytes | None, headers: list[list[bytes | None]] | None, value: bytes | None) -> None:
+    _print_field(f"{which}key", escaped(key))
+    shown = (f"{escaped(name)}={escaped(content)}" for name, content in headers or ())
+    _print_field(f"{which}headers", ", ".join(shown) or "none")
+    _print_field(f"{which}value", escaped(value))
+    readable = decoded(value)
+    if readable is not None:
+        _print_field(f"{which}value, decoded", "")
+        for line in as_lines(readable):
+            out.print(Text(printable(line)), soft_wrap=True)
+
+
+def _print_field(name: str, value: str) -> None:
+    out.print(Text.assemble((f"{name.replace('_', ' ')}:", "bold"), " ", printable(value)), soft_wrap=True)
+
+
+def escaped(content: bytes | None) -> str:
+    """Bytes as text with what cannot be shown escaped, so that a payload cannot speak to the terminal."""
+    return "–" if content is None else printable(content.decode(errors="backslashreplace"))
+
+
+def decoded(value: bytes | None) -> Any:  # noqa: ANN401 - whatever JSON has
+    """The JSON in a value; None if it is none, or too deep to show."""
+    try:
+        found = None if value is None else orjson.loads(value)
+        orjson.dumps(found)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    return found
+
+
+def as_lines(document: Any) -> list[str]:  # noqa: ANN401 - whatever JSON has
+    """A JSON document, indented."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode().split("\n")
+
+
+def as_json(key: bytes | None, value: bytes | None, headers: list[list[bytes | None]] | None) -> dict[str, Any]:
+    """A record as text for reading, and as base64 that gives every byte back."""
+    listed = [
+        {"name": _text(name), "value": _text(content), "value_base64": _base64(content)}
+        for name, content in headers or ()
+    ]
+    encoded = {"key_base64": _base64(key), "value_base64": _base64(value)}
+    return {"key": _text(key), "value": _text(value), "headers": listed, **encoded}
+
+
+def _base64(content: bytes | None) -> str | None:
+    return None if content is None else b64encode(content).decode()
+
+
+def _text(content: bytes | None) -> str | None:
+    return None if content is None else content.decode(errors="backslashreplace")

@@ -1,0 +1,151 @@
+"""`reelsync dlq export` and `dlq import`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from reelsync.consumer.cli.progress import counted
+from reelsync.consumer.cli.terminal import (
+    JsonOption,
+    UsageError,
+    complain,
+    err,
+    load,
+    plural,
+    print_json,
+    printable,
+    run_async,
+)
+from reelsync.consumer.dead_letters.corrections import Corrections, correct
+from reelsync.consumer.dead_letters.jsonl import line_of
+from reelsync.consumer.dead_letters.queries import all_letters
+from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.dead_letters.table import Entry
+from reelsync.consumer.settings import Settings
+from reelsync.consumer.transform.decode import decoder
+
+from .closing import ByOption
+from .selection import (
+    AggregateOption,
+    CorrectedOption,
+    PlaceArgument,
+    ReasonOption,
+    SinceOption,
+    TopicOption,
+    TypeOption,
+    UntilOption,
+    count_letters,
+    letters_engine,
+    selection_of,
+)
+
+_SHOWN_PROBLEMS = 20
+
+
+def export(  # noqa: PLR0913, PLR0917 - options
+    place: PlaceArgument = None,
+    reason: ReasonOption = None,
+    event_type: TypeOption = None,
+    topic: TopicOption = None,
+    aggregate: AggregateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Write parked letters to standard output as JSON Lines, whole, to be corrected and imported.
+
+    Edit key, value or headers; value may become a JSON object. Blank letters are left out.
+
+    Example: reelsync dlq export --reason invalid > letters.jsonl
+    """
+    settings = load(Settings)
+    selection = selection_of(
+        place=place,
+        reason=reason,
+        event_type=event_type,
+        topic=topic,
+        aggregate=aggregate,
+        since=since,
+        until=until,
+        corrected=corrected,
+    )
+    written = run_async(_export(settings, selection))
+    err.print(f"{plural(written, 'letter')} exported.")
+
+
+def import_lines(
+    file: Annotated[str, typer.Argument(help="JSON Lines as `dlq export` writes them, edited; - for standard input.")],
+    because: Annotated[str | None, typer.Option(help="Why; kept in the letters' audit.")] = None,
+    by: ByOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing: say what is wrong.")] = False,  # noqa: FBT002
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Store corrections beside the records they correct: of all edited lines, or of none if one is still wrong.
+
+    Nothing is applied yet: `reelsync dlq redrive --corrected` does that.
+
+    Example: reelsync dlq import letters.jsonl --because "progress beyond 100, ticket 4711"
+    """
+    settings = load(Settings)
+    done = run_async(_import(settings, _lines(file), Entry(because, by), dry_run=dry_run))
+    stored = not done.problems and not dry_run
+    if json:
+        print_json(
+            {
+                "stored": stored,
+                "corrected": done.corrected,
+                "withdrawn": done.withdrawn,
+                "unchanged": done.unchanged,
+                "problems": done.problems,
+            }
+        )
+    else:
+        _print(done, stored=stored)
+    if done.problems:
+        raise typer.Exit(1)
+
+
+async def _export(settings: Settings, selection: Selection) -> int:
+    group = settings.kafka.group_id
+    written = 0
+    async with letters_engine(settings) as engine:
+        total = await count_letters(engine, group, selection)
+        with counted("Exporting", total) as bar:
+            async with engine.connect() as connection:
+                async for letters in all_letters(connection, group, selection):
+                    whole = [line_of(group, letter) for letter in letters if not letter.is_blank]
+                    sys.stdout.buffer.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in whole)
+                    written += len(whole)
+                    bar.reach(written)
+    sys.stdout.flush()
+    return written
+
+
+async def _import(settings: Settings, lines: list[bytes], entry: Entry, *, dry_run: bool) -> Corrections:
+    decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
+    async with letters_engine(settings) as engine:
+        with err.status("Looking at the lines…"):
+            return await correct(engine, settings.kafka.group_id, lines, decode, entry, dry_run=dry_run)
+
+
+def _lines(file: str) -> list[bytes]:
+    if file == "-":
+        return sys.stdin.buffer.readlines()
+    try:
+        return Path(file).read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _print(done: Corrections, *, stored: bool) -> None:
+    counted = f"{done.corrected:,} corrected, {done.withdrawn:,} corrections withdrawn, {done.unchanged:,} unchanged"
+    err.print(f"{counted}." if stored else f"Nothing was stored. It would be: {counted}.")
+    for problem in done.problems[:_SHOWN_PROBLEMS]:
+        complain(printable(problem))
+    if len(done.problems) > _SHOWN_PROBLEMS:
+        complain(f"and {len(done.problems) - _SHOWN_PROBLEMS:,} more lines (all with --json)")
+    if stored and done.corrected:
+        err.print("Apply them with: reelsync dlq redrive --corrected")

@@ -1,0 +1,116 @@
+"""A dead letter as a line of JSON, to be corrected by hand, and the line as it comes back. Pure.
+
+Text stands in `key`, `value` and a header's `value`; bytes that are no text in `key_base64`, `value_base64` instead, so
+that what is not edited comes back byte for byte. On the way back `value` may also be a JSON object.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from .table import KEY_NAMES, Header, Letter, LetterKey
+
+_TOLD = ("state", "stage", "reason", "detail", "event_id", "event_type", "attempts", "redrives")
+
+
+class LineError(ValueError):
+    """A line is not one that was exported, and edited where it may be. Says where, and never what stands there."""
+
+
+class Edited(NamedTuple):
+    """A line that came back: which letter it is, and the record it wants."""
+
+    key: LetterKey
+    record_key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+
+def line_of(group: str, letter: Letter) -> dict[str, Any]:
+    """A letter for `dlq export`: its origin, what is wrong with it, and the record as it is to be applied."""
+    record = letter.record
+    headers = [{**_shown("name", _name(name)), **_shown("value", content)} for name, content in record.headers]
+    return {
+        "group": group,
+        **letter.key._asdict(),
+        **{name: letter.row[name] for name in _TOLD},
+        "aggregate_id": None if letter.row["aggregate_id"] is None else str(letter.row["aggregate_id"]),
+        "corrected": letter.is_corrected,
+        **_shown("key", record.key),
+        **_shown("value", record.value),
+        "headers": headers,
+    }
+
+
+def edited_line(group: str, line: bytes) -> Edited:
+    """The letter that a line names and the record it wants.
+
+    Raises:
+        LineError: it is not such a line.
+    """
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise LineError("is not JSON") from None
+    if not isinstance(document, dict):
+        raise LineError("is not a JSON object")
+    if document.get("group") != group:
+        raise LineError(f"group: is not {group}, the group of REELSYNC_KAFKA__GROUP_ID")
+    headers = document.get("headers")
+    if not isinstance(headers, list) or not all(isinstance(header, dict) for header in headers):
+        raise LineError("headers: must be a list of objects with name and value")
+    return Edited(
+        _key_of(document),
+        _bytes_of(document, "key"),
+        _bytes_of(document, "value", or_object=True),
+        tuple(_header_of(header, f"headers.{number}.") for number, header in enumerate(headers)),
+    )
+
+
+def _name(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
+
+
+def _shown(name: str, content: bytes | None) -> dict[str, str | None]:
+    try:
+        return {name: None if content is None else content.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": b64encode(content or b"").decode()}
+
+
+def _key_of(document: Mapping[str, Any]) -> LetterKey:
+    topic, *values = (document.get(name) for name in KEY_NAMES)
+    numbers = [value for value in values if type(value) is int]
+    if not isinstance(topic, str) or len(numbers) != len(values):
+        raise LineError(f"{', '.join(KEY_NAMES)}: are what tells the letter, and must stay as they were exported")
+    if not all(-(2**63) <= number < 2**63 for number in numbers) or not 0 <= numbers[0] < 2**31:
+        raise LineError(f"{', '.join(KEY_NAMES)}: no record has such a place")
+    return LetterKey(topic, *numbers)
+
+
+def _header_of(header: Mapping[str, Any], path: str) -> Header:
+    name = _bytes_of(header, "name", path)
+    if name is None:
+        raise LineError(f"{path}name: is missing")
+    return name.decode(errors="surrogateescape"), _bytes_of(header, "value", path)
+
+
+def _bytes_of(document: Mapping[str, Any], name: str, path: str = "", *, or_object: bool = False) -> bytes | None:
+    encoded = f"{name}_base64"
+    if (name in document) == (encoded in document):
+        raise LineError(f"{path}{name}: give {name} or {encoded}, one of them")
+    content = document.get(name, document.get(encoded))
+    if content is None:
+        return None
+    if or_object and isinstance(content, dict) and name in document:
+        return orjson.dumps(content)
+    if not isinstance(content, str):
+        raise LineError(f"{path}{name}: must be text or null{', or a JSON object' if or_object else ''}")
+    if name in document:
+        return content.encode()
+    try:
+        return b64decode(content, validate=True)
+    except ValueError:
+        raise LineError(f"{path}{encoded}: is not base64") from None

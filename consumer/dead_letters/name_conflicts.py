@@ -1,0 +1,205 @@
+"""Applying name conflicts again: the one kind of dead letter that order makes, and that time mends.
+
+bob is renamed after another bob appears, and the second event arrives first. Singly, swaps and rotations of names would
+stay stuck for ever; so all that depend on each other are taken together, and the names their users no longer have are
+released first. Those that do not are taken in other transactions, some in each: a transaction holds up whatever a batch
+says of its users.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from sqlalchemy import RowMapping, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, is_name_conflict
+from reelsync.consumer.sink.writer import BatchWriter, refusal
+from reelsync.consumer.transform.decode import Decode, Located, Rejection
+
+from .name_groups import Claim, Tie, account_of, parts_of, ties_of
+from .outcomes import ChangedError, Outcome, close, verdict_on
+from .queries import all_letters
+from .selection import Selection
+from .table import KEY_COLUMNS, READ_COLUMNS, LetterKey, letter_of
+
+_log = structlog.get_logger("reelsync.redrive")
+
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.redrive'), hashtext(:consumer_group))")
+_CONFLICTS = Selection(reasons=("conflict",))
+_NAMES = text("SELECT id, username, email FROM users WHERE id = ANY(:ids)")
+_LOCK_USERS = text("SELECT id, account_version FROM users WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_RELEASE_NAMES = text("UPDATE users SET username = NULL, email = NULL WHERE id = ANY(:ids)")
+_LETTERS_AT_ONCE = 200
+
+
+class Redriven(NamedTuple):
+    """How many letters were applied, and how many are parked still."""
+
+    applied: int
+    parked: int
+
+
+async def redrive_conflicts(
+    engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode, at_once: int = _LETTERS_AT_ONCE
+) -> Redriven:
+    """Apply all parked name conflicts of the group: those that depend on each other in one transaction.
+
+    Whoever comes second leaves it to the first. What somebody else is working on stays parked for the next time.
+    """
+    applied = parked = 0
+    claims = await _claims(engine, group, decode)
+    for keys in await asyncio.to_thread(list, parts_of(claims, at_once)):
+        try:
+            done = await _redrive_together(engine, group, writer, decode, keys)
+        except Exception as error:
+            if not isinstance(error, ChangedError) and classify(error) is not Verdict.AGAIN:
+                raise
+            done = Redriven(0, len(keys))
+        if done is None:
+            break
+        applied, parked = applied + done.applied, parked + done.parked
+    return Redriven(applied, parked)
+
+
+async def _claims(engine: AsyncEngine, group: str, decode: Decode) -> list[Claim]:
+    """What each parked conflict is about; nothing if somebody else redrives them.
+
+    No row is locked: if names change before a letter's turn comes, it stays parked at worst, until the next time.
+    """
+    claims: list[Claim] = []
+    async with engine.connect() as connection:
+        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+            return []
+        async for letters in all_letters(connection, group, _CONFLICTS):
+            outcomes = [verdict_on(letter, decode) for letter in letters]
+            ids = sorted({UUID(located.event["data"]["user_id"]) for located in _located(outcomes)})
+            rows = await connection.execute(_NAMES, {"ids": ids}, execution_options=_named("redrive.names"))
+            held = {str(row["id"]): row for row in rows.mappings()}
+            await connection.rollback()
+            claims += [Claim(letter.key, _ties(verdict, held)) for letter, verdict in outcomes]
+    return claims
+
+
+async def _redrive_together(
+    engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode, keys: Sequence[LetterKey]
+) -> Redriven | None:
+    """Apply what is parked still of these, in one transaction; None if somebody else redrives.
+
+    Raises:
+        ChangedError: somebody else changed a letter meanwhile, or is about to.
+    """
+    async with engine.connect() as connection:
+        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+            return None
+        query = select(*READ_COLUMNS).where(*_CONFLICTS.conditions(group), tuple_(*KEY_COLUMNS).in_(keys))
+        rows = await connection.execute(query.order_by(*KEY_COLUMNS), execution_options=_named("redrive.parked"))
+        outcomes = [verdict_on(letter_of(row), decode) for row in rows.mappings()]
+        if not outcomes:
+            return Redriven(0, 0)
+        await _release_names(connection, _located(outcomes))
+        refused = {}
+        for located in sorted(_located(outcomes), key=_newest_first):
+            if rejection := await _apply(connection, writer, located):
+                refused[id(located.record)] = rejection
+        outcomes = [_settled(outcome, refused.get(id(outcome.letter.record))) for outcome in outcomes]
+        await close(connection, group, outcomes, by_operator=False)
+        await connection.commit()
+    applied = sum(outcome.is_applied for outcome in outcomes)
+    return Redriven(applied, len(outcomes) - applied)
+
+
+def _ties(verdict: Located | Rejection | None, held: Mapping[str, RowMapping]) -> tuple[Tie, ...]:
+    if not isinstance(verdict, Located):
+        return ()
+    row = held.get(verdict.event["data"]["user_id"])
+    return ties_of(verdict.event, dict(row) if row else {})
+
+
+def _located(outcomes: Iterable[Outcome]) -> list[Located]:
+    return [verdict for _, verdict in outcomes if isinstance(verdict, Located)]
+
+
+def _settled(outcome: Outcome, refused: Rejection | None) -> Outcome:
+    """What came of it in the end. What cannot be decoded, perhaps by this release alone, stays a name conflict."""
+    if isinstance(outcome.verdict, Rejection):
+        detail = outcome.letter.row["detail"]
+        return outcome._replace(verdict=Rejection(outcome.letter.record, "write", "conflict", detail))
+    return outcome._replace(verdict=refused) if refused else outcome
+
+
+async def redrive_until(
+    stop: asyncio.Event,
+    wake: asyncio.Event,
+    backoff: Backoff,
+    redrive: Any,  # noqa: ANN401 - a coroutine function
+) -> None:
+    """Redrive when woken, and again with back-off while letters stay parked; once at the start for those of before."""
+    wake.set()
+    while not stop.is_set():
+        await _wait_for_any(stop, wake, backoff.next_delay() if not wake.is_set() else None)
+        woken, parked = wake.is_set(), 1
+        wake.clear()
+        if woken:
+            backoff.reset()
+        try:
+            applied, parked = await redrive()
+            if applied:
+                _log.info("conflicts.redriven", applied=applied, parked=parked)
+        except Exception as error:
+            if classify(error) is Verdict.BUG:
+                raise
+            _log.warning("redrive.failed", error=describe(error))
+        if not parked:
+            # Another consumer of the group may park one and leave, or hold the lock now: look again, but rarely.
+            backoff.reset()
+            await _wait_for_any(stop, wake, backoff.longest)
+            wake.set()
+
+
+def _newest_first(located: Located) -> Any:  # noqa: ANN401 - a sort key
+    return (-located.event["time"].timestamp(), located.event["data"]["user_id"])
+
+
+async def _release_names(connection: AsyncConnection, events: Sequence[Located]) -> None:
+    """Lock the letters' users, in order, and free the names of those to whom a letter gives a newer account."""
+    ids = sorted({UUID(located.event["data"]["user_id"]) for located in events})
+    locked = await connection.execute(_LOCK_USERS, {"ids": ids}, execution_options=_named("redrive.lock_users"))
+    accounts = {str(user_id): account_version for user_id, account_version in locked}
+    stale = {
+        UUID(data["user_id"])
+        for data, event in ((located.event["data"], located.event) for located in events)
+        if account_of(event) is not None and accounts.get(data["user_id"], data["version"]) < data["version"]
+    }
+    if stale:
+        parameters = {"ids": sorted(stale)}
+        await connection.execute(_RELEASE_NAMES, parameters, execution_options=_named("redrive.release_names"))
+
+
+async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located) -> Rejection | None:
+    """Merge one event; the rejection if its user's name is still another's."""
+    try:
+        async with connection.begin_nested():
+            await writer.merge(connection, [located])
+    except DBAPIError as error:
+        if not is_name_conflict(error):
+            raise
+        return refusal(located, error)
+    return None
+
+
+def _named(query_name: str) -> dict[str, str]:
+    return {"query_name": query_name}
+
+
+async def _wait_for_any(stop: asyncio.Event, wake: asyncio.Event, seconds: float | None) -> None:
+    waiting = {asyncio.create_task(stop.wait()), asyncio.create_task(wake.wait())}
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

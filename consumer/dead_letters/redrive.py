@@ -1,0 +1,126 @@
+"""Applying dead letters again: those that decode now, because the consumer was upgraded or the record corrected.
+
+A letter goes the way of any record: decode, fold, merge. The merge does not mind order or repetition, so a letter may
+be applied beside a running consumer, after newer events of its aggregate, and twice. What must be right is the
+bookkeeping, and that commits with the rows.
+
+Nothing is locked while letters are read. They are closed last, if nobody changed them meanwhile; else the transaction
+is rolled back, and they are read again. So locks are taken in the order in which a batch takes them, rows before
+letters, and the consumer never waits for a letter that is being worked on.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.decode import Decode, Located, Rejection
+
+from .outcomes import ChangedError, Outcome, close, verdict_on
+from .queries import next_letters
+from .selection import Selection
+from .table import LetterKey, take_turn
+
+LETTERS_AT_ONCE = 1_000
+_ATTEMPTS = 20
+
+
+@dataclass
+class Tally:
+    """What came of letters so far. `still`: those parked still, by reason; `last`: the letter attempted last."""
+
+    applied: int = 0
+    blank: int = 0
+    still: Counter[str] = field(default_factory=Counter)
+    last: LetterKey | None = None
+
+    @property
+    def attempted(self) -> int:
+        """Letters that were attempted."""
+        return self.applied + self.blank + self.still.total()
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes, in the order of their keys."""
+        for _, verdict in outcomes:
+            if isinstance(verdict, Rejection):
+                self.still[verdict.reason] += 1
+            elif verdict is None:
+                self.blank += 1
+            else:
+                self.applied += 1
+        self.last = outcomes[-1].letter.key
+
+
+@dataclass
+class Redrive:
+    """Redrives letters of one group. Name conflicts are left out: they are redriven together (`name_conflicts`)."""
+
+    engine: AsyncEngine
+    group: str
+    writer: BatchWriter
+    decode: Decode
+    at_once: int = LETTERS_AT_ONCE
+
+    async def run(self, selection: Selection, tell: Callable[[Tally], None] = lambda _: None) -> Tally:
+        """Attempt each of the selected letters once, in the order of their keys, some in each transaction.
+
+        What is committed stays if the run ends early; run again, it goes on with what is parked still. `tell` is told
+        after each transaction.
+
+        Raises:
+            ReelsyncError: the database refuses again and again.
+            Exception: the database cannot be used; what was committed stays.
+        """
+        tally, backoff, at_once = Tally(), Backoff(), self.at_once
+        while True:
+            try:
+                outcomes = await self._attempt(selection, at_once)
+            except Exception as error:  # noqa: BLE001 - raised there unless it passes
+                at_once = await _next_size(error, at_once, backoff)
+                continue
+            if not outcomes:
+                return tally
+            backoff.reset()
+            at_once = min(self.at_once, at_once * 2)
+            tally.add(outcomes)
+            tell(tally)
+            selection = replace(selection, after=tally.last)
+
+    async def _attempt(self, selection: Selection, at_once: int) -> list[Outcome]:
+        async with self.engine.connect() as connection:
+            await take_turn(connection, self.group)
+            letters = await next_letters(connection, self.group, selection, at_once)
+            if not letters:
+                return []
+            outcomes = [verdict_on(letter, self.decode) for letter in letters]
+            events = [verdict for _, verdict in outcomes if isinstance(verdict, Located)]
+            refused = {
+                id(rejection.record): rejection for rejection in await self.writer.merge_carefully(connection, events)
+            }
+            outcomes = [Outcome(letter, refused.get(id(letter.record), verdict)) for letter, verdict in outcomes]
+            await close(connection, self.group, outcomes)
+            await connection.commit()
+        return outcomes
+
+
+async def _next_size(error: Exception, at_once: int, backoff: Backoff) -> int:
+    """How many letters to try next, after waiting a little; what no other attempt mends is raised.
+
+    A deadlock is among what is tried again. Neither this nor a batch locks in an order that makes one, but others may.
+    """
+    verdict = Verdict.AGAIN if isinstance(error, ChangedError) else classify(error)
+    if verdict not in {Verdict.AGAIN, Verdict.HALVE}:
+        raise error
+    if backoff.attempts >= _ATTEMPTS:
+        message = (
+            f"the database refused {_ATTEMPTS} times in a row ({describe(error)}): see pg_stat_activity for what holds "
+            "the rows. What was committed stays; run it again to go on"
+        )
+        raise ReelsyncError(message) from error
+    await backoff.wait()
+    return max(1, at_once // 2) if verdict is Verdict.HALVE else at_once

@@ -1,0 +1,161 @@
+"""Sends newly parked dead letters to a Kafka topic of their own, for those whose tools look there.
+
+At least once, with the key of the record: a letter is marked when the topic has acknowledged it, so a crash in between
+sends it again. What was acknowledged is marked however the rest fares, and a letter that the topic takes in no form is
+passed over: neither holds up those behind it. Beside the consumer and with a producer of its own: nothing here holds up
+what is consumed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.kafka.clients import connection_options
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.settings import KafkaSettings
+
+from .relay_messages import Message, mark_relayed, message_of, shorter_forms, take_relay_turn, unrelayed
+from .table import LetterKey
+
+_SEND_SECONDS = 10.0
+"""Well below DATABASE__IDLE_IN_TRANSACTION_TIMEOUT: the transaction that has the turn waits for it."""
+_STOP_SECONDS = 3.0
+_LOOK_SECONDS = 15.0
+_LARGEST_BYTES = 8_388_608
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, UnsupportedForMessageFormatError)
+
+_log = structlog.get_logger("reelsync.relay")
+
+
+@dataclass
+class _Done:
+    """Letters to be marked, and how many of them the topic acknowledged."""
+
+    letters: list[LetterKey] = field(default_factory=list)
+    acknowledged: int = 0
+
+
+@dataclass
+class KafkaRelay:
+    """Relays the letters of one group to `topic`. `count` is told how many were acknowledged."""
+
+    engine: AsyncEngine
+    group: str
+    kafka: KafkaSettings
+    topic: str
+    count: Callable[[int], None] = lambda _: None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever parks a letter. Without it, letters of others are looked for every 15 seconds."""
+    _producer: AIOKafkaProducer | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`, waiting out whatever keeps either server away."""
+        backoff = Backoff()
+        try:
+            while not stop.is_set():
+                self.wake.clear()
+                try:
+                    relayed = await self.relay_some()
+                except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
+                    _log.warning("relay.failed", topic=self.topic, error=describe(error))
+                    await self._drop_producer()
+                    await backoff.wait()
+                    continue
+                backoff.reset()
+                if not relayed:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.wake.wait(), _LOOK_SECONDS)
+        finally:
+            await self._drop_producer()
+
+    async def relay_some(self) -> int:
+        """Send some of what is not relayed, and mark what was acknowledged or passed over; how many letters.
+
+        Raises:
+            Exception: brokers or database do not do as asked; what the brokers had acknowledged before is marked.
+        """
+        done = _Done()
+        failure: Exception | None = None
+        async with self.engine.connect() as connection:
+            if not await take_relay_turn(connection, self.group):
+                return 0
+            letters = await unrelayed(connection, self.group)
+            if not letters:
+                return 0
+            try:
+                await self._send([message_of(self.group, letter) for letter in letters], done)
+            except Exception as error:  # noqa: BLE001 - raised below, after what was sent is marked
+                failure = error
+            if done.letters:
+                await mark_relayed(connection, self.group, done.letters)
+                await connection.commit()
+        self.count(done.acknowledged)
+        # Slow brokers are no failure: the next round goes on behind what this one marked.
+        if failure is not None and not (isinstance(failure, TimeoutError) and done.letters):
+            raise failure
+        return len(done.letters)
+
+    async def _send(self, messages: Sequence[Message], done: _Done) -> None:
+        # A limit of ours: with its brokers gone the producer may wait for ever (aiokafka#1101). One at a time, because
+        # a refusal of one refuses all that were sent with it.
+        async with asyncio.timeout(_SEND_SECONDS):
+            producer = await self._started_producer()
+            for message in messages:
+                done.acknowledged += await self._send_one(producer, message)
+                done.letters.append(message.letter)
+
+    async def _send_one(self, producer: AIOKafkaProducer, message: Message) -> bool:
+        """Send it in the first form that the topic takes; whether it takes one."""
+        refusal: KafkaError | None = None
+        # Kafka knows records without key and value, and aiokafka does not send them.
+        whole = [message] if message.key is not None or message.value is not None else []
+        for form in (*whole, *shorter_forms(message)):
+            try:
+                await producer.send_and_wait(self.topic, form.value, key=form.key, headers=form.headers)
+            except _REFUSALS as error:
+                refusal = error
+            except UnknownError as error:
+                # What aiokafka makes of INVALID_RECORD (87): a compacted topic takes no record without a key.
+                if form.key is not None:
+                    raise
+                refusal = error
+            else:
+                return True
+        _log.warning(
+            "relay.passed_over",
+            topic=self.topic,
+            letter=str(message.letter),
+            error=refusal and describe(refusal),
+        )
+        return False
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            options = connection_options(self.kafka)
+            self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
+            await self._producer.start()
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+        with suppress(KafkaError, asyncio.CancelledError, TimeoutError):
+            await stopping

@@ -1,0 +1,137 @@
+"""What becomes of letters that are closed: blank when their retention is over, and deleted when an operator says so.
+
+A running consumer blanks, which its role may; it may delete nothing. Parked letters are kept, however old: nothing is
+lost until somebody decides. A record that is met again is parked anew, whole.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.postgres.sqlstate import describe
+
+from .table import take_turn
+
+LETTERS_AT_ONCE = 500
+
+
+_CLOSED = "consumer_group = :consumer_group AND state <> 'parked' AND last_attempt_at < now() - CAST(:age AS interval)"
+
+# The second condition has the index; discarding moves closed_at alone, and the first release set neither.
+_EXPIRED = f"{_CLOSED} AND COALESCE(closed_at, last_attempt_at) < now() - CAST(:age AS interval)"
+
+
+_BLANK = text(
+    f"""
+    UPDATE dead_letters
+       SET key = NULL, value = NULL, headers = NULL,
+           corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
+     WHERE ctid = ANY(ARRAY(
+       SELECT ctid FROM dead_letters
+        WHERE {_EXPIRED} AND headers IS NOT NULL
+        ORDER BY topic, partition, "offset"
+        LIMIT :at_once FOR NO KEY UPDATE SKIP LOCKED))
+    """  # noqa: S608 - constants
+)
+
+# What an erasure by a consumer of the first release left: it does not know of corrections.
+_BLANK_CORRECTIONS = text(
+    """
+    UPDATE dead_letters d
+       SET key = NULL, value = NULL, headers = NULL,
+           corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
+     WHERE d.consumer_group = :consumer_group
+       AND d.corrected_aggregate_id IS NOT NULL AND (d.headers IS NOT NULL OR d.corrected_headers IS NOT NULL)
+       AND (d.headers IS NULL
+         OR EXISTS (SELECT FROM users u WHERE u.id = d.corrected_aggregate_id AND u.version >= 4611686018427387904)
+         OR EXISTS (SELECT FROM videos v WHERE v.id = d.corrected_aggregate_id AND v.version >= 4611686018427387904))
+    """
+)
+
+_COUNT = text(f"SELECT count(*) FROM dead_letters WHERE {_EXPIRED}")  # noqa: S608 - constants
+
+_DELETE = text(
+    f"""
+    DELETE FROM dead_letters
+     WHERE ctid = ANY(ARRAY(
+       SELECT ctid FROM dead_letters WHERE {_EXPIRED}
+        ORDER BY topic, partition, "offset"
+        LIMIT :at_once FOR UPDATE SKIP LOCKED))
+    """  # noqa: S608 - constants
+)
+
+
+async def blank_expired(engine: AsyncEngine, group: str, age: timedelta | None, at_once: int = LETTERS_AT_ONCE) -> int:
+    """Blank the letters that were closed longer ago than `age`, some in each transaction; how many.
+
+    Without an age they are kept, and only what an erasure should have blanked is.
+    """
+    async with engine.begin() as connection:
+        await connection.execute(
+            _BLANK_CORRECTIONS, {"consumer_group": group}, execution_options={"query_name": "dead_letters.expire"}
+        )
+    blanked = 0
+    while age is not None:
+        async with engine.begin() as connection:
+            done = await connection.execute(
+                _BLANK, _parameters(group, age, at_once), execution_options={"query_name": "dead_letters.expire"}
+            )
+        blanked += done.rowcount
+        if done.rowcount < at_once:
+            break
+    return blanked
+
+
+async def count_expired(connection: AsyncConnection, group: str, age: timedelta) -> int:
+    """How many letters were closed longer ago than `age`."""
+    parameters = {"consumer_group": group, "age": age}
+    return int(await connection.scalar(_COUNT, parameters, execution_options={"query_name": "dead_letters.count"}) or 0)
+
+
+async def purge(engine: AsyncEngine, group: str, age: timedelta, at_once: int = LETTERS_AT_ONCE) -> int:
+    """Delete the letters that were closed longer ago than `age`, rows and all; how many. Needs the right to DELETE."""
+    purged = 0
+    while True:
+        async with engine.begin() as connection:
+            await take_turn(connection, group)
+            done = await connection.execute(
+                _DELETE, _parameters(group, age, at_once), execution_options={"query_name": "dead_letters.purge"}
+            )
+        purged += done.rowcount
+        if done.rowcount < at_once:
+            return purged
+
+
+def _parameters(group: str, age: timedelta, at_once: int) -> dict[str, object]:
+    return {"consumer_group": group, "age": age, "at_once": at_once}
+
+
+_EVERY_SECONDS = 3_600.0
+
+
+_log = structlog.get_logger("reelsync.letters")
+
+
+async def expire_until(
+    stop: asyncio.Event, expire: Callable[[], Awaitable[int]], every: float = _EVERY_SECONDS
+) -> None:
+    """Blank what has expired, once at the start and then every hour; what keeps the database away is waited out."""
+    backoff = Backoff()
+    while not stop.is_set():
+        wait = every
+        try:
+            blanked = await expire()
+            backoff.reset()
+            if blanked:
+                _log.info("letters.expired", blanked=blanked)
+        except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
+            _log.warning("letters.expiring_failed", error=describe(error))
+            wait = min(every, backoff.next_delay())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), wait)

@@ -1,0 +1,1 @@
+"""Whether a consumer is alive, and whether it is ready."""

@@ -1,0 +1,111 @@
+"""PostgreSQL and Kafka, asked every few seconds whether they answer, and how far the group is.
+
+Independent of the working parts: a fetcher that has gone silent would go on to say that there is no lag.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from reelsync.consumer.observer import Server
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.records import Partition
+
+from .health import Health
+
+
+class Work(NamedTuple):
+    """What the source does: its epoch, whether it knows what to read, and the partitions it reads."""
+
+    epoch: int
+    settled: bool
+    partitions: Collection[Partition]
+
+
+class Positions(Protocol):
+    """Where positions are kept."""
+
+    async def all_next_offsets(self) -> dict[Partition, int]:
+        """Where each partition of the group goes on."""
+
+
+class Ends(Protocol):
+    """Where logs end."""
+
+    async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The end of what may be read of each partition."""
+
+
+@dataclass
+class Probe:
+    """Asks both servers now and then, and tells `health`.
+
+    Args:
+        topics: Positions of other topics are none of our business.
+        work: What the source does at the moment.
+        seconds: Between questions, and that a server has to answer.
+    """
+
+    positions_of: Positions
+    ends_of: Ends
+    health: Health
+    topics: Collection[str]
+    work: Callable[[], Work]
+    seconds: float = 5.0
+    positions: dict[Partition, int] = field(default_factory=dict)
+    """Where each partition of the group goes on, as stored."""
+    ends: dict[Partition, int] = field(default_factory=dict)
+    """Where each of them ends, as of the last answer."""
+    _epoch: int = -1
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await self.ask()
+            await asyncio.sleep(self.seconds)
+
+    async def ask(self) -> None:
+        """Ask both, once."""
+        await asyncio.gather(self._reached("postgresql", self._ask_postgresql), self._reached("kafka", self._ask_kafka))
+        work = self.work()
+        if work.epoch != self._epoch or (work.settled and self.lag(work.partitions) == 0):
+            self._epoch = work.epoch
+            self.health.sign_of_life()
+
+    def committed(self, positions: Mapping[Partition, int]) -> None:
+        """A batch was committed: its partitions go on from here."""
+        self.positions.update(positions)
+        self.health.sign_of_life()
+
+    def lag(self, partitions: Collection[Partition]) -> int | None:
+        """Records between the stored position and the end, over these partitions; None while one is not known."""
+        if any(p not in self.positions or p not in self.ends for p in partitions):
+            return None
+        return sum(max(0, self.ends[p] - self.positions[p]) for p in partitions)
+
+    async def _ask_postgresql(self) -> None:
+        stored = await self.positions_of.all_next_offsets()
+        self.positions = {partition: offset for partition, offset in stored.items() if partition.topic in self.topics}
+
+    async def _ask_kafka(self) -> None:
+        self.ends = await self.ends_of.readable_ends(self.positions.keys())
+
+    async def _reached(self, server: Server, question: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self.seconds):
+                await question()
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # aiokafka cancels tasks of its own when a broker is gone, and lets it show.
+            self.health.not_reached(server, describe(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, there was no answer
+            self.health.not_reached(server, describe(error))
+        else:
+            self.health.reached(server)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -1,0 +1,1 @@
+"""Clients of Kafka, questions about a log, and what Kafka's errors mean."""

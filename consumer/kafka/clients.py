@@ -1,0 +1,108 @@
+"""How every Kafka client connects, from the settings, and how a consumer is stopped whatever state it is in."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from reelsync.consumer.errors import MisconfiguredError
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
+
+from .header_names import read_any_header_name
+
+
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Options that aiokafka's consumer, producer and admin client share. Certificate files are read anew each time.
+
+    Raises:
+        MisconfiguredError: a certificate file cannot be used.
+    """
+    return {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": "reelsync",
+        "security_protocol": settings.security_protocol,
+        **login_options(settings),
+    }
+
+
+def login_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Those of the options that make the connection secure.
+
+    Raises:
+        MisconfiguredError: a certificate file cannot be used.
+    """
+    options: dict[str, Any] = {}
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+        }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    return options
+
+
+async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a consumer, which leaves its group if it can be reached; after so long, leave it behind with no connection.
+
+    A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
+    """
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait({stopping}, timeout=seconds)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(consumer._client.close(), 1)  # noqa: SLF001 - stop() skips it when it fails
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    password = settings.ssl_keyfile_password
+    files = TlsFiles(
+        TlsFile("REELSYNC_KAFKA__SSL_CAFILE", settings.ssl_cafile),
+        TlsFile("REELSYNC_KAFKA__SSL_CERTFILE", settings.ssl_certfile),
+        TlsFile("REELSYNC_KAFKA__SSL_KEYFILE", settings.ssl_keyfile),
+        password.get_secret_value() if password else None,
+    )
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+        load_certificate(context, files)
+    except (OSError, ValueError) as error:
+        message = f"TLS to Kafka: {files.problem() or error}"
+        raise MisconfiguredError(message) from None
+    return context
+
+
+_REQUEST_SECONDS = 40.0
+_JOIN_MARGIN_SECONDS = 5.0
+_FETCH_BYTES = 2 * 1024 * 1024
+"""Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
+
+
+def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
+    """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
+
+    A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
+    limit of requests must not undercut.
+    """
+    read_any_header_name()
+    return AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        partition_assignment_strategy=[RangePartitionAssignor],
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.session_timeout_ms // 10,
+        rebalance_timeout_ms=settings.rebalance_timeout_ms,
+        request_timeout_ms=round(
+            max(_REQUEST_SECONDS, settings.rebalance_timeout_ms / 1000 + _JOIN_MARGIN_SECONDS) * 1000
+        ),
+        metadata_max_age_ms=30_000,
+        fetch_max_bytes=_FETCH_BYTES,
+    )

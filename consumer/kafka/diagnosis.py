@@ -1,0 +1,164 @@
+"""Why no broker can be used. aiokafka writes what each broker said to its log only, so each is asked once more."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from traceback import walk_tb
+from typing import NamedTuple
+
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    UnsupportedVersionError,
+    for_code,
+)
+from aiokafka.protocol.admin import SaslHandShakeRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.tls import handshake_problem
+
+from .clients import login_options
+
+_PROBE_SECONDS = 5.0
+_PROTOCOL = "REELSYNC_KAFKA__SECURITY_PROTOCOL"
+
+
+class Address(NamedTuple):
+    """Where a broker listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@asynccontextmanager
+async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
+    """Turn whatever Kafka's client fails with into an error with a message for people.
+
+    What a database fails with meanwhile goes through as it is: it raises OSError too.
+
+    Raises:
+        ReelsyncError: see `diagnose`.
+    """
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        if any(
+            frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in walk_tb(error.__traceback__)
+        ):
+            raise
+        raise await diagnose(settings, error) from error
+
+
+async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncError:
+    """The error to report for brokers that could not be used.
+
+    MisconfiguredError if a broker answers and refuses us, or we it, in a way that waiting does not mend; otherwise
+    UnavailableError.
+    """
+    asked: set[Address] = set()
+    waiting = [Address(host, port) for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False)]
+    try:
+        while waiting:
+            address = waiting.pop(0)
+            if address in asked:
+                continue
+            asked.add(address)
+            problem, others = await _ask(settings, address)
+            if problem:
+                return MisconfiguredError(f"the broker at {address} cannot be used: {problem}")
+            waiting += others
+    except MisconfiguredError as files:
+        return files
+    return UnavailableError(
+        f"no broker answers at {settings.bootstrap_servers} ({type(error).__name__}): is Kafka up, and "
+        "REELSYNC_KAFKA__BOOTSTRAP_SERVERS, …SECURITY_PROTOCOL, …SASL_* and …SSL_* right?"
+    )
+
+
+async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, list[Address]]:
+    """What is wrong at a broker, if anything but silence, and the brokers that it tells of."""
+    try:
+        connection = await _connect(settings, address)
+    except (KafkaError, OSError, TimeoutError) as error:
+        problem = _login_problem(settings, error)
+        if problem is None and not isinstance(error, ConnectionRefusedError | socket.gaierror | TimeoutError):
+            problem = await _protocol_problem(settings, address)
+        return problem, []
+    try:
+        brokers = (await connection.send(MetadataRequest([]))).brokers
+    except (KafkaError, OSError, TimeoutError) as error:
+        return _login_problem(settings, error) or await _wants_login(settings, address), []
+    finally:
+        connection.close()
+    return None, [Address(host, port) for _, host, port, *_ in brokers]
+
+
+async def _connect(settings: KafkaSettings, address: Address, protocol: str | None = None) -> AIOKafkaConnection:
+    return await create_conn(
+        *address,
+        client_id="reelsync",
+        request_timeout_ms=int(_PROBE_SECONDS * 1000),
+        security_protocol=protocol or settings.security_protocol,
+        **login_options(settings),
+    )
+
+
+def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
+    if isinstance(error, SaslAuthenticationFailed):
+        return (
+            "it refuses the user or the password: see REELSYNC_KAFKA__SASL_USERNAME, …SASL_PASSWORD and …SASL_MECHANISM"
+        )
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return f"it does not take {settings.sasl_mechanism}: see REELSYNC_KAFKA__SASL_MECHANISM"
+    if isinstance(error, IllegalSaslStateError | UnsupportedVersionError):
+        return f"it takes no SASL login on that port: see {_PROTOCOL}"
+    return handshake_problem(error, "REELSYNC_KAFKA__SSL_CAFILE", "REELSYNC_KAFKA__SSL_CERTFILE and …SSL_KEYFILE")
+
+
+async def _protocol_problem(settings: KafkaSettings, address: Address) -> str | None:
+    """Whether one side speaks TLS and the other does not. The other way is only tried, nothing is sent over it."""
+    if not settings.security_protocol.endswith("SSL"):
+        if await _speaks_tls(address):
+            return f"it speaks TLS on that port: {_PROTOCOL} must be SSL or SASL_SSL"
+        return None
+    with suppress(KafkaError, OSError, TimeoutError):
+        (await _connect(settings, address, "PLAINTEXT")).close()
+        return f"it does not speak TLS on that port: see {_PROTOCOL}"
+    return None
+
+
+async def _speaks_tls(address: Address) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(*address, ssl=context)
+        writer.transport.abort()
+        return True
+    return False
+
+
+async def _wants_login(settings: KafkaSettings, address: Address) -> str | None:
+    """Whether a broker that closes the connection of somebody without a login would begin one."""
+    if settings.security_protocol.startswith("SASL"):
+        return None
+    with suppress(KafkaError, OSError, TimeoutError):
+        connection = await _connect(settings, address)
+        try:
+            answer = await connection.send(SaslHandShakeRequest(settings.sasl_mechanism))
+        finally:
+            connection.close()
+        if not issubclass(for_code(answer.error_code), IllegalSaslStateError):
+            with_login = "SASL_SSL" if settings.security_protocol == "SSL" else "SASL_PLAINTEXT"
+            return f"it wants a login on that port: {_PROTOCOL} must be {with_login}"
+    return None

@@ -1,0 +1,171 @@
+"""Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+
+from reelsync.consumer.records import Anchor, Partition, anchor_of
+from reelsync.consumer.settings import KafkaSettings
+
+from .clients import connection_options, stop_within
+from .diagnosis import diagnose
+from .header_names import read_any_header_name
+
+_FETCH_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+
+
+class KafkaLog:
+    """Answers from the brokers that the settings name. Each question uses a client of its own."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+
+    async def cluster(self) -> tuple[str | None, dict[str, int]]:
+        """The cluster's id, and its topics with their numbers of partitions. Asking creates no topic.
+
+        Raises:
+            UnavailableError: no broker answers.
+            MisconfiguredError: one does, and cannot be used with these settings.
+        """
+        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=10_000)
+        try:
+            await admin.start()
+            described: dict[str, Any] = await admin.describe_cluster()
+            topics = await admin.describe_topics(await admin.list_topics())
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await diagnose(self._settings, error) from error
+        finally:
+            await admin.close()
+        return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
+
+    async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """Begin and end of each partition. The end is the high watermark of a fetch.
+
+        Not the answer to ListOffsets: the embedded broker answers with the *first* offset of the last batch plus one,
+        which would pass for a truncated log.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        async with self.reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
+            begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
+            await _fetch_at(reader, ends, reader.highwater)
+            return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
+
+    async def readable_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The end of what may be read of each partition: records of open transactions lie behind it.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
+        async with self.reader(wanted, **options) as reader:
+            ends = await reader.end_offsets(wanted) if wanted else {}
+            await _fetch_at(reader, ends, reader.last_stable_offset)
+            return {Partition(*tp): max(ends[tp], reader.last_stable_offset(tp)) for tp in wanted}
+
+    async def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int | None]:
+        """The first offset of each partition whose record is of this time (ms since 1970) or later, or None.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        wanted = {TopicPartition(*partition): timestamp for partition in partitions}
+        async with self.reader(list(wanted)) as reader:
+            found = await reader.offsets_for_times(wanted)
+            return {Partition(*tp): found[tp] and found[tp].offset for tp in wanted}
+
+    async def timestamps(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, int]:
+        """When the first record at or after each of these offsets was written, in ms since 1970.
+
+        One that does not come in time is left out.
+        """
+        found: dict[Partition, int] = {}
+        if not offsets:
+            return found
+        wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        options = {"isolation_level": "read_committed", "max_partition_fetch_bytes": 4_096}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self.reader(list(wanted), **options) as reader:
+                for tp, offset in wanted.items():
+                    reader.seek(tp, offset)
+                while waiting := [tp for tp in wanted if Partition(*tp) not in found]:
+                    for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+                        found[Partition(*tp)] = records[0].timestamp
+        return found
+
+    async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
+        """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
+        found: dict[Partition, Anchor] = {}
+        if not offsets:
+            return found
+        wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self.reader(list(wanted), max_partition_fetch_bytes=65_536) as reader:
+                for tp, offset in wanted.items():
+                    reader.seek(tp, offset)
+                waiting = set(wanted)
+                while waiting:
+                    with suppress(KafkaError):  # A log that ends before the offset has no such record.
+                        for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+                            waiting.discard(tp)
+                            if records[0].offset == wanted[tp]:
+                                found[Partition(*tp)] = anchor_of(records[0])
+        return found
+
+    @asynccontextmanager
+    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+        """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
+        read_any_header_name()
+        reader = AIOKafkaConsumer(
+            **connection_options(self._settings),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=10_000,
+            **options,
+        )
+        reader.assign(partitions)
+        try:
+            await reader.start()
+            yield reader
+        finally:
+            await stop_within(reader, _STOP_SECONDS)
+
+
+async def _fetch_at(
+    reader: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
+) -> None:
+    """Fetch at these offsets until `told` knows of each partition what comes with a fetch."""
+    for tp, offset in offsets.items():
+        reader.seek(tp, offset)
+    async with asyncio.timeout(_FETCH_SECONDS):
+        while waiting := [tp for tp in offsets if told(tp) is None]:
+            await reader.getmany(*waiting, timeout_ms=20)
+
+
+async def count_members(settings: KafkaSettings) -> int:
+    """How many members the group of the settings has; 0 for a group that nobody has joined.
+
+    A member that ended without leaving counts until its session timeout is over.
+
+    Raises:
+        KafkaError: the brokers did not answer, or would not say.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([settings.group_id])
+    finally:
+        await admin.close()
+    ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
+    if error_code:
+        raise for_code(error_code)
+    return len(members)

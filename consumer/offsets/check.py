@@ -1,0 +1,50 @@
+"""Whether a stored position still fits the log that it came from. Pure."""
+
+from typing import Literal, NamedTuple
+
+from reelsync.consumer.records import Anchor
+
+from .store import Stored
+
+HaltReason = Literal["retention", "truncated", "recreated", "other_cluster"]
+
+
+class LogState(NamedTuple):
+    """What the broker says of a partition: its first offset, the end of what may be read, and the record at the anchor.
+
+    `anchor` is None when no record is at the anchor's offset any more, or none arrived in time: gone is no mismatch.
+    """
+
+    begin: int
+    end: int
+    anchor: Anchor | None
+
+
+class Halt(NamedTuple):
+    """Why a partition must not be read on from its stored position."""
+
+    reason: HaltReason
+    message: str
+
+
+def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Halt | None:
+    """None when reading on from the stored position skips nothing and repeats nothing."""
+    if stored.cluster_id is not None and cluster_id is not None and stored.cluster_id != cluster_id:
+        return Halt("other_cluster", f"the position was stored for cluster {stored.cluster_id}, this is {cluster_id}")
+    if stored.next_offset < log.begin:
+        lost = log.begin - stored.next_offset
+        return Halt(
+            "retention",
+            f"the position is {stored.next_offset}, the log begins at {log.begin}: up to {lost} records are lost",
+        )
+    if stored.next_offset > log.end:
+        return Halt(
+            "truncated",
+            f"the position is {stored.next_offset}, the log ends at {log.end}: it was truncated or made anew",
+        )
+    if stored.anchor is not None and log.anchor is not None and stored.anchor != log.anchor:
+        return Halt(
+            "recreated",
+            f"the record at offset {stored.anchor.offset} is not the one that was taken: the log was made anew",
+        )
+    return None

@@ -1,0 +1,201 @@
+"""Positions in PostgreSQL: the truth of how far each group has come, and the fence that guards it.
+
+Every statement here takes all of a batch's partitions in one JSON parameter.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import RowMapping, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.errors import FencedError
+from reelsync.consumer.records import Anchor, Partition, Span
+from reelsync.models.upsert import JsonText
+
+# The rows are locked in order before any is updated: a bare UPDATE from a sorted list locks in the order of its plan,
+# and two owners of overlapping partitions deadlock.
+_FENCE = text(
+    """
+    WITH w AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(:spans) AS r(
+        topic text, partition int, start bigint, next bigint,
+        anchor_offset bigint, anchor_timestamp bigint, anchor_crc bigint)),
+    held AS MATERIALIZED (
+      SELECT o.topic, o.partition, w.next, w.anchor_offset, w.anchor_timestamp, w.anchor_crc
+        FROM consumer_offsets o JOIN w USING (topic, partition)
+       WHERE o.consumer_group = :consumer_group AND o.next_offset = w.start
+       ORDER BY o.topic, o.partition
+         FOR NO KEY UPDATE OF o)
+    UPDATE consumer_offsets o
+       SET next_offset = h.next,
+           anchor_offset = COALESCE(h.anchor_offset, o.anchor_offset),
+           anchor_timestamp = COALESCE(h.anchor_timestamp, o.anchor_timestamp),
+           anchor_crc = COALESCE(h.anchor_crc, o.anchor_crc),
+           updated_at = now()
+      FROM held h
+     WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)
+    """
+).bindparams(bindparam("spans", type_=JsonText()))
+
+
+_READ = text(
+    """
+    SELECT o.topic, o.partition, o.next_offset, o.cluster_id, o.anchor_offset, o.anchor_timestamp, o.anchor_crc
+      FROM consumer_offsets o
+      JOIN json_to_recordset(:partitions) AS r(topic text, partition int) USING (topic, partition)
+     WHERE o.consumer_group = :consumer_group
+    """
+).bindparams(bindparam("partitions", type_=JsonText()))
+
+
+_CREATE = text(
+    """
+    INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset, cluster_id)
+    SELECT :consumer_group, r.topic, r.partition, r.next_offset, :cluster_id
+      FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint)
+     ORDER BY r.topic, r.partition
+        ON CONFLICT ON CONSTRAINT pk_consumer_offsets DO NOTHING
+    """
+).bindparams(bindparam("partitions", type_=JsonText()))
+
+
+# Locked in order before any is updated, for the reason of the fence.
+_RESET = text(
+    """
+    WITH w AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint)),
+    held AS MATERIALIZED (
+      SELECT o.topic, o.partition, w.next_offset
+        FROM consumer_offsets o JOIN w USING (topic, partition)
+       WHERE o.consumer_group = :consumer_group
+       ORDER BY o.topic, o.partition
+         FOR NO KEY UPDATE OF o)
+    UPDATE consumer_offsets o
+       SET next_offset = h.next_offset, cluster_id = :cluster_id, updated_at = now(),
+           anchor_offset = NULL, anchor_timestamp = NULL, anchor_crc = NULL
+      FROM held h
+     WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)
+    """
+).bindparams(bindparam("partitions", type_=JsonText()))
+
+
+_LIST = text(
+    """
+    SELECT topic, partition, next_offset, cluster_id, anchor_offset, updated_at
+      FROM consumer_offsets WHERE consumer_group = :consumer_group ORDER BY topic, partition
+    """
+)
+
+
+class Stored(NamedTuple):
+    """What is stored of one partition. A partition never seen has no anchor, and may have no cluster."""
+
+    next_offset: int
+    cluster_id: str | None
+    anchor: Anchor | None
+
+
+async def fence(
+    connection: AsyncConnection, group: str, spans: Mapping[Partition, Span], anchors: Mapping[Partition, Anchor]
+) -> None:
+    """Move the positions, if each is where its owner began: the first statement of the batch's transaction.
+
+    A second owner waits here for the first to finish, and is then refused.
+
+    Raises:
+        FencedError: a partition has another position, so another owner has come or gone.
+    """
+    rows = [
+        {"topic": partition.topic, "partition": partition.number, "start": span.start, "next": span.next}
+        | _anchor_columns(anchors.get(partition))
+        for partition, span in sorted(spans.items())
+    ]
+    parameters = {"consumer_group": group, "spans": orjson.dumps(rows).decode()}
+    moved = await connection.execute(_FENCE, parameters, execution_options={"query_name": "offsets.fence"})
+    if moved.rowcount != len(rows):
+        message = (
+            f"{len(rows) - moved.rowcount} of {len(rows)} partitions are no longer at the position they were read from"
+        )
+        raise FencedError(message)
+
+
+async def read_positions(
+    connection: AsyncConnection, group: str, partitions: Iterable[Partition]
+) -> dict[Partition, Stored]:
+    """What is stored of the partitions; those never seen are left out."""
+    parameters = {"consumer_group": group, "partitions": _encoded(partitions)}
+    rows = await connection.execute(_READ, parameters, execution_options={"query_name": "offsets.read"})
+    return {Partition(row["topic"], row["partition"]): _stored(row) for row in rows.mappings()}
+
+
+async def create_positions(
+    connection: AsyncConnection, group: str, cluster_id: str | None, starts: Mapping[Partition, int]
+) -> None:
+    """Give partitions never seen their first position. One that another owner gave meanwhile stays."""
+    rows = [{"topic": p.topic, "partition": p.number, "next_offset": offset} for p, offset in sorted(starts.items())]
+    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": orjson.dumps(rows).decode()}
+    await connection.execute(_CREATE, parameters, execution_options={"query_name": "offsets.create"})
+
+
+async def reset_positions(
+    connection: AsyncConnection, group: str, cluster_id: str | None, next_offsets: Mapping[Partition, int]
+) -> int:
+    """Set positions by hand; how many there were.
+
+    A running consumer is fenced by it, and goes on from there.
+    """
+    rows = [{"topic": p.topic, "partition": p.number, "next_offset": at} for p, at in sorted(next_offsets.items())]
+    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": orjson.dumps(rows).decode()}
+    changed = await connection.execute(_RESET, parameters, execution_options={"query_name": "offsets.reset"})
+    return changed.rowcount
+
+
+async def list_positions(connection: AsyncConnection, group: str) -> list[RowMapping]:
+    """All positions of the group: topic, partition, next_offset, cluster_id, anchor_offset, updated_at."""
+    rows = await connection.execute(_LIST, {"consumer_group": group}, execution_options={"query_name": "offsets.list"})
+    return list(rows.mappings())
+
+
+def _anchor_columns(anchor: Anchor | None) -> dict[str, int]:
+    if anchor is None:
+        return {}
+    return {"anchor_offset": anchor.offset, "anchor_timestamp": anchor.timestamp, "anchor_crc": anchor.crc}
+
+
+def _encoded(partitions: Iterable[Partition]) -> str:
+    return orjson.dumps([{"topic": p.topic, "partition": p.number} for p in sorted(partitions)]).decode()
+
+
+def _stored(row: RowMapping) -> Stored:
+    anchor = None
+    if row["anchor_offset"] is not None:
+        anchor = Anchor(row["anchor_offset"], row["anchor_timestamp"], row["anchor_crc"])
+    return Stored(row["next_offset"], row["cluster_id"], anchor)
+
+
+class Ledger:
+    """The positions of one consumer group in PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    async def positions(self, cluster_id: str | None, starts: Mapping[Partition, int]) -> dict[Partition, Stored]:
+        """The stored positions of these partitions; one never seen is given its start first."""
+        async with self._engine.begin() as connection:
+            await create_positions(connection, self._group, cluster_id, starts)
+            return await read_positions(connection, self._group, starts)
+
+    async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where each partition goes on."""
+        async with self._engine.begin() as connection:
+            stored = await read_positions(connection, self._group, partitions)
+        return {partition: position.next_offset for partition, position in stored.items()}
+
+    async def all_next_offsets(self) -> dict[Partition, int]:
+        """Where each partition of the group goes on, whoever owns it."""
+        async with self._engine.begin() as connection:
+            rows = await list_positions(connection, self._group)
+        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -1,0 +1,1 @@
+"""Tools for operators that work beside the consumer."""

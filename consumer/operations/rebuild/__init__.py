@@ -1,0 +1,1 @@
+"""Replay the topics into shadow tables, and replace the rows that differ."""

@@ -1,0 +1,192 @@
+"""Replaying the log into shadow tables, comparing, and putting the rows that differ in place, in one transaction.
+
+As far as the group has come: what is beyond, its consumers apply anyway. Until the last step nothing is touched that
+anybody reads, so it can be stopped at any time, and goes on where it was; consumers may go on meanwhile.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.offsets.store import list_positions, read_positions
+from reelsync.consumer.operations.offset_reset import Logs, find_halted
+from reelsync.consumer.postgres.sqlstate import Verdict, classify
+from reelsync.consumer.records import Partition, Span
+
+from . import shadow_tables
+from .dead_letters import add_letters, park_corrections
+from .replacement import Replaced, hold, note_differences, replace_rows, total
+from .replay import Filling
+
+__all__ = ["Rebuild", "Rebuilt", "Replaced", "discard", "total"]
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('reelsync.rebuild'))")
+_LOCK_TO_DISCARD = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.rebuild'))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext('reelsync.rebuild'))")
+_RUNNING = "another rebuild of this database is running"
+_SMALL_REST = 5_000
+_ROUNDS = 20
+_ATTEMPTS = 5
+_ANCHOR_SECONDS = 3.0
+
+
+@dataclass
+class Rebuilt:
+    """What a rebuild read and did."""
+
+    resumed: bool = False
+    """Whether it went on with the tables of one that was interrupted, or of a dry run."""
+    records: int = 0
+    dead_letters: int = 0
+    parked_again: int = 0
+    """Letters corrected by hand and redriven, which are parked again: the log does not tell of what they said."""
+    tables: list[Replaced] = field(default_factory=list)
+
+
+@dataclass
+class Rebuild:
+    """One rebuild. `engine` reaches the tables in use, the filling's the shadow; both as the role that migrates.
+
+    Args:
+        exactly: Also remove what the log does not tell of: rows, facets that are newer than it, corrections by hand.
+        apply: Whether to replace the rows, or only to say which would be.
+    """
+
+    engine: AsyncEngine
+    filling: Filling
+    revision: str
+    topics: Mapping[str, int]
+    """Topics to read, with their numbers of partitions."""
+    decoding: Mapping[str, object]
+    """All that the verdict on a record depends on, as JSON: a shadow that was decoded otherwise is made anew."""
+    exactly: bool = False
+    apply: bool = True
+    restart: bool = False
+    expect: Callable[[int], object] = lambda _records: None
+    """Told how many records there are to read."""
+    result: Rebuilt = field(default_factory=Rebuilt)
+
+    async def run(self) -> Rebuilt:
+        """Rebuild.
+
+        Raises:
+            ReelsyncError: another rebuild is running, the group has consumed nothing, or names clash.
+            KafkaError: the brokers did not do as asked.
+            Exception: the database failed; nothing that anybody reads was changed.
+        """
+        async with self.engine.connect() as connection:
+            if not await connection.scalar(_LOCK, execution_options={"query_name": "rebuild.lock"}):
+                raise ReelsyncError(_RUNNING)
+            await connection.commit()
+            try:
+                await self._prepare()
+                await self._fill(connection)
+                live = await shadow_tables.live_schema(connection)
+                await shadow_tables.analyze(connection)
+                await connection.commit()
+                await note_differences(connection, live)
+                await connection.commit()
+                await self._fill(connection)
+                await self._replace(connection, live)
+                if self.apply:
+                    await shadow_tables.discard(connection)
+                    await connection.commit()
+            finally:
+                await connection.rollback()
+                await connection.execute(_UNLOCK, execution_options={"query_name": "rebuild.lock"})
+                await connection.commit()
+        self.result.dead_letters = self.filling.dead_letters
+        return self.result
+
+    async def _prepare(self) -> None:
+        """Make the shadow, or go on with it; one whose log is no longer the same is made anew."""
+        what: dict[str, object] = {
+            "revision": self.revision,
+            "group": self.filling.group,
+            "cluster": self.filling.cluster_id,
+            "topics": dict(self.topics),
+            "decoding": dict(self.decoding),
+        }
+        async with self.filling.engine.begin() as connection:
+            self.result.resumed = await shadow_tables.prepare(connection, what, restart=self.restart)
+            if self.result.resumed and await self._is_outdated(connection):
+                self.result.resumed = await shadow_tables.prepare(connection, what, restart=True)
+
+    async def _is_outdated(self, connection: AsyncConnection) -> bool:
+        """Whether a position of the shadow no longer fits its log, by the rule that a consumer halts by."""
+        filling = self.filling
+        places = [Partition(row["topic"], row["partition"]) for row in await list_positions(connection, filling.group)]
+        if not places:
+            return False
+        stored = await read_positions(connection, filling.group, places)
+        logs = Logs(filling.cluster_id, await filling.log.ranges(places), {})
+        return bool(await find_halted(filling.log, logs, stored, _ANCHOR_SECONDS))
+
+    async def _goals(self, connection: AsyncConnection) -> dict[Partition, int]:
+        rows = await list_positions(connection, self.filling.group)
+        await connection.rollback()
+        goals = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        goals = {place: goal for place, goal in goals.items() if self._is_read(place)}
+        if not goals:
+            raise ReelsyncError(f"group {self.filling.group} has no positions: it has consumed nothing yet")
+        return goals
+
+    def _is_read(self, place: Partition) -> bool:
+        return place.number < self.topics.get(place.topic, 0)
+
+    async def _fill(self, connection: AsyncConnection) -> None:
+        """Read on until little is left, for the group goes on too."""
+        for _ in range(_ROUNDS):
+            stretches = await self.filling.remaining(await self._goals(connection))
+            count = sum(span.next - span.start for span in stretches.values())
+            self.expect(count)
+            await self._read(stretches)
+            if count <= _SMALL_REST:
+                return
+
+    async def _read(self, stretches: Mapping[Partition, Span]) -> None:
+        await self.filling.fill(stretches)
+        self.result.records += sum(span.next - span.start for span in stretches.values())
+        await self.filling.settle_names()
+
+    async def _replace(self, connection: AsyncConnection, live: str) -> None:
+        """Replace the rows in one transaction; again, if it had to wait for a lock too long."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                positions = await hold(connection, live, self.filling.group)
+                stored = {Partition(*place): at for place, at in positions.items()}
+                goals = {place: at for place, at in stored.items() if self._is_read(place)}
+                await self._read(await self.filling.remaining(goals))
+                group = self.filling.group
+                self.result.tables = await replace_rows(connection, live, exactly=self.exactly)
+                await add_letters(connection, live, group)
+                if self.exactly:
+                    self.result.parked_again = await park_corrections(connection, live, group)
+                await (connection.commit() if self.apply else connection.rollback())
+            except DBAPIError as error:
+                await connection.rollback()
+                if classify(error) is Verdict.DATA:
+                    raise ReelsyncError(
+                        "the rebuilt rows and rows that only the database has share a name: rename one of them, or "
+                        "rebuild with --accept-loss. Nothing was changed"
+                    ) from error
+                if classify(error) is not Verdict.AGAIN or attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
+
+
+async def discard(engine: AsyncEngine) -> None:
+    """Drop the shadow tables that an earlier rebuild left.
+
+    Raises:
+        ReelsyncError: a rebuild is running, and needs them.
+    """
+    async with engine.begin() as connection:
+        if not await connection.scalar(_LOCK_TO_DISCARD, execution_options={"query_name": "rebuild.lock"}):
+            raise ReelsyncError(_RUNNING)
+        await shadow_tables.discard(connection)

@@ -1,0 +1,216 @@
+"""Comparing the shadow with the tables in use, and putting its rows in their place: SQL, compiled from the models.
+
+Rows are replaced, not tables: what refers to the tables (views, foreign keys, publications, prepared statements,
+rights) goes on as it was, and only what differs is written.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelsync.models import ConsumerOffset, User, UserProfile, Video
+from reelsync.models.facets import Merge, version_column
+from reelsync.models.upsert import table_of
+
+from .shadow_tables import SCHEMA, TABLES
+
+_SAMPLE = 50
+_MERGES: dict[str, Merge] = {table_of(model).name: model.__merge__ for model in (User, UserProfile, Video)}
+_WAITS_FOR_A_NAME = (
+    f"EXISTS (SELECT FROM {SCHEMA}.dead_letters d WHERE d.aggregate_id = s.id"
+    " AND d.reason = 'conflict' AND d.state = 'parked')"
+)
+"""Whose name depends on the order in which conflicts were met: the one in use stands."""
+
+
+class Replaced(NamedTuple):
+    """What was done to one table. `columns` counts the rows changed, by column."""
+
+    table: str
+    rows: int
+    """Rows of the shadow."""
+    added: int
+    changed: int
+    removed: int
+    kept: int
+    """Rows that hold more than the log tells, or that it does not tell of, and that stayed."""
+    columns: dict[str, int]
+    sample: list[tuple[str, str, tuple[str, ...]]]
+    """What was done, id and columns, of at most fifty rows."""
+
+
+async def note_differences(connection: AsyncConnection, live: str) -> int:
+    """Note in the shadow which rows differ, without a lock: those that both tables move meanwhile may be among them."""
+    noted = 0
+    for table in TABLES:
+        key, differs = _key(table), f"{_row('l', table)} IS DISTINCT FROM {_row('s', table)}"
+        statement = f"""
+            INSERT INTO {SCHEMA}.differing (name, id)
+            SELECT '{table.name}', COALESCE(l.{key}, s.{key})
+              FROM {live}.{table.name} l FULL JOIN {SCHEMA}.{table.name} s ON s.{key} = l.{key}
+             WHERE l.{key} IS NULL OR s.{key} IS NULL OR {differs}
+                ON CONFLICT DO NOTHING
+        """  # noqa: S608 - names of our own
+        noted += await _run(connection, statement)
+    return noted
+
+
+async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool) -> list[Replaced]:
+    """Make the rows that were noted what the shadow has, inside the caller's transaction, which holds the tables.
+
+    Without `exactly`, nothing is lost: what only the tables in use hold stays, rows and facets with a higher version.
+    """
+    await _run(connection, "SET CONSTRAINTS ALL DEFERRED")
+    replaced = [await _replace(connection, live, table, exactly=exactly) for table in TABLES]
+    for number, table in reversed(list(enumerate(TABLES))):
+        key, part = _key(table), replaced[number]
+        tables = (f"{live}.{table.name} l", f"{SCHEMA}.differing d")
+        only_live = f"""
+            d.name = '{table.name}' AND d.id = l.{key}
+            AND NOT EXISTS (SELECT FROM {SCHEMA}.{table.name} s WHERE s.{key} = l.{key})
+        """
+        if exactly:
+            removed = await _run(connection, f"DELETE FROM {tables[0]} USING {tables[1]} WHERE {only_live}")  # noqa: S608
+            replaced[number] = part._replace(removed=removed)
+        else:
+            kept = await _scalar(connection, f"SELECT count(*) FROM {', '.join(tables)} WHERE {only_live}")  # noqa: S608
+            replaced[number] = part._replace(kept=part.kept + kept)
+    await _run(connection, "SET CONSTRAINTS ALL IMMEDIATE")
+    return replaced
+
+
+async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple[str, int], int]:
+    """Keep the group's consumers and all other writers of the tables out until the transaction ends; the positions.
+
+    Positions first: a batch begins with its position, so whoever has it finishes, and nobody waits for the other.
+    Readers are not held up.
+    """
+    offsets = f"{live}.{table_of(ConsumerOffset).name}"
+    found = await connection.execute(
+        text(
+            f"SELECT topic, partition, next_offset FROM {offsets} WHERE consumer_group = :consumer_group"  # noqa: S608
+            " ORDER BY topic, partition FOR NO KEY UPDATE"
+        ),
+        {"consumer_group": group},
+        execution_options={"query_name": "rebuild.hold"},
+    )
+    positions = {(topic, partition): next_offset for topic, partition, next_offset in found}
+    names = ", ".join(f"{live}.{table.name}" for table in TABLES)
+    await _run(connection, f"LOCK TABLE {names} IN EXCLUSIVE MODE")
+    return positions
+
+
+async def _replace(connection: AsyncConnection, live: str, table: Table, *, exactly: bool) -> Replaced:
+    key, columns = _key(table), _columns(table)
+    rebuilt = _rebuilt(table, exactly=exactly)
+    joined = f"""
+          {SCHEMA}.{table.name} s
+          JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
+          JOIN {live}.{table.name} l ON l.{key} = s.{key}
+    """
+    differing = ", ".join(f"CASE WHEN {rebuilt[name]} IS DISTINCT FROM l.{name} THEN '{name}' END" for name in columns)
+    changes = f"SELECT s.{key} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"  # noqa: S608
+    by_column = await connection.execute(
+        text(f"SELECT name, count(*) FROM ({changes}) c, unnest(c.columns) name GROUP BY name ORDER BY 2 DESC, 1"),  # noqa: S608
+        execution_options={"query_name": "rebuild.compare"},
+    )
+    changed_columns = {str(name): int(count) for name, count in by_column}
+    sample = await connection.execute(
+        text(f"SELECT id, columns FROM ({changes}) c WHERE c.columns <> '{{}}' ORDER BY id LIMIT {_SAMPLE}"),  # noqa: S608
+        execution_options={"query_name": "rebuild.compare"},
+    )
+    sampled = [("changed", str(row_id), tuple(names)) for row_id, names in sample]
+    all_rebuilt = "ROW(" + ", ".join(rebuilt[name] for name in columns) + ")"
+    kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0  # noqa: S608
+    values = ", ".join(f"{name} = {rebuilt[name]}" for name in columns if name != key)
+    changed = await _run(
+        connection,
+        f"""
+        UPDATE {live}.{table.name} l SET {values}
+          FROM {SCHEMA}.{table.name} s
+          JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
+         WHERE l.{key} = s.{key} AND {all_rebuilt} IS DISTINCT FROM {_row("l", table)}
+        """,  # noqa: S608
+    )
+    listed = ", ".join(columns)
+    added = await connection.execute(
+        text(
+            f"""
+            INSERT INTO {live}.{table.name} ({listed})
+            SELECT {", ".join(f"s.{name}" for name in columns)}
+              FROM {SCHEMA}.{table.name} s JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
+             WHERE NOT EXISTS (SELECT FROM {live}.{table.name} l WHERE l.{key} = s.{key})
+             ORDER BY s.{key} RETURNING {key}
+            """  # noqa: S608
+        ),
+        execution_options={"query_name": "rebuild.replace"},
+    )
+    ids = [str(row_id) for row_id in added.scalars()]
+    sampled += [("added", row_id, ()) for row_id in ids[: _SAMPLE - len(sampled)]]
+    rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))  # noqa: S608
+    return Replaced(table.name, rows, len(ids), changed, 0, int(kept), changed_columns, sampled)
+
+
+def _rebuilt(table: Table, *, exactly: bool) -> dict[str, str]:
+    """For each column, what it becomes: the shadow's, unless the row in use is newer there."""
+    columns = _columns(table)
+    merge = _MERGES.get(table.name)
+    if merge is None:
+        return {name: f"s.{name}" for name in columns}
+    version = merge.version
+    rebuilt: dict[str, str] = {merge.key: f"s.{merge.key}"}
+    for facet, facet_columns in merge.facets.items():
+        of_facet = version_column(facet)
+        wins = "true" if exactly else f"s.{of_facet} >= l.{of_facet}"
+        if facet == "account":
+            wins = f"({wins}) AND NOT (s.{of_facet} = l.{of_facet} AND {_WAITS_FOR_A_NAME})"
+        rebuilt |= {name: f"CASE WHEN {wins} THEN s.{name} ELSE l.{name} END" for name in (*facet_columns, of_facet)}
+    wins = "true" if exactly else f"s.{version} >= l.{version} AND s.{version} > 0"
+    for name in (*merge.with_version, version, "updated_at"):
+        rebuilt.setdefault(name, f"CASE WHEN {wins} THEN s.{name} ELSE l.{name} END")
+    rebuilt["created_at"] = (
+        "s.created_at"
+        if exactly
+        else f"CASE WHEN s.{version} = 0 THEN l.created_at WHEN l.{version} = 0 THEN s.created_at"
+        " ELSE LEAST(l.created_at, s.created_at) END"
+    )
+    return {name: rebuilt[name] for name in columns}
+
+
+def _newer(table: Table) -> str:
+    """Whether the row in use holds more than the shadow's: a higher version, or an earlier first event."""
+    merge = _MERGES.get(table.name)
+    if merge is None:
+        return "false"
+    versions = {merge.version, *map(version_column, merge.facets)}
+    newer = " OR ".join(f"l.{name} > s.{name}" for name in sorted(versions))
+    return f"({newer} OR (s.{merge.version} > 0 AND l.{merge.version} > 0 AND l.created_at < s.created_at))"
+
+
+def _key(table: Table) -> str:
+    (key,) = table.primary_key
+    return str(key.name)
+
+
+def _columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.computed is None]
+
+
+def _row(alias: str, table: Table) -> str:
+    return "ROW(" + ", ".join(f"{alias}.{name}" for name in _columns(table)) + ")"
+
+
+async def _run(connection: AsyncConnection, statement: str) -> int:
+    done = await connection.execute(text(statement), execution_options={"query_name": "rebuild.replace"})
+    return done.rowcount
+
+
+async def _scalar(connection: AsyncConnection, statement: str) -> int:
+    return int(await connection.scalar(text(statement), execution_options={"query_name": "rebuild.compare"}) or 0)
+
+
+def total(replaced: Iterable[Replaced]) -> int:
+    """How many rows were not what they should have been."""
+    return sum(part.added + part.changed + part.removed for part in replaced)

@@ -1,0 +1,101 @@
+"""Filling the shadow: the records of the log, through the same decoding, fold and writer as any batch."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reelsync.consumer.dead_letters.name_conflicts import Redriven
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.kafka.scan import scan
+from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.postgres.sqlstate import Verdict, classify
+from reelsync.consumer.records import Partition, Span
+from reelsync.consumer.settings import BatchSettings
+from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import Decode
+
+_REDRIVES = 50
+_REDRIVE_SECONDS = 0.1
+_PARKED = text("SELECT count(*) FROM dead_letters WHERE reason = 'conflict' AND state = 'parked'")
+
+
+@dataclass
+class Filling:
+    """Moves the shadow's positions, which are in the shadow, up to those of the group."""
+
+    log: KafkaLog
+    engine: AsyncEngine
+    decode: Decode
+    group: str
+    cluster_id: str | None
+    redrive: Callable[[BatchWriter], Awaitable[Redriven]]
+    """Applies all parked name conflicts of the shadow together."""
+    limits: BatchSettings
+    progress: Callable[[int], object] = lambda _records: None
+    dead_letters: int = 0
+    _writer: BatchWriter = field(init=False)
+    _ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._writer = BatchWriter(self.engine, self.group)
+        self._ledger = Ledger(self.engine, self.group)
+
+    async def remaining(self, goals: Mapping[Partition, int]) -> dict[Partition, Span]:
+        """What is to be read of each partition for the shadow to be as far as `goals`, or as far as the log goes."""
+        ranges = await self.log.ranges(goals)
+        ends = await self.log.readable_ends(goals)
+        starts = {partition: begin for partition, (begin, _) in ranges.items()}
+        stored = await self._ledger.positions(self.cluster_id, starts)
+        return {
+            partition: Span(position.next_offset, max(position.next_offset, min(goals[partition], ends[partition])))
+            for partition, position in stored.items()
+        }
+
+    async def fill(self, stretches: Mapping[Partition, Span]) -> None:
+        """Write these stretches into the shadow, batch by batch.
+
+        Raises:
+            KafkaError: the brokers did not do as asked.
+            UnavailableError: nothing can be read on.
+            Exception: the database failed; what was committed stays, and the next run goes on from there.
+        """
+        batch = Batch(0, self.decode)
+        async for scanned in scan(self.log, stretches):
+            batch.add(scanned.records, [self.decode(record) for record in scanned.records])
+            last = {Partition(record.topic, record.partition): record for record in scanned.records}
+            batch.extend(scanned.spans, last)
+            if batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes:
+                batch = await self._write(batch)
+        if batch.spans:
+            await self._write(batch)
+
+    async def settle_names(self) -> None:
+        """Redrive the name conflicts that the replay made, until no more of them can be applied.
+
+        A consumer of the group that redrives its own has the lock for a moment. If it keeps it, they stay parked.
+        """
+        for _ in range(_REDRIVES):
+            redriven = await self.redrive(self._writer)
+            if redriven.applied:
+                continue
+            async with self.engine.connect() as connection:
+                parked = await connection.scalar(_PARKED, execution_options={"query_name": "rebuild.letters"})
+            if parked == redriven.parked:
+                return
+            await asyncio.sleep(_REDRIVE_SECONDS)
+
+    async def _write(self, batch: Batch) -> Batch:
+        try:
+            written = await self._writer.write(batch)
+        except DBAPIError as error:
+            if classify(error) is not Verdict.DATA:
+                raise
+            written = await self._writer.write(batch, carefully=True)
+        self.dead_letters += len(written.rejections)
+        self.progress(sum(span.next - span.start for span in batch.spans.values()))
+        return Batch(0, self.decode)

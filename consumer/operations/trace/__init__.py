@@ -1,0 +1,1 @@
+"""Find what became of an event."""

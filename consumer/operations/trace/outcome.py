@@ -1,0 +1,145 @@
+"""What became of one record: read off the group's position, its dead letter, and the versions in the rows. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from reelsync.consumer.records import Record
+from reelsync.consumer.transform.decode import Rejection
+from reelsync.consumer.transform.projections import targets_of
+from reelsync.events import ERASED_VERSION, WireEvent, aggregate_id
+from reelsync.models.facets import version_column
+
+What = Literal["waiting", "dead_letter", "applied", "superseded", "erased", "not_applied", "no_letter"]
+Versions = Mapping[tuple[str, str], Mapping[str, int]]
+"""By table and id of a row that is there, its versions by column. A fact has none."""
+
+
+class Fate(NamedTuple):
+    """What became of a record, and a sentence that says so without any of its values."""
+
+    what: What
+    sentence: str
+
+
+class Seen(NamedTuple):
+    """A record that was looked for, and the verdict on it."""
+
+    record: Record
+    verdict: WireEvent | Rejection
+
+    @property
+    def place(self) -> str:
+        """Where it stands: TOPIC/PARTITION/OFFSET."""
+        return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+    @property
+    def version(self) -> int | None:
+        """The version of its event; a fact has none."""
+        return None if isinstance(self.verdict, Rejection) else self.verdict["data"].get("version")
+
+
+def fate_of(
+    seen: Seen, position: int | None, letter: Mapping[str, Any] | None, rows: Versions, others: Iterable[Seen]
+) -> Fate:
+    """What became of it. `letter` is its dead letter, `others` are records of the same aggregate."""
+    if letter is not None and letter["state"] != "redriven":
+        return Fate("dead_letter", _letter_sentence(seen, letter))
+    if position is None:
+        return Fate("waiting", "not yet consumed: the group has never been assigned its partition")
+    if seen.record.offset >= position:
+        before = seen.record.offset - position
+        return Fate("waiting", f"not yet consumed: the group is at {position}, with {before:,} offsets to go before it")
+    if isinstance(seen.verdict, Rejection):
+        return _fate_of_rejected(seen.verdict, letter)
+    fate = _fate_of_event(seen.verdict, rows)
+    notes = ["redriven from the dead letters"] if letter else []
+    notes += _sharing(seen, others)
+    return fate._replace(sentence="; ".join((fate.sentence, *notes)))
+
+
+def _fate_of_rejected(verdict: Rejection, letter: Mapping[str, Any] | None) -> Fate:
+    if letter is None:
+        return Fate("no_letter", f"no event ({verdict.reason}), consumed, and no dead letter: was it removed?")
+    if letter["is_blank"] and not letter["was_corrected"]:
+        return Fate("erased", "a dead letter, closed and blank: its aggregate was erased, or its retention is over")
+    since = ", and blanked since" if letter["is_blank"] else ""
+    return Fate("applied", f"a dead letter that was corrected by hand and redriven{since}")
+
+
+class _Held(NamedTuple):
+    """What the rows hold of an event: facets that stand, facets with who superseded them, and what should be there."""
+
+    stand: list[str]
+    superseded: list[str]
+    lacking: list[str]
+    erased: bool
+
+
+def _fate_of_event(event: WireEvent, rows: Versions) -> Fate:
+    if event["type"] == "model_usage.recorded":
+        is_there = ("model_usage", event["data"]["usage_id"]) in rows
+        return Fate("applied", "applied: the fact is there") if is_there else Fate("not_applied", _NOT_APPLIED)
+    held = _held(event, rows)
+    superseded = ", ".join(held.superseded)
+    if held.lacking:
+        return Fate("not_applied", f"{_NOT_APPLIED} (lacking: {', '.join(held.lacking)})")
+    if held.erased:
+        return Fate("erased", "applied, and its aggregate was erased since, by a tombstone")
+    if superseded and not held.stand:
+        return Fate("superseded", f"applied, and superseded: {superseded}")
+    also = f"; superseded: {superseded}" if superseded else ", and nothing newer"
+    return Fate("applied", f"applied: {', '.join(held.stand) or 'nothing of its own'} in the row{also}")
+
+
+def _held(event: WireEvent, rows: Versions) -> _Held:
+    version = event["data"].get("version", 0)
+    held = _Held([], [], [], erased=False)
+    for target in targets_of(event):
+        row = rows.get((target.table, event["data"][target.key]))
+        if row is None:
+            held.lacking.append(target.table)
+            continue
+        held = held._replace(erased=held.erased or row[_version_of(target.table)] >= ERASED_VERSION > version)
+        for facet, _ in target.facets:
+            found = row[version_column(facet)]
+            if found > version:
+                held.superseded.append(f"{facet} by version {found}")
+            else:
+                (held.stand if found == version else held.lacking).append(facet)
+    return held
+
+
+_NOT_APPLIED = (
+    "below the group's position, and not in the rows: skipped by a reset past it or by START_FROM=latest, or the rows "
+    "were changed: see `reelsync verify`"
+)
+
+
+def _version_of(table: str) -> str:
+    return "profile_version" if table == "user_profiles" else "version"
+
+
+def _letter_sentence(seen: Seen, letter: Mapping[str, Any]) -> str:
+    problems: Sequence[Mapping[str, Any]] = letter["detail"].get("problems", ())
+    why = "; ".join(f"{problem['path']}: {problem['message']}" for problem in problems[:3])
+    constraint = letter["detail"].get("constraint")
+    because = why or (f"constraint {constraint}" if constraint else "")
+    told = f"dead letter, {letter['state']}, because {letter['reason']}{f' ({because})' * bool(because)}"
+    return f"{told}: see `reelsync dlq show {seen.place}`"
+
+
+def _sharing(seen: Seen, others: Iterable[Seen]) -> list[str]:
+    """What else claims the same event, or the same version of the aggregate."""
+    notes = []
+    for other in others:
+        if other.place == seen.place or isinstance(other.verdict, Rejection) or isinstance(seen.verdict, Rejection):
+            continue
+        if (other.verdict["id"], other.verdict["source"]) == (seen.verdict["id"], seen.verdict["source"]):
+            notes.append(f"the same event as {other.place}")
+        elif _claim(other.verdict) == _claim(seen.verdict):
+            notes.append(f"{other.place} is another event with its version: the first one in stands")
+    return notes[:5]
+
+
+def _claim(event: WireEvent) -> tuple[str, object]:
+    return aggregate_id(event), event["data"].get("version")

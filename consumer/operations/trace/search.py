@@ -1,0 +1,217 @@
+"""Where an event is: looked for in the log, the rows and the dead letters. Nobody but the decoder reads values."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import RowMapping, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.kafka.scan import scan
+from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.records import Partition, Record, Span, record_crc
+from reelsync.consumer.transform.decode import Decode, Rejection
+from reelsync.events import ERASED_VERSION, aggregate_id, canonical_id
+from reelsync.models import ModelUsage, User, UserProfile, Video
+from reelsync.models.upsert import table_of
+
+from .outcome import Fate, Seen, fate_of
+
+_TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
+"""Characters that no JSON encoder has a reason to escape."""
+_ASSEMBLED = re.compile(r"[^:]+:[0-9]+:[0-9]+")
+"""Ids that no record holds as they are: file, position and row of Debezium for MySQL."""
+
+_LETTERS = text(
+    """
+    SELECT topic, partition, "offset", record_timestamp, crc, stage, reason, state, detail, event_id, event_type,
+           aggregate_id, attempts, headers IS NULL AS is_blank, corrected_aggregate_id IS NOT NULL AS was_corrected
+      FROM dead_letters
+     WHERE consumer_group = :consumer_group
+       AND (event_id = :event_id OR aggregate_id = :aggregate_id OR corrected_aggregate_id = :aggregate_id)
+     ORDER BY topic, partition, "offset"
+    """
+)
+_LETTERS_AT = text(
+    """
+    SELECT topic, partition, "offset", record_timestamp, crc, stage, reason, state, detail, event_id, event_type,
+           aggregate_id, attempts, headers IS NULL AS is_blank, corrected_aggregate_id IS NOT NULL AS was_corrected
+      FROM dead_letters
+     WHERE consumer_group = :consumer_group AND topic = :topic AND partition = :partition AND "offset" = ANY(:offsets)
+    """
+)
+
+
+class Needle:
+    """What is looked for: an event by its id, or an aggregate or a fact by its own."""
+
+    def __init__(self, wanted: str) -> None:
+        self.event_id = wanted
+        try:
+            self.aggregate_id: str | None = canonical_id(wanted)
+        except ValueError:
+            self.aggregate_id = None
+        is_verbatim = _PLAIN.issuperset(wanted) and not _ASSEMBLED.fullmatch(wanted)
+        self._bytes = wanted.encode() if is_verbatim else None
+        self._hex = self.aggregate_id.replace("-", "").encode() if self.aggregate_id else None
+
+    def may_be_in(self, record: Record) -> bool:
+        """Whether to decode the record at all: false only if its bytes cannot hold what is looked for."""
+        if self._bytes is None:
+            return True
+        parts = (record.key or b"", record.value or b"", *(content or b"" for _, content in record.headers))
+        if any(self._bytes in part for part in parts):
+            return True
+        return self._hex is not None and any(self._hex in part.replace(b"-", b"").lower() for part in parts)
+
+    def is_in(self, seen: Seen) -> bool:
+        """Whether the record is one of those that are looked for."""
+        verdict = seen.verdict
+        if isinstance(verdict, Rejection):
+            about = verdict.aggregate_id and str(verdict.aggregate_id)
+            return verdict.event_id == self.event_id or (about is not None and about == self.aggregate_id)
+        return verdict["id"] == self.event_id or aggregate_id(verdict) == self.aggregate_id
+
+
+class Looked(NamedTuple):
+    """What of one partition was read: from an offset, to another; `written` is when the first record was, in ms."""
+
+    partition: Partition
+    start: int
+    end: int
+    written: int | None
+
+
+@dataclass
+class Traced:
+    """All that is known of it."""
+
+    looked: list[Looked] = field(default_factory=list)
+    found: list[tuple[Seen, Fate]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of its aggregates: table, id, versions by column, and whether each is erased or a placeholder."""
+    letters: list[RowMapping] = field(default_factory=list)
+    """Dead letters of it whose records were not met in what was read of the log."""
+
+
+@dataclass
+class Trace:
+    """One search."""
+
+    log: KafkaLog
+    engine: AsyncEngine
+    decode: Decode
+    group: str
+    topics: Mapping[str, int]
+    """Topics to read, with their numbers of partitions."""
+    needle: Needle
+    since: datetime | None = None
+    expect: Callable[[int], object] = lambda _records: None
+    progress: Callable[[int], object] = lambda _records: None
+
+    async def run(self) -> Traced:
+        """Search.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+            UnavailableError: nothing can be read on.
+        """
+        stretches = await self._stretches()
+        starts = {partition: span.start for partition, span in stretches.items() if span.start < span.next}
+        written = await self.log.timestamps(starts, 10.0)
+        looked = [Looked(p, span.start, span.next, written.get(p)) for p, span in sorted(stretches.items())]
+        seen = await self._look(stretches)
+        async with self.engine.connect() as connection:
+            return await self._explain(connection, looked, seen)
+
+    async def _stretches(self) -> dict[Partition, Span]:
+        partitions = [Partition(topic, number) for topic, count in self.topics.items() for number in range(count)]
+        ranges, ends = await self.log.ranges(partitions), await self.log.readable_ends(partitions)
+        starts: Mapping[Partition, int | None] = {partition: begin for partition, (begin, _) in ranges.items()}
+        if self.since is not None:
+            starts = await self.log.offsets_at(partitions, round(self.since.timestamp() * 1000))
+        return {partition: Span(min(_or(starts[partition], end), end), end) for partition, end in ends.items()}
+
+    async def _look(self, stretches: Mapping[Partition, Span]) -> list[Seen]:
+        self.expect(sum(span.next - span.start for span in stretches.values()))
+        seen: list[Seen] = []
+        async for scanned in scan(self.log, stretches):
+            candidates = (record for record in scanned.records if self.needle.may_be_in(record))
+            met = (Seen(record, self.decode(record)) for record in candidates)
+            seen += [one for one in met if self.needle.is_in(one)]
+            self.progress(sum(span.next - span.start for span in scanned.spans.values()))
+        return sorted(seen, key=lambda one: (one.record.topic, one.record.partition, one.record.offset))
+
+    async def _explain(self, connection: AsyncConnection, looked: list[Looked], seen: list[Seen]) -> Traced:
+        """Positions first: a row is then at least as new as they say."""
+        rows = await list_positions(connection, self.group)
+        positions = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        letters = {_key(letter): letter for letter in await self._letters(connection, seen)}
+        versions = await _read_versions(connection, _ids(seen, letters.values(), self.needle))
+        result = Traced(looked)
+        for one in seen:
+            record = one.record
+            key = (record.topic, record.partition, record.offset, record.timestamp, record_crc(record))
+            letter = letters.pop(key, None)
+            position = positions.get(Partition(record.topic, record.partition))
+            result.found.append((one, fate_of(one, position, dict(letter) if letter else None, versions, seen)))
+        result.letters = list(letters.values())
+        result.rows = [_told(table, row_id, held) for (table, row_id), held in sorted(versions.items())]
+        return result
+
+    async def _letters(self, connection: AsyncConnection, seen: list[Seen]) -> list[RowMapping]:
+        options = {"query_name": "trace.letters"}
+        about = UUID(self.needle.aggregate_id) if self.needle.aggregate_id else None
+        asked = {"consumer_group": self.group, "event_id": self.needle.event_id, "aggregate_id": about}
+        found = list((await connection.execute(_LETTERS, asked, execution_options=options)).mappings())
+        for partition in sorted({Partition(one.record.topic, one.record.partition) for one in seen}):
+            offsets = [one.record.offset for one in seen if (one.record.topic, one.record.partition) == partition]
+            place = {"topic": partition.topic, "partition": partition.number, "offsets": offsets}
+            there = {"consumer_group": self.group, **place}
+            more = await connection.execute(_LETTERS_AT, there, execution_options=options)
+            found += more.mappings()
+        return found
+
+
+def _or(offset: int | None, end: int) -> int:
+    return end if offset is None else offset
+
+
+def _key(letter: RowMapping) -> tuple[object, ...]:
+    return tuple(letter[name] for name in ("topic", "partition", "offset", "record_timestamp", "crc"))
+
+
+def _ids(seen: Iterable[Seen], letters: Iterable[RowMapping], needle: Needle) -> set[str]:
+    ids = {aggregate_id(one.verdict) for one in seen if not isinstance(one.verdict, Rejection)}
+    ids |= {str(letter["aggregate_id"]) for letter in letters if letter["aggregate_id"]}
+    return ids | ({needle.aggregate_id} if needle.aggregate_id else set())
+
+
+async def _read_versions(connection: AsyncConnection, ids: Collection[str]) -> dict[tuple[str, str], dict[str, int]]:
+    """The version columns, and no others, of the rows with these ids."""
+    versions: dict[tuple[str, str], dict[str, int]] = {}
+    for table in _TABLES:
+        (key,) = table.primary_key
+        columns = [column for column in table.columns if column.name == "version" or column.name.endswith("_version")]
+        query = select(key.label("key"), *columns).where(key.in_([UUID(row_id) for row_id in ids]))
+        found = await connection.execute(query, execution_options={"query_name": "trace.rows"})
+        for row in found.mappings():
+            held = dict(row)
+            versions[table.name, str(held.pop("key"))] = held
+    return versions
+
+
+def _told(table: str, row_id: str, held: Mapping[str, int]) -> dict[str, Any]:
+    version = held.get("version", held.get("profile_version"))
+    return {
+        "table": table,
+        "id": row_id,
+        "erased": version is not None and version >= ERASED_VERSION,
+        "placeholder": version == 0,
+        "versions": dict(held),
+    }

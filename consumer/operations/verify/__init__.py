@@ -1,0 +1,1 @@
+"""Compare the tables with what the topics say they must hold."""

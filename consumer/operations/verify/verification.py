@@ -1,0 +1,212 @@
+"""Comparing every row with an independent fold of the log, as far as the group has come.
+
+The records below the stored positions are read again, by a reader that belongs to no group, and folded by the oracle.
+The rows are read in the snapshot that the positions are from, so consumers may go on. What is in memory is one slice of
+the rows: the log is read once for each slice, and only the tail that came meanwhile while the snapshot is held.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.kafka.scan import scan
+from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.records import Partition, Span
+from reelsync.consumer.transform.decode import Decode, Rejection
+
+from .applied_events import Hearing, read_letters
+from .comparison import Judgement, inexcusable, is_told_of, judge
+from .reference import TABLES, Oracle, Row
+from .report import Finding, Kind, Report
+
+__all__ = ["MOST_SLICES", "Finding", "Kind", "Report", "Verification"]
+
+MOST_SLICES = 256
+
+
+def _rows_of(table: str) -> TextClause:
+    key = "user_id" if table == "user_profiles" else "id"
+    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({key}), 15) % :slices = :slice")  # noqa: S608
+
+
+_ROWS = {table: _rows_of(table) for table in TABLES}
+
+
+@dataclass
+class Verification:
+    """One comparison of the rows with the log.
+
+    Args:
+        engine: One whose statements and idle transactions may take long: a snapshot is held while the tail is read.
+        slices: How many parts of the rows to compare one after another, 1 to 256: each needs its share of memory.
+        progress: Told how many records were read, again for each slice.
+    """
+
+    log: KafkaLog
+    engine: AsyncEngine
+    decode: Decode
+    group: str
+    topics: Mapping[str, int]
+    """Topics to read, with their numbers of partitions."""
+    slices: int = 1
+    progress: Callable[[int], object] = lambda _records: None
+    report: Report = field(default_factory=Report)
+
+    async def run(self) -> Report:
+        """Compare all slices.
+
+        Raises:
+            ReelsyncError: the group has consumed nothing.
+            KafkaError: the brokers did not answer.
+            UnavailableError: nothing can be read on.
+        """
+        for number in range(self.slices):
+            await self._compare(number)
+        return self.report
+
+    async def stretches(self) -> dict[Partition, Span]:
+        """What the log holds of each partition below the group's position.
+
+        Raises:
+            ReelsyncError: there is no position: nothing could be verified, and all would seem well.
+        """
+        async with self.engine.connect() as connection:
+            positions = await self._positions(connection)
+        if not positions:
+            raise ReelsyncError(
+                f"group {self.group} has no positions: it has consumed nothing yet, or REELSYNC_KAFKA__GROUP_ID "
+                "names another group"
+            )
+        ranges = await self.log.ranges(positions)
+        return {place: Span(begin, max(begin, positions[place])) for place, (begin, _) in ranges.items()}
+
+    async def _compare(self, number: int) -> None:
+        oracle = Oracle(lambda row_id: int(row_id[-2:], 16) % self.slices == number)
+        stretches = await self.stretches()
+        async with self.engine.connect() as connection:
+            letters = await read_letters(connection, self.group)
+        hearing = Hearing(self.decode, letters, oracle)
+        seen = await self._hear(hearing, stretches)
+        async with self.engine.connect() as plain:
+            connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            hearing.letters = await read_letters(connection, self.group)
+            positions = await self._positions(connection)
+            tail = {place: Span(span.next, positions.get(place, 0)) for place, span in stretches.items()}
+            tail = {place: span for place, span in tail.items() if span.start < span.next}
+            seen.update(await self._hear(hearing, tail))
+            hearing.hear_redriven()
+            unlogged = await self._compare_rows(connection, oracle, hearing, number)
+        if number == 0:
+            self.report.records = seen.total()
+            every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
+            self.report.without_position = sorted(every - positions.keys())
+            self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
+            for record in hearing.unparked:
+                place = f"{record.topic}/{record.partition}/{record.offset}"
+                self.report.add(Finding("no_letter", "dead_letters", place, (), {}, {}))
+        await self._tell_ahead_from_unlogged(oracle, hearing, positions, unlogged)
+
+    async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
+        rows = await list_positions(connection, self.group)
+        stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return {place: at for place, at in stored.items() if place.number < self.topics.get(place.topic, 0)}
+
+    async def _hear(self, hearing: Hearing, stretches: Mapping[Partition, Span]) -> Counter[Partition]:
+        seen: Counter[Partition] = Counter()
+        async for scanned in scan(self.log, stretches):
+            for record in scanned.records:
+                hearing.hear(record)
+                seen[Partition(record.topic, record.partition)] += 1
+            self.progress(sum(span.next - span.start for span in scanned.spans.values()))
+        return seen
+
+    async def _compare_rows(
+        self, connection: AsyncConnection, oracle: Oracle, hearing: Hearing, number: int
+    ) -> list[Finding]:
+        unlogged: list[Finding] = []
+        for table in TABLES:
+            missing = oracle.ids(table)
+            async for row_id, held in _read_rows(connection, table, self.slices, number):
+                missing.discard(row_id)
+                self.report.rows[table] += 1
+                verdict = judge(oracle, table, row_id, held)
+                if verdict != Judgement((), ()):
+                    unlogged += self._settle(oracle, hearing, table, row_id, held, verdict)
+            for row_id in sorted(missing):
+                self.report.add(Finding("missing", table, row_id, (), oracle.row(table, row_id) or {}, {}))
+        return unlogged
+
+    def _settle(  # noqa: PLR0913, PLR0917 - what is known of one row
+        self, oracle: Oracle, hearing: Hearing, table: str, row_id: str, held: Row, verdict: Judgement
+    ) -> list[Finding]:
+        """Count what is to be said of a row; those of which nothing in the log tells, so far, are handed back."""
+        expected = oracle.row(table, row_id) or {}
+        is_corrected = UUID(row_id) in hearing.corrected
+        wrong = inexcusable(table, expected, held, verdict.wrong) if is_corrected else verdict.wrong
+        if table == "users" and UUID(row_id) in hearing.waiting_for_names:
+            released = {name for name in ("username", "email") if held[name] is None}
+            self.report.waiting_for_names += 1
+            wrong = tuple(name for name in wrong if name not in released)
+        if wrong:
+            self.report.add(Finding("differs", table, row_id, wrong, expected, held))
+        elif is_corrected:
+            self.report.corrected += 1
+        elif verdict.unlogged:
+            return [Finding("unlogged", table, row_id, verdict.unlogged, expected, held)]
+        return []
+
+    async def _tell_ahead_from_unlogged(
+        self,
+        oracle: Oracle,
+        hearing: Hearing,
+        positions: Mapping[Partition, int],
+        unlogged: Iterable[Finding],
+    ) -> None:
+        """Ask the letters, and read on to the end, for the rows that hold more than the log has told so far."""
+        ids = {finding.row_id for finding in unlogged}
+        if not ids:
+            return
+        beyond = Oracle(ids.__contains__)
+        for table, by_id in oracle.statements.items():
+            beyond.statements[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
+        for listed in hearing.unheard():
+            beyond.hear(listed["type"], listed["time"], listed["data"])
+        ends = await self.log.readable_ends(positions)
+        ranges = await self.log.ranges(positions)
+        rest = {p: Span(max(positions[p], ranges[p][0]), ends[p]) for p in positions if positions[p] < ends[p]}
+        async for scanned in scan(self.log, rest):
+            for record in scanned.records:
+                event = self.decode(record)
+                if not isinstance(event, Rejection):
+                    beyond.hear(event["type"], event["time"], event["data"])
+        for finding in unlogged:
+            if is_told_of(beyond, finding.table, finding.row_id, finding.held, finding.columns):
+                self.report.ahead += 1
+            else:
+                self.report.add(finding)
+
+    def _note_gaps(self, stretches: Mapping[Partition, Span], seen: Mapping[Partition, int]) -> None:
+        for place, span in sorted(stretches.items()):
+            gaps = span.next - span.start - seen.get(place, 0)
+            if span.start:
+                self.report.incomplete[place] = f"begins at {span.start}"
+            elif gaps > 0:
+                self.report.incomplete[place] = f"{gaps} offsets without a record (compaction, transactions)"
+
+
+async def _read_rows(
+    connection: AsyncConnection, table: str, slices: int, number: int
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    options = {"query_name": "verify", "yield_per": 2_000}
+    key = "user_id" if table == "user_profiles" else "id"
+    parameters = {"slices": slices, "slice": number}
+    async with connection.stream(_ROWS[table], parameters, execution_options=options) as found:
+        async for row in found.mappings():
+            yield str(row[key]), dict(row)

@@ -1,0 +1,1 @@
+"""Engines for PostgreSQL, and what its errors mean."""

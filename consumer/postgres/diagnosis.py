@@ -1,0 +1,96 @@
+"""What is wrong with the database, for people: where it is, why it cannot be used, and what to do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.settings import DatabaseSettings
+from reelsync.consumer.tls import TlsFile, TlsFiles, causes, handshake_problem
+from reelsync.models.database_url import libpq_parameters
+
+from .sqlstate import Verdict, classify, describe, server_message, sqlstate
+
+_URL = "REELSYNC_DATABASE__URL"
+_FIXES = {
+    "28P": f"the user or the password is refused: see {_URL}",
+    "28": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
+    "3D": f"there is no such database: create it, or see {_URL}",
+    "42501": "the role lacks a right: run deploy/postgres/roles.sql for it",
+    "42P01": "the schema is not there: run `reelsync migrate`",
+    "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
+}
+
+
+@contextmanager
+def explained(settings: DatabaseSettings) -> Iterator[None]:
+    """Turn what the database, or the way to it, refuses into an error with a message for people.
+
+    Raises:
+        ReelsyncError: see `explain`.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise explain(error, settings) from error
+    except Exception as error:
+        if type(error).__module__.startswith("asyncpg."):
+            raise explain(error, settings) from error
+        raise
+
+
+def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
+    """The error to report: MisconfiguredError if waiting does not mend it, UnavailableError if it may.
+
+    What the server says at a login names users, databases and addresses, no password, and is quoted.
+    """
+    url = make_url(settings.url.get_secret_value())
+    where = f"the database {url.database} at {url.host or 'the local socket'}:{url.port or 5432}"
+    problem = _refusal(error) or _tls_problem(error, url)
+    if problem:
+        return MisconfiguredError(f"{where} cannot be used: {problem}")
+    if classify(error) is Verdict.OUTAGE:
+        # With TLS 1.3 a server that refuses our certificate may close the connection before its reason can be read.
+        certificate = ", and does it accept the client certificate" if _files(url).certificate.path else ""
+        return UnavailableError(
+            f"{where} does not answer ({describe(error)}): is PostgreSQL up, and {_URL} right{certificate}?"
+        )
+    return ReelsyncError(f"{where} cannot be used ({describe(error)}): see its log")
+
+
+def _refusal(error: BaseException) -> str | None:
+    state = sqlstate(error)
+    if state is None:
+        return None
+    fix = next((_FIXES[state[:length]] for length in (5, 3, 2) if state[:length] in _FIXES), None)
+    return fix and f"{fix} (SQLSTATE {state}: {server_message(error)})"
+
+
+def _tls_problem(error: BaseException, url: URL) -> str | None:
+    problem = handshake_problem(error, f"sslrootcert in {_URL}", f"sslcert and sslkey in {_URL}")
+    if problem:
+        return problem
+    for cause in causes(error):
+        if type(cause) is ConnectionError and "rejected SSL upgrade" in str(cause):
+            return f"it does not speak TLS: turn it on there, or see sslmode in {_URL}"
+        if type(cause).__name__ == "ClientConfigurationError":
+            return f"{cause}: see {_URL}".replace("\n", ", ")
+        if isinstance(cause, OSError) and cause.errno is not None and (files := _files(url).problem()):
+            return files
+    return None
+
+
+def _files(url: URL) -> TlsFiles:
+    """As asyncpg takes them: from the URL, or else from the environment variables of libpq."""
+    given = libpq_parameters(url)
+
+    def file(name: str) -> TlsFile:
+        variable = f"PG{name.upper()}"
+        return (
+            TlsFile(f"{name} in {_URL}", given[name]) if name in given else TlsFile(variable, os.environ.get(variable))
+        )
+
+    return TlsFiles(file("sslrootcert"), file("sslcert"), file("sslkey"), given.get("sslpassword"))

@@ -1,0 +1,1 @@
+"""Writing a batch: one transaction with its positions, rows and dead letters."""

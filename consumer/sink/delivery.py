@@ -1,0 +1,153 @@
+"""A batch, written once in effect: attempts until it is known to be committed, or known to be another owner's.
+
+This is the error table of the design. After any failure the outcome is unknown, COMMIT included, so the stored
+positions decide before anything else is done.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Protocol
+
+import structlog
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import FencedError, HaltedError
+from reelsync.consumer.observer import Failure, Observer, Written
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, server_message
+from reelsync.consumer.records import Partition
+from reelsync.consumer.transform.batch import Batch
+
+from .breaker import DeadLetterLimit
+
+_log = structlog.get_logger("reelsync.deliver")
+
+
+class Writer(Protocol):
+    """Writes a batch in one transaction, with its positions."""
+
+    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+        """Commit the batch; see `BatchWriter.write`."""
+
+    def forget(self) -> None:
+        """Forget which rows exist."""
+
+
+class StoredPositions(Protocol):
+    """The positions as they are stored."""
+
+    async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where each partition goes on."""
+
+
+class Outcome(Enum):
+    """What became of a batch whose transaction failed."""
+
+    COMMITTED = "committed"
+    NOT_COMMITTED = "not committed"
+    FENCED = "fenced"
+
+
+class Deliverer:
+    """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        ledger: StoredPositions,
+        limit: DeadLetterLimit,
+        observer: Observer,
+        is_current: Callable[[int], bool],
+    ) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self._limit = limit
+        self._observer = observer
+        self._is_current = is_current
+        self.doubtful = False
+        """Whether the database was away since positions were last compared: it may have come back as it was before."""
+
+    async def deliver(self, batch: Batch) -> list[Written]:
+        """Commit the batch, in one transaction or, where the database finds it too big, in several.
+
+        Raises:
+            FencedError: its partitions have another owner.
+            HaltedError: it must not be written before somebody has looked.
+        """
+        self._limit.admit(batch.count, len(batch.rejections))
+        try:
+            written = await self._attempt(batch)
+        finally:
+            self._observer.recovered("write")
+        self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
+        return written
+
+    async def moved(self, positions: Mapping[Partition, int]) -> list[Partition]:
+        """Those of the partitions whose stored position is another: the database is not as far as it was."""
+        stored = await self._ledger.next_offsets(positions) if positions else {}
+        moved = [partition for partition, position in positions.items() if stored.get(partition) != position]
+        self.doubtful = False
+        if moved:
+            self._writer.forget()
+        return moved
+
+    async def _attempt(self, batch: Batch) -> list[Written]:
+        carefully = False
+        backoff = Backoff()
+        while True:
+            if not self._is_current(batch.epoch):
+                message = "its partitions were assigned anew meanwhile"
+                raise FencedError(message)
+            try:
+                return [await self._writer.write(batch, carefully=carefully)]
+            except FencedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
+                verdict = self._judge(error)
+            match await self._outcome(batch):
+                case Outcome.COMMITTED:
+                    return [Written(rejections=list(batch.rejections))]
+                case Outcome.FENCED:
+                    message = "the stored positions moved on without it"
+                    raise FencedError(message)
+                case Outcome.NOT_COMMITTED:
+                    first_refusal = verdict is Verdict.DATA and not carefully
+                    carefully = carefully or first_refusal
+            if verdict is Verdict.HALVE and batch.count > 1:
+                first, second = batch.halves()
+                return [*await self._attempt(first), *await self._attempt(second)]
+            if not first_refusal:
+                await backoff.wait(self._trying_again)
+
+    def _judge(self, error: Exception) -> Verdict:
+        verdict = classify(error)
+        if verdict is Verdict.BUG:
+            message = (
+                f"the database refused a statement of ours ({describe(error)}: {server_message(error)}): is the schema "
+                "at head (`reelsync check`), and may the role use it? Nothing was written; nothing is lost"
+            )
+            raise HaltedError(message) from error
+        self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
+        failure = Failure(describe(error), verdict.value, server="postgresql", outage=verdict is Verdict.OUTAGE)
+        self._observer.attempt_failed("write", failure)
+        _log.warning("batch.failed", error=describe(error), verdict=verdict.value)
+        return verdict
+
+    def _trying_again(self, seconds: float) -> None:
+        self._observer.retry_scheduled("write", seconds)
+
+    async def _outcome(self, batch: Batch) -> Outcome:
+        """What the stored positions say, for as long as it takes to get an answer."""
+        backoff = Backoff()
+        while True:
+            try:
+                stored = await self._ledger.next_offsets(batch.spans)
+            except Exception as error:  # noqa: BLE001
+                self._judge(error)
+                await backoff.wait(self._trying_again)
+                continue
+            if stored == batch.positions:
+                return Outcome.COMMITTED
+            if stored == {partition: span.start for partition, span in batch.spans.items()}:
+                return Outcome.NOT_COMMITTED
+            return Outcome.FENCED

@@ -1,0 +1,109 @@
+"""Dead letters in PostgreSQL: parked with the batch they came in, blanked with the aggregate they belong to."""
+
+from collections.abc import Collection, Sequence
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelsync.consumer.records import record_crc
+from reelsync.consumer.transform.decode import Rejection
+from reelsync.models import DeadLetter
+
+# Parking and erasing must not miss each other: whoever parks shares the lock, whoever erases has it alone, and the
+# statement that follows sees what the other committed. Taken after all row locks of the batch, released by COMMIT.
+_LOCK_TO_PARK = text("SELECT pg_advisory_xact_lock_shared(hashtext('reelsync.dead_letters.erasure'))")
+_LOCK_TO_ERASE = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
+
+# A letter belongs to the aggregate that its key names and, once it was corrected, to the corrected event's as well.
+_ERASE = text(
+    """
+    UPDATE dead_letters d
+       SET key = NULL, value = NULL, headers = NULL,
+           corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
+     WHERE (d.aggregate_id = ANY(:ids) OR d.corrected_aggregate_id = ANY(:ids))
+       AND (d.headers IS NOT NULL OR d.corrected_headers IS NOT NULL)
+       AND (EXISTS (SELECT FROM users u WHERE u.id IN (d.aggregate_id, d.corrected_aggregate_id)
+                                          AND u.version >= 4611686018427387904)
+         OR EXISTS (SELECT FROM videos v WHERE v.id IN (d.aggregate_id, d.corrected_aggregate_id)
+                                           AND v.version >= 4611686018427387904))
+    """
+)
+
+
+def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
+    table: Any = DeadLetter.__table__
+    parked = insert(table)
+    sent = parked.excluded
+    again = {name: sent[name] for name in ("stage", "reason", "detail", "last_attempt_at")}
+    # One that was blanked when its retention was over is whole again. One that was corrected stays as it is: the
+    # corrected event's aggregate may have been erased since, which the received record does not tell.
+    whole = {
+        name: case((table.c.corrected_aggregate_id.is_(None), sent[name]), else_=table.c[name])
+        for name in ("key", "value", "headers")
+    }
+    # A later verdict may know whose it is, which an erasure asks for, and never knows less than that.
+    known = {name: func.coalesce(sent[name], table.c[name]) for name in ("event_id", "event_type", "aggregate_id")}
+    return parked.on_conflict_do_update(
+        constraint="pk_dead_letters",
+        set_={**again, **whole, **known, "attempts": table.c.attempts + 1, "state": "parked", "closed_at": None},
+        where=table.c.state != "discarded",
+    )
+
+
+_PARK = _park_statement()
+_key_of = itemgetter("topic", "partition", "offset", "record_timestamp", "crc")
+
+
+async def settle(
+    connection: AsyncConnection, group: str, rejections: Sequence[Rejection], erased: Collection[str]
+) -> None:
+    """Keep the rejected records, byte for byte, and blank the letters of the aggregates that were `erased`.
+
+    A record met before is parked anew and counted, unless it was discarded. A letter of an aggregate that is erased
+    already is blanked as it comes.
+    """
+    if not rejections and not erased:
+        return
+    await lock(connection, alone=bool(erased))
+    if rejections:
+        rows = sorted((_row(group, rejection) for rejection in rejections), key=_key_of)
+        await connection.execute(_PARK, rows, execution_options={"query_name": "dead_letters.park"})
+    ids = {rejection.aggregate_id for rejection in rejections} - {None} | set(map(UUID, erased))
+    await blank_erased(connection, ids)
+
+
+async def lock(connection: AsyncConnection, *, alone: bool) -> None:
+    """Before letters are given payloads or aggregates; `alone` before those of an aggregate are blanked."""
+    statement = _LOCK_TO_ERASE if alone else _LOCK_TO_PARK
+    await connection.execute(statement, execution_options={"query_name": "dead_letters.lock"})
+
+
+async def blank_erased(connection: AsyncConnection, ids: Collection[UUID | None]) -> None:
+    """Blank the letters of those of the aggregates that are erased."""
+    if ids:
+        await connection.execute(_ERASE, {"ids": list(ids)}, execution_options={"query_name": "dead_letters.erase"})
+
+
+def _row(group: str, rejection: Rejection) -> dict[str, Any]:
+    record = rejection.record
+    return {
+        "consumer_group": group,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "record_timestamp": record.timestamp,
+        "crc": record_crc(record),
+        "key": record.key,
+        "value": record.value,
+        "headers": [[name.encode(errors="surrogateescape"), content] for name, content in record.headers],
+        "stage": rejection.stage,
+        "reason": rejection.reason,
+        "detail": rejection.detail,
+        "event_id": rejection.event_id,
+        "event_type": rejection.event_type,
+        "aggregate_id": rejection.aggregate_id,
+    }

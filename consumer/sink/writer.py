@@ -1,0 +1,176 @@
+"""One batch, one transaction: the fence, the rows, the dead letters, COMMIT.
+
+Nothing here retries: an error leaves the outcome unknown, and whoever called looks at the stored positions.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.consumer.observer import Written
+from reelsync.consumer.offsets.store import fence
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, constraint, is_name_conflict, sqlstate
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import Located, Rejection
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, Plan, plan
+from reelsync.events import aggregate_id
+from reelsync.models import User, UserProfile, Video
+from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
+
+from .known_ids import KnownIds
+from .parking import settle
+
+_STATEMENTS = {
+    "users": UPSERTS[User],
+    "user_profiles": UPSERTS[UserProfile],
+    "videos": UPSERTS[Video],
+    "model_usage": INSERT_MODEL_USAGE,
+}
+_SELECT_KNOWN_USERS = select_known(User)
+_SELECT_KNOWN_VIDEOS = select_known(Video)
+
+
+class BatchWriter:
+    """Writes batches for one consumer group."""
+
+    def __init__(self, engine: AsyncEngine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+        self._known_users = KnownIds()
+        self._known_videos = KnownIds()
+
+    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+        """Commit the batch. `carefully` looks for the events that the database refuses, and parks only those.
+
+        Raises:
+            FencedError: the positions are not where the batch began; nothing was written.
+            Exception: anything else; whether the batch was committed is unknown.
+        """
+        written = Written(rejections=list(batch.rejections))
+        started = perf_counter()
+        try:
+            async with self._engine.connect() as connection:
+                try:
+                    await fence(connection, self._group, batch.spans, batch.anchors)
+                    if carefully:
+                        await self._merge_carefully(connection, batch.events, written)
+                    else:
+                        await self._merge(connection, batch.plan, written)
+                    await settle(connection, self._group, written.rejections, batch.plan.erased)
+                    written.write_seconds = perf_counter() - started
+                    await connection.commit()
+                    written.commit_seconds = perf_counter() - started - written.write_seconds
+                except BaseException:
+                    await connection.invalidate()
+                    raise
+        except BaseException:
+            self.forget()
+            raise
+        if not carefully:
+            # Not otherwise: the row of an event that was refused may not exist.
+            self._remember(batch.plan)
+        return written
+
+    def forget(self) -> None:
+        """Forget which rows exist: the database may not be the one that was known, or not as far."""
+        self._known_users.clear()
+        self._known_videos.clear()
+
+    async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
+        """Merge events inside the caller's transaction."""
+        await self._merge(connection, _plan_of(events), Written())
+
+    async def merge_carefully(self, connection: AsyncConnection, events: Sequence[Located]) -> list[Rejection]:
+        """Merge events inside the caller's transaction, and say which of them the database refuses."""
+        written = Written()
+        await self._merge_carefully(connection, events, written)
+        return written.rejections
+
+    async def _merge(self, connection: AsyncConnection, planned: Plan, written: Written) -> None:
+        users, videos = planned.referenced_users(), planned.referenced_videos()
+        missing = Missing(
+            await _missing(connection, _SELECT_KNOWN_USERS, "users.known", self._known_users, users),
+            await _missing(connection, _SELECT_KNOWN_VIDEOS, "videos.known", self._known_videos, videos),
+        )
+        for statement in planned.statements(missing):
+            result = await connection.execute(
+                _STATEMENTS[statement.table],
+                {ROWS: statement.rows},
+                execution_options={"query_name": f"{statement.table}.merge"},
+            )
+            written.count(statement.table, statement.row_count, result.rowcount)
+
+    async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
+        """Cumulative bisection: keep what succeeds, halve what fails; an event that fails alone is the culprit.
+
+        The merge gives the same rows however a log is cut, so this ends where one statement would have; k culprits
+        in n events cost O(k log n) attempts.
+        """
+        waiting = [events]
+        while waiting:
+            part = waiting.pop()
+            if not part:
+                continue
+            attempt = Written()
+            try:
+                async with connection.begin_nested():
+                    await self._merge(connection, _plan_of(part), attempt)
+            except DBAPIError as error:
+                if classify(error) is not Verdict.DATA:
+                    raise
+                if len(part) == 1:
+                    written.rejections.append(refusal(part[0], error))
+                else:
+                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+            else:
+                for table, sent in attempt.sent.items():
+                    written.count(table, sent, attempt.changed[table])
+
+    def _remember(self, planned: Plan) -> None:
+        self._known_users.add(planned.rows["users"])
+        self._known_users.add(planned.user_references)
+        self._known_videos.add(planned.rows["videos"])
+        self._known_videos.add(planned.video_references)
+
+
+def refusal(located: Located, error: DBAPIError) -> Rejection:
+    """The rejection of an event that the database refuses."""
+    event = located.event
+
+    return Rejection(
+        located.record,
+        "write",
+        "conflict" if is_name_conflict(error) else "refused",
+        {"sqlstate": sqlstate(error), "constraint": constraint(error)},
+        event_id=event["id"],
+        event_type=event["type"],
+        aggregate_id=UUID(aggregate_id(event)),
+    )
+
+
+def _plan_of(events: Iterable[Located]) -> Plan:
+    return plan(Fold(located.event for located in events))
+
+
+async def _missing(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    query_name: str,
+    known: KnownIds,
+    referenced: Iterable[str],
+) -> Collection[str]:
+    """Those of the referenced ids that are in neither the cache nor the table."""
+    candidates = known.unknown(referenced)
+    if not candidates:
+        return ()
+    ids = orjson.dumps(candidates).decode()
+    found = await connection.scalars(statement, {"ids": ids}, execution_options={"query_name": query_name})
+    existing = {str(row_id) for row_id in found}
+    return [candidate for candidate in candidates if candidate not in existing]

@@ -1,0 +1,1 @@
+"""Records from Kafka, read from the positions that PostgreSQL stores."""

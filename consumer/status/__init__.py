@@ -1,0 +1,1 @@
+"""How a consumer is doing: in words, as JSON, on a page and in a terminal."""

@@ -1,0 +1,211 @@
+"""How it is, in words: one sentence for each thing that an operator should know, the worst cause first. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.observer import Activity, Server
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.records import Partition
+
+from .history import Recent
+from .wording import _WHOLE, _count, duration, in_words
+
+Level = Literal["ok", "warning", "error"]
+Kind = Literal[
+    "stuck",
+    "waiting",
+    "halted",
+    "starting",
+    "worker",
+    "dead_letters",
+    "retrying",
+    "pool",
+    "stopped",
+    "behind",
+    "applying",
+    "idle",
+]
+
+_STORM_COUNT = 10
+_STORM_SHARE = 0.05
+_LONG_RETRY_SECONDS = 2.0
+_BRIEF_LAG_SECONDS = 5.0
+_LONG_LAG_SECONDS = 60.0
+_DOMINANT_SHARE = 0.5
+_NAMES: Mapping[Server, str] = {"postgresql": "PostgreSQL", "kafka": "Kafka"}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence. `fix`: what to do about it, or None if nothing; `command`: and with which command."""
+
+    kind: Kind
+    level: Level
+    text: str
+    fix: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known at `now`, in seconds of the clock of `health`."""
+
+    now: float
+    not_live: Collection[str]
+    schema_verified: bool
+    settled: bool
+    unreachable: Mapping[Server, str]
+    backing_off: Mapping[Activity, BackingOff]
+    halted: Mapping[Partition, Halt]
+    reading: int
+    """Partitions that this process reads."""
+    lag: int | None
+    present: Recent
+    """The last quarter of a minute."""
+    minute: Recent
+    """The last minute."""
+    pool_in_use: int
+    pool_limit: int
+    absent: Mapping[int, str] = field(default_factory=dict)
+    """Workers that tell nothing at the moment, by number, and why."""
+
+
+def notices(facts: Facts) -> list[Notice]:
+    """All that is to be said; the first is the headline. There is always one."""
+    wrong = [
+        *_stuck(facts),
+        *_waiting(facts),
+        *_halted(facts),
+        *_starting(facts),
+        *_absent(facts),
+        *_poisoned(facts),
+        *_retrying(facts),
+        *_exhausted(facts),
+    ]
+    if not {"stuck", "waiting", "starting"} & {notice.kind for notice in wrong}:
+        # Otherwise, how fast it is says nothing.
+        wrong.append(_progress(facts))
+    return sorted(wrong, key=_rank)
+
+
+def _rank(notice: Notice) -> tuple[int, bool]:
+    levels: list[Level] = ["error", "warning", "ok"]
+    return levels.index(notice.level), notice.kind == "dead_letters" and notice.level == "ok"
+
+
+def _stuck(facts: Facts) -> Iterator[Notice]:
+    if facts.not_live:
+        text = f"Stuck: {'; '.join(facts.not_live)}"
+        yield Notice("stuck", "error", text, "restart this process: nothing is lost by it")
+
+
+def _waiting(facts: Facts) -> Iterator[Notice]:
+    outages = {activity: off for activity, off in facts.backing_off.items() if off.outage}
+    away = {server for server, why in facts.unreachable.items() if why != NOT_ASKED}
+    away |= {off.server for off in outages.values() if off.server}
+    for server, name in _NAMES.items():
+        if server not in away:
+            continue
+        off = next((off for off in outages.values() if off.server in {server, None}), None)
+        why = in_words(off.why if off else facts.unreachable[server])
+        text = f"Waiting for {name}: {why}{_attempts(off, facts.now) if off else ''}"
+        yield Notice("waiting", "error", text, f"see to {name}; the consumer goes on by itself, and nothing is lost")
+    if outages and not away:
+        off = next(iter(outages.values()))
+        text = f"Waiting for the servers: {in_words(off.why)}{_attempts(off, facts.now)}"
+        yield Notice("waiting", "error", text)
+
+
+def _attempts(off: BackingOff, now: float) -> str:
+    upcoming = "trying again now"
+    if off.next_at is not None and off.next_at > now:
+        upcoming = f"next try in {duration(off.next_at - now)}"
+    return f", {upcoming} (for {duration(now - off.since)}, {_count(off.attempts, 'attempt')} so far)"
+
+
+def _halted(facts: Facts) -> Iterator[Notice]:
+    if not facts.halted:
+        return
+    partition, halt = min(facts.halted.items())
+    count = len(facts.halted)
+    text = f"{_count(count, 'partition')} halted: {partition}: {halt.message}"
+    text += f"; and {count - 1} more" if count > 1 else ""
+    command = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest"
+    fix = (
+        "see that the brokers are the right ones, then replay what the log has (a replay changes no row that is right)"
+    )
+    yield Notice("halted", "error", text, fix, command)
+
+
+def _starting(facts: Facts) -> Iterator[Notice]:
+    if not facts.schema_verified:
+        yield Notice("starting", "warning", "Starting: the schema is not verified yet")
+    elif not facts.settled:
+        yield Notice("starting", "warning", "Joining the group: partitions are not assigned yet, or not positioned")
+
+
+def _absent(facts: Facts) -> Iterator[Notice]:
+    for number, why in facts.absent.items():
+        yield Notice("worker", "warning", f"Worker {number} {why}", "see its last lines in the log, if it goes on")
+
+
+def _poisoned(facts: Facts) -> Iterator[Notice]:
+    """Name conflicts do not count: order makes them, not publishers."""
+    parked = {reason: count for reason, count in facts.minute.dead_letters.items() if reason != "conflict"}
+    total, records = sum(parked.values()), facts.minute.records
+    if not total:
+        return
+    worst = max(parked, key=lambda reason: parked[reason])
+    share = f"{100 * total / records:.0f} % of the records of the last minute became dead letters"
+    storm = total >= _STORM_COUNT and total >= _STORM_SHARE * records
+    text = (
+        f"{share}: {total:,}, most of them {worst}" if storm else f"{_count(total, 'dead letter')} in the last minute"
+    )
+    fix = "see what they are, and mend what publishes them" if storm else None
+    yield Notice("dead_letters", "warning" if storm else "ok", text, fix, f"reelsync dlq list --reason {worst}")
+
+
+def _retrying(facts: Facts) -> Iterator[Notice]:
+    for activity, off in facts.backing_off.items():
+        if not off.outage and facts.now - off.since > _LONG_RETRY_SECONDS:
+            text = f"A {activity} fails and is tried again: {in_words(off.why)}{_attempts(off, facts.now)}"
+            fix = 'if it goes on, see "The database is away" in docs/runbook.md'
+            yield Notice("retrying", "warning", text, fix)
+
+
+def _exhausted(facts: Facts) -> Iterator[Notice]:
+    if facts.pool_in_use >= facts.pool_limit:
+        text = f"All {facts.pool_limit} connections of the pool are in use"
+        yield Notice("pool", "warning", text, "look for statements that wait for locks")
+
+
+def _progress(facts: Facts) -> Notice:
+    rate, lag, age = facts.present.records_per_second, facts.lag or 0, facts.present.age_seconds
+    behind = f", {duration(age)} behind" if age is not None and facts.present.records else ""
+    applying = f"pplying {rate:,.{0 if rate >= _WHOLE else 1}f} records/s{behind}"
+    if not rate and facts.lag is None:
+        return Notice("idle", "ok", f"Reading {_count(facts.reading, 'partition')}; how much waits is not known yet")
+    if not rate and not lag:
+        return Notice("idle", "ok", f"Caught up: nothing waits in {_count(facts.reading, 'partition')}")
+    if not rate:
+        text = f"{_count(lag, 'record')} to go, and none was applied in the last {duration(facts.present.seconds)}"
+        return Notice("stopped", "warning", text)
+    if lag <= rate * _BRIEF_LAG_SECONDS:
+        return Notice("applying", "ok", f"A{applying}")
+    to_go = f"a{applying}; {_count(lag, 'record')} to go{_dominant(facts.minute)}"
+    before = facts.present.lag_before
+    if before is not None and lag > before:
+        return Notice("behind", "warning", f"Falling behind: {to_go}")
+    level: Level = "warning" if lag > rate * _LONG_LAG_SECONDS else "ok"
+    return Notice("behind", level, f"Catching up: {to_go}, {duration(lag / rate)} at this rate")
+
+
+def _dominant(minute: Recent) -> str:
+    """Where most of the time goes, if it goes to one phase."""
+    total = sum(minute.phases.values())
+    phase = max(minute.phases, key=lambda phase: minute.phases[phase], default=None)
+    if phase is None or minute.phases[phase] < _DOMINANT_SHARE * total:
+        return ""
+    return f", most of the time in {phase}"

@@ -1,0 +1,108 @@
+"""What is made of what the path tells: metrics, health, the status, traces, and a line of log now and then."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+
+import structlog
+
+from reelsync.consumer.health.health import Health
+from reelsync.consumer.health.probe import Probe
+from reelsync.consumer.observer import Activity, Failure, Written
+from reelsync.consumer.telemetry.logs import batch_id
+from reelsync.consumer.telemetry.metrics import Metrics
+from reelsync.consumer.telemetry.opentelemetry import Telemetry
+from reelsync.consumer.transform.batch import Batch
+
+from .document import BatchStatus, batch_status
+from .history import History
+from .recent_dead_letters import LatestDeadLetters
+
+_SUMMARY_SECONDS = 10.0
+
+_log = structlog.get_logger("reelsync")
+
+
+class PathObserver:
+    """The observer of one consumer. `committed` is called with each batch that was committed, and what was written."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        health: Health,
+        probe: Probe,
+        telemetry: Telemetry,
+        committed: Callable[[Batch, list[Written]], None],
+    ) -> None:
+        self._metrics = metrics
+        self._health = health
+        self._probe = probe
+        self._tracing = telemetry.tracing
+        self._committed = committed
+        self.last_batch: tuple[float, BatchStatus] | None = None
+        """When the last batch was committed, by the clock of `health`, and what it was."""
+        self.history = History(health.clock)
+        self.dead_letters = LatestDeadLetters(health.clock)
+        self._since: Counter[str] = Counter()
+        self._logged_at = time.monotonic()
+
+    def attempt_failed(self, activity: Activity, failure: Failure) -> None:
+        """Count it, and tell health which server it was."""
+        self._metrics.retries.labels(failure.reason).inc()
+        self._health.failed(activity, failure.description, outage=failure.outage, server=failure.server)
+
+    def retry_scheduled(self, activity: Activity, seconds: float) -> None:
+        """Tell health."""
+        self._health.trying_again(activity, seconds)
+
+    def recovered(self, activity: Activity) -> None:
+        """Tell health."""
+        self._health.recovered(activity)
+
+    def rebalanced(self) -> None:
+        """Count it."""
+        self._metrics.rebalances.inc()
+
+    def partitions_halted(self, count: int) -> None:
+        """Show how many there are."""
+        self._metrics.halted_partitions.set(count)
+
+    def kafka_commit_failed(self) -> None:
+        """Count it."""
+        self._metrics.kafka_commit_failures.inc()
+
+    def batch_fenced(self) -> None:
+        """Count it."""
+        self._metrics.fenced.inc()
+
+    @contextmanager
+    def writing(self, batch: Batch) -> Iterator[None]:
+        """Give all log lines of the batch one id, and its statements a span."""
+        with batch_id() as name, self._tracing.batch(batch, name) if self._tracing else nullcontext():
+            yield
+
+    def batch_committed(self, batch: Batch, written: list[Written]) -> None:
+        """Count its records and rows, and keep what the status shows of it."""
+        rejections = [rejection for part in written for rejection in part.rejections]
+        if self._tracing:
+            self._tracing.committed(written)
+        age_seconds = batch.age_seconds(datetime.now(UTC))
+        self._metrics.batch(batch, written, age_seconds)
+        self._probe.committed(batch.positions)
+        self._health.reached("postgresql")
+        status = batch_status(batch, written)
+        self.last_batch = (self._health.clock(), status)
+        reasons = Counter[str](rejection.reason for rejection in rejections)
+        self.history.committed(batch.count, reasons, status.seconds, age_seconds)
+        self.dead_letters.add(rejections)
+        self._committed(batch, written)
+        self._since.update(batches=1, records=batch.count, dead_letters=len(rejections))
+
+    def log_summary(self, lag: int) -> None:
+        """Say what was committed since the last summary, every ten seconds at most."""
+        if self._since.total() and time.monotonic() - self._logged_at >= _SUMMARY_SECONDS:
+            _log.info("batches.committed", **self._since, lag=lag)
+            self._since.clear()
+            self._logged_at = time.monotonic()

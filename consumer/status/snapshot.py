@@ -1,0 +1,77 @@
+"""What a consumer knows of itself, as plain data: of this process, or sent by a worker to its supervisor.
+
+Times are those of the monotonic clock, which all processes of a machine share.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.core import Metric
+
+from reelsync.consumer.health.health import BackingOff
+from reelsync.consumer.observer import Activity, Server
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.records import Partition
+
+from .document import BatchStatus, PoolStatus
+from .history import STEP_SECONDS, STEPS, History, Step
+from .merged_metrics import UnitedMetrics, accumulated
+from .recent_dead_letters import Parked, latest_few
+
+
+@dataclass(frozen=True)
+class Report:
+    """One consumer, `at` a moment."""
+
+    at: float
+    began: float
+    not_live: list[str]
+    not_ready: list[str]
+    schema_verified: bool
+    settled: bool
+    unreachable: Mapping[Server, str]
+    backing_off: Mapping[Activity, BackingOff]
+    halted: Mapping[Partition, Halt]
+    positions: Mapping[Partition, int]
+    """As stored, of the whole group, where known."""
+    ends: Mapping[Partition, int]
+    reading: frozenset[Partition]
+    lag: int | None
+    """Of the partitions that it reads."""
+    last_batch: tuple[float, BatchStatus] | None
+    """When it was committed, and what it was."""
+    steps: Sequence[Step]
+    parked: Sequence[Parked]
+    pool: PoolStatus
+    metrics: Sequence[Metric]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process that consumes. `absent`: why it tells nothing at the moment, in words; its report is an older one."""
+
+    number: int
+    pid: int | None
+    restarts: int = 0
+    report: Report | None = None
+    absent: str | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is kept of processes that have ended, so that no count ever goes back."""
+
+    metrics: Sequence[Metric] = ()
+    steps: Sequence[Step] = ()
+    parked: Sequence[Parked] = ()
+
+    def with_ended(self, report: Report) -> "Past":
+        """This, and what one more process had done."""
+        history = History(lambda: report.at, report.at - STEPS * STEP_SECONDS)
+        history.add(self.steps)
+        history.add(report.steps)
+        return Past(
+            list(UnitedMetrics([*self.metrics, *accumulated(report.metrics)]).collect()),
+            history.steps,
+            latest_few([*self.parked, *report.parked]),
+        )

@@ -1,0 +1,257 @@
+"""The status of one process, out of what each of its members reports. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+
+from prometheus_client.registry import Collector
+
+from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.observer import Activity, Server
+from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.records import Partition
+
+from .document import (
+    BackingOffStatus,
+    BatchStatus,
+    Counts,
+    HaltStatus,
+    PartitionStatus,
+    PoolStatus,
+    ServerStatus,
+    Status,
+    WorkerStatus,
+)
+from .history import History, Step
+from .merged_metrics import UnitedMetrics
+from .notices import Facts, notices
+from .recent_dead_letters import latest_of
+from .snapshot import Member, Past, Report
+from .statements import statements
+
+_PRESENT_SECONDS = 15.0
+_MINUTE_SECONDS = 60.0
+
+
+def status_of(  # noqa: PLR0913 - each is a fact of its own
+    group: str,
+    now: float,
+    began: float,
+    members: Sequence[Member],
+    *,
+    not_live: Sequence[str],
+    not_ready: Sequence[str],
+    past: Past = Past(),  # noqa: B008 - immutable
+) -> Status:
+    """All that /status.json says `now`, of a process that `began` at another moment of the monotonic clock."""
+    reports = {member.number: member.report for member in members if member.report}
+    metrics = UnitedMetrics([*past.metrics, *(family for report in reports.values() for family in report.metrics)])
+    history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
+    pool = _pool(reports.values())
+    facts = Facts(
+        now=now,
+        not_live=not_live,
+        schema_verified=bool(reports) and all(report.schema_verified for report in reports.values()),
+        settled=bool(reports) and all(report.settled for report in reports.values()),
+        unreachable=_unreachable(reports.values()),
+        backing_off=_worst(reports.values()),
+        halted={partition: halt for report in reports.values() for partition, halt in report.halted.items()},
+        reading=sum(len(report.reading) for report in reports.values()),
+        lag=_lag(reports.values()),
+        present=history.recent(_PRESENT_SECONDS),
+        minute=history.recent(_MINUTE_SECONDS),
+        pool_in_use=pool.in_use,
+        pool_limit=pool.limit,
+        absent={member.number: member.absent for member in members if member.absent},
+    )
+    return Status(
+        version=package_version(),
+        group=group,
+        uptime_seconds=round(now - began, 1),
+        live=not not_live,
+        ready=not not_ready,
+        reasons=[*not_live, *not_ready],
+        lag=facts.lag,
+        workers=[_worker_status(member, now) for member in members],
+        partitions=_partition_statuses(reports),
+        backing_off=_backing_off_statuses(reports, now),
+        servers=_server_statuses(facts.unreachable),
+        last_batch=_last_batch(reports.values(), now),
+        dead_letters=counts_by_reason(metrics.of("reelsync_dead_letters")),
+        latest_dead_letters=latest_of([*past.parked, *(p for r in reports.values() for p in r.parked)], now),
+        pool=pool,
+        notices=notices(facts),
+        records_per_second=round(facts.present.records_per_second, 3),
+        history=history.series(),
+        phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
+        statements=statements(metrics.of("db_client_operation_duration_seconds")),
+        counts=_counts(metrics),
+    )
+
+
+@cache
+def package_version() -> str:
+    """The version that is installed."""
+    return version("reelsync")
+
+
+def counts_by_reason(counter: Collector) -> dict[str, int]:
+    """What a counter with the label `reason` has counted since this process started."""
+    return {
+        sample.labels["reason"]: int(sample.value)
+        for metric in counter.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def total(counter: Collector) -> int:
+    """What a counter has counted since this process started, over all labels."""
+    return sum(
+        int(sample.value) for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
+def _history(now: float, began: float, of_each: Iterable[Sequence[Step]]) -> History:
+    history = History(lambda: now, began)
+    for steps in of_each:
+        history.add(steps)
+    return history
+
+
+def _unreachable(reports: Iterable[Report]) -> dict[Server, str]:
+    """Servers that some worker does not reach; `not asked yet` only if no worker has asked."""
+    servers: tuple[Server, ...] = ("postgresql", "kafka")
+    found = {}
+    for server in servers:
+        said = [report.unreachable.get(server) for report in reports] or [NOT_ASKED]
+        failed = [why for why in said if why not in {None, NOT_ASKED}]
+        if failed or None not in said:
+            found[server] = failed[0] if failed else NOT_ASKED
+    return found
+
+
+def _worst(reports: Iterable[Report]) -> dict[Activity, BackingOff]:
+    """Of each activity the one that waits for an outage, and that has waited for longest."""
+    worst: dict[Activity, BackingOff] = {}
+    for activity, off in (item for report in reports for item in report.backing_off.items()):
+        if activity not in worst or (not off.outage, off.since) < (not worst[activity].outage, worst[activity].since):
+            worst[activity] = off
+    return worst
+
+
+def _lag(reports: Iterable[Report]) -> int | None:
+    lags = [report.lag for report in reports]
+    return sum(lag for lag in lags if lag is not None) if lags and None not in lags else None
+
+
+def _pool(reports: Iterable[Report]) -> PoolStatus:
+    pools = [report.pool for report in reports]
+    return PoolStatus(**{name: sum(getattr(pool, name) for pool in pools) for name in PoolStatus.model_fields})
+
+
+def _last_batch(reports: Iterable[Report], now: float) -> BatchStatus | None:
+    last = max((report.last_batch for report in reports if report.last_batch), key=lambda last: last[0], default=None)
+    return last[1].model_copy(update={"seconds_ago": round(now - last[0], 1)}) if last else None
+
+
+def _counts(metrics: UnitedMetrics) -> Counts:
+    return Counts(
+        records=total(metrics.of("reelsync_events")),
+        rebalances=total(metrics.of("reelsync_rebalances")),
+        fenced=total(metrics.of("reelsync_fenced")),
+        kafka_commit_failures=total(metrics.of("reelsync_kafka_commit_failures")),
+        version_conflicts=total(metrics.of("reelsync_version_conflicts")),
+        retries=counts_by_reason(metrics.of("reelsync_retries")),
+    )
+
+
+def _worker_status(member: Member, now: float) -> WorkerStatus:
+    report = member.report
+    absent = [member.absent] if member.absent else []
+    if report is None:
+        return WorkerStatus(
+            number=member.number,
+            pid=member.pid,
+            live=False,
+            ready=False,
+            reasons=absent,
+            restarts=member.restarts,
+            partitions=0,
+            lag=None,
+            records_per_second=0.0,
+            age_seconds=None,
+        )
+    present = _history(now, report.began, [report.steps]).recent(_PRESENT_SECONDS)
+    return WorkerStatus(
+        number=member.number,
+        pid=member.pid,
+        live=not absent and not report.not_live,
+        ready=not absent and not report.not_ready,
+        reasons=[*absent, *report.not_live, *report.not_ready],
+        restarts=member.restarts,
+        partitions=len(report.reading),
+        lag=report.lag,
+        records_per_second=round(present.records_per_second, 3),
+        age_seconds=present.age_seconds,
+    )
+
+
+def _partition_statuses(reports: Mapping[int, Report]) -> list[PartitionStatus]:
+    """Every partition that is known of, as who reads it sees it; else by the latest answer that a worker was given."""
+    owners = {p: number for number, report in reports.items() for p in {*report.reading, *report.halted}}
+    known = {*owners, *(partition for report in reports.values() for partition in report.positions)}
+    latest = max(reports.values(), key=lambda report: report.at, default=None)
+    found = []
+    for partition in sorted(known):
+        owner = owners.get(partition)
+        report = reports[owner] if owner is not None else latest
+        if report:
+            found.append(_partition_status(partition, owner, report))
+    return found
+
+
+def _partition_status(partition: Partition, owner: int | None, report: Report) -> PartitionStatus:
+    position, end = report.positions.get(partition), report.ends.get(partition)
+    halt = report.halted.get(partition)
+    return PartitionStatus(
+        topic=partition.topic,
+        partition=partition.number,
+        position=position,
+        end=end,
+        lag=None if position is None or end is None else max(0, end - position),
+        assigned=owner is not None,
+        worker=owner,
+        halted=_halt_status(partition, halt) if halt else None,
+    )
+
+
+def _halt_status(partition: Partition, halt: Halt) -> HaltStatus:
+    fix = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest|latest|OFFSET"
+    return HaltStatus(reason=halt.reason, why=halt.message, fix=fix)
+
+
+def _backing_off_statuses(reports: Mapping[int, Report], now: float) -> list[BackingOffStatus]:
+    """What is tried again and again at the moment."""
+    return [
+        BackingOffStatus(
+            activity=activity,
+            why=off.why,
+            outage=off.outage,
+            attempts=off.attempts,
+            for_seconds=round(now - off.since, 1),
+            server=off.server,
+            next_in_seconds=None if off.next_at is None else round(max(0.0, off.next_at - now), 1),
+            worker=number,
+        )
+        for number, report in reports.items()
+        for activity, off in report.backing_off.items()
+    ]
+
+
+def _server_statuses(unreachable: Mapping[Server, str]) -> list[ServerStatus]:
+    servers: tuple[Server, ...] = ("postgresql", "kafka")
+    return [
+        ServerStatus(name=server, reachable=server not in unreachable, why=unreachable.get(server))
+        for server in servers
+    ]

@@ -1,0 +1,1 @@
+"""Listeners on SQLAlchemy engines that publish how long queries take."""

@@ -1,0 +1,133 @@
+"""The records on their way to one transaction, and the positions that it moves. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from reelsync.consumer.records import Anchor, Partition, Record, Span, anchor_of, record_size
+from reelsync.events import WireEvent
+
+from .decode import Decode, Located, Rejection
+from .fold import Fold
+from .plan import Plan
+
+
+@dataclass
+class Batch:
+    """Records, their events folded as they come, and the span of each partition that they stand for.
+
+    `epoch` numbers the assignment under which they were read: a batch of an older epoch is forgotten, not written.
+    Events that the fold has no more use for are not kept, for memory that is used again at once is the fastest; who
+    needs all of them, which is rare, decodes again.
+    """
+
+    epoch: int
+    decode: Decode
+    records: list[Record] = field(default_factory=list)
+    """Those that carry an event."""
+    event_types: Counter[str] = field(default_factory=Counter)
+    """Events by type."""
+    rejections: list[Rejection] = field(default_factory=list)
+    spans: dict[Partition, Span] = field(default_factory=dict)
+    anchors: dict[Partition, Anchor] = field(default_factory=dict)
+    fold: Fold = field(default_factory=Fold)
+    """Empty from when the batch is planned."""
+    size: int = 0
+    """Bytes of keys, values and headers."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time spent on it so far, by phase."""
+    _plan: Plan | None = field(default=None, init=False, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Records in the batch."""
+        return len(self.records) + len(self.rejections)
+
+    @property
+    def events(self) -> list[Located]:
+        """All events, decoded anew."""
+        verdicts = ((record, self.decode(record)) for record in self.records)
+        return [Located(record, event) for record, event in verdicts if not isinstance(event, Rejection)]
+
+    @property
+    def plan(self) -> Plan:
+        """The rows that it writes, all of them: made now as far as they are not yet."""
+        return self._plan_begun().finish()
+
+    def plan_some(self) -> bool:
+        """Do about 1 ms of the planning; whether there is more. Nothing can be added from then on."""
+        return self._plan_begun().step()
+
+    def _plan_begun(self) -> Plan:
+        if self._plan is None:
+            self._plan, self.fold = Plan(self.fold), Fold()
+        return self._plan
+
+    def age_seconds(self, now: datetime) -> float | None:
+        """From the time of its oldest event to `now`; None if it has no event."""
+        oldest = self.plan.earliest
+        return None if oldest is None else max(0.0, (now - oldest).total_seconds())
+
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """Where each partition goes on once the batch is committed."""
+        return {partition: span.next for partition, span in self.spans.items()}
+
+    def spend(self, phase: str, seconds: float) -> None:
+        """Count time spent in a phase."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    def add(self, records: Sequence[Record], verdicts: Sequence[WireEvent | Rejection]) -> None:
+        """Take records in, and the verdict on each, in the order of the log within each partition.
+
+        Raises:
+            ValueError: the batch is planned already: the events would be in no row.
+        """
+        if self._plan is not None:
+            message = "a batch that is planned takes no more records"
+            raise ValueError(message)
+        self.size += sum(map(record_size, records))
+        for record, verdict in zip(records, verdicts, strict=True):
+            if isinstance(verdict, Rejection):
+                self.rejections.append(verdict)
+            else:
+                self.records.append(record)
+                self.event_types[verdict["type"]] += 1
+                self.fold.add(verdict)
+
+    def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
+        """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
+        for partition, span in spans.items():
+            held = self.spans.get(partition)
+            self.spans[partition] = Span(held.start if held else span.start, span.next)
+        self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two batches that, written one after the other, do what this one does; each has half of the records.
+
+        The first takes the records of the first partitions, in order; where a partition is cut in two, the second goes
+        on where the first ends. A partition without records goes with the second.
+        """
+        records = [*self.records, *(rejection.record for rejection in self.rejections)]
+        records.sort(key=lambda record: (_partition_of(record), record.offset))
+        cut = (len(records) + 1) // 2
+        first, second = type(self)(self.epoch, self.decode), type(self)(self.epoch, self.decode)
+        for partition, span in self.spans.items():
+            earlier = [record for record in records[:cut] if _partition_of(record) == partition]
+            later = [record for record in records[cut:] if _partition_of(record) == partition]
+            middle = earlier[-1].offset + 1 if earlier else span.start
+            if earlier:
+                first._take(partition, Span(span.start, middle if later else span.next), earlier)  # noqa: SLF001
+            if later or not earlier:
+                second._take(partition, Span(middle, span.next), later)  # noqa: SLF001
+        return first, second
+
+    def _take(self, partition: Partition, span: Span, records: list[Record]) -> None:
+        self.add(records, [self.decode(record) for record in records])
+        self.extend({partition: span}, {partition: records[-1]} if records else {})
+
+
+def _partition_of(record: Record) -> Partition:
+    return Partition(record.topic, record.partition)

@@ -1,0 +1,253 @@
+"""Record bytes to an event, or to the reason why there is none. Pure.
+
+The two verdicts for a record begin here: an event goes on to be merged, a rejection becomes a dead letter.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from reelsync.consumer.records import Record, StoredRecord
+from reelsync.events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
+from reelsync.events.debezium import (
+    OutboxTopic,
+    RowChangeTopic,
+    Topic,
+    id_in_record,
+    parse_outbox_record,
+    parse_row_change,
+)
+from reelsync.events.registry_frame import registry_frame
+from reelsync.events.wire import erasure_event
+
+Stage = Literal["decode", "validate", "write"]
+Reason = Literal[
+    "too_large",
+    "bad_tombstone",
+    "not_json",
+    "not_an_event",
+    "unknown_type",
+    "unknown_schema",
+    "invalid",
+    "conflict",
+    "refused",
+]
+
+_LONGEST_IDENTIFIER = 500
+_STAGES: Mapping[str, Stage] = {"not_json": "decode", "not_an_event": "decode", "bad_tombstone": "decode"}
+
+
+class Located(NamedTuple):
+    """An event and the record it came in."""
+
+    record: Record
+    event: WireEvent
+
+
+class Rejection(NamedTuple):
+    """Why a record cannot be applied. `detail` names fields, codes and constraints, never a value."""
+
+    record: Record
+    stage: Stage
+    reason: Reason
+    detail: dict[str, Any]
+    event_id: str | None = None
+    event_type: str | None = None
+    aggregate_id: UUID | None = None
+
+
+Decode = Callable[[Record], WireEvent | Rejection]
+"""The verdict on a record. It is pure: asked again, it says the same again."""
+
+
+def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
+    """How records are decoded, topic by topic. Where all topics are native, none is looked up."""
+    captured = {
+        name: partial(_decode_captured, topic=topic, max_value_bytes=max_value_bytes)
+        for name, topic in topics.items()
+        if not isinstance(topic, str)
+    }
+    aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
+    native = _native_decoder(aggregates, max_value_bytes)
+    if not captured:
+        return native
+
+    def decode_by_topic(record: Record) -> WireEvent | Rejection:
+        return captured.get(record.topic, native)(record)
+
+    return decode_by_topic
+
+
+def decode(record: Record, topics: Mapping[str, Topic], max_value_bytes: int) -> WireEvent | Rejection:
+    """The event that one `record` carries, an erasure included; for many records, ask for a `decoder`."""
+    return decoder(topics, max_value_bytes)(record)
+
+
+def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
+    """`topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type."""
+
+    def decode_native(record: Record) -> WireEvent | Rejection:
+        value = record.value
+        if value is None:
+            return _decode_null(record, topics)
+        if len(value) > max_value_bytes:
+            return _too_large(record, max_value_bytes, _id_in_key(record))
+        try:
+            return parse_event(value, record.headers)
+        except InvalidEventError as error:
+            if error.reason == "not_json":
+                return _decode_framed(record, error, lambda r: parse_event(r.value or b"", r.headers), _reject)
+            return _reject(record, error)
+        except Exception as error:  # noqa: BLE001 - told there
+            return _reject_unread(record, error)
+
+    return decode_native
+
+
+def _decode_captured(
+    record: Record, topic: RowChangeTopic | OutboxTopic, max_value_bytes: int
+) -> WireEvent | Rejection:
+    if len(record.value or b"") > max_value_bytes:
+        return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+    reject = partial(_reject_captured, topic)
+    try:
+        return _parse_captured(topic, record)
+    except InvalidEventError as error:
+        if error.reason == "not_json":
+            return _decode_framed(record, error, partial(_parse_captured, topic), reject)
+        return reject(record, error)
+    except Exception as error:  # noqa: BLE001 - told there
+        return _reject_unread(record, error)
+
+
+def _parse_captured(topic: RowChangeTopic | OutboxTopic, record: Record) -> WireEvent:
+    return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
+
+
+def _decode_framed(
+    record: Record,
+    error: InvalidEventError,
+    parse: Callable[[Record], WireEvent],
+    reject: Callable[[Record, InvalidEventError], Rejection],
+) -> WireEvent | Rejection:
+    """The verdict on a record whose value is not JSON, as `error` says: it may be JSON in a schema registry's frame."""
+    frame = registry_frame(record.value or b"", record.headers)
+    if frame is None:
+        return reject(record, error)
+    place = (record.topic, record.partition, record.offset, record.timestamp)
+    unframed = StoredRecord(*place, record.key, frame.content, record.headers)
+    try:
+        return parse(unframed)
+    except InvalidEventError as inner:
+        shown = frame.not_json() if inner.reason == "not_json" else inner
+        return reject(unframed, shown)._replace(record=record)
+    except Exception as failure:  # noqa: BLE001 - told there
+        return _reject_unread(record, failure)
+
+
+def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
+    detail = {"bytes": len(record.value or b""), "limit": limit}
+    return Rejection(record, "decode", "too_large", detail, aggregate_id=aggregate_id)
+
+
+def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent | Rejection:
+    aggregate = topics.get(record.topic)
+    if any(name.lower().startswith("ce_") for name, _ in record.headers):
+        return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
+    if aggregate is None or aggregate == "model_usage":
+        return _bad_tombstone(record, "topic", "a tombstone erases a user or a video: send it to a topic of theirs")
+    if record.key is None:
+        return _bad_tombstone(record, "key", "a tombstone's key is the id of what it erases, and there is none")
+    try:
+        erased = tombstone(aggregate, record.key, record.timestamp)
+    except ValueError:
+        return _bad_tombstone(record, "key", "a tombstone's key must be a UUID")
+    event_id = f"{record.topic}/{record.partition}/{record.offset}"
+    return erasure_event(erased, event_id=event_id, source=record.topic)
+
+
+def _bad_tombstone(record: Record, path: str, message: str) -> Rejection:
+    detail = {"problems": [{"path": path, "code": "bad_tombstone", "message": message}]}
+    return Rejection(record, "decode", "bad_tombstone", detail, aggregate_id=_id_in_key(record))
+
+
+def _reject(record: Record, error: InvalidEventError) -> Rejection:
+    """The rejection, with what can be told of an event that is not valid: it helps whoever looks for it."""
+    try:
+        document = from_json(record.value or b"")
+    except ValueError:
+        document = None
+    headers = {name.lower(): content for name, content in record.headers}
+    found = document if isinstance(document, dict) else {}
+    binary = is_binary(record.value, record.headers)
+    attributes = {} if binary else found
+    data = found if binary else found.get("data")
+    return Rejection(
+        record,
+        _STAGES.get(error.reason, "validate"),
+        error.reason,
+        {"problems": [problem._asdict() for problem in error.problems]},
+        event_id=_identifier(attributes.get("id"), headers.get("ce_id")),
+        event_type=_identifier(attributes.get("type"), headers.get("ce_type")),
+        aggregate_id=_id_in_key(record) or _id_in_data(data if isinstance(data, dict) else found),
+    )
+
+
+def _reject_unread(record: Record, error: Exception) -> Rejection:
+    """The rejection of a record that the decoder itself fails on, a defect of ours: it must not stop its neighbours.
+
+    Raises:
+        MemoryError: that is no property of the record.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    message = f"the decoder failed on it ({type(error).__name__}): please report that; redrive it once that is mended"
+    detail = {"problems": [{"path": "", "code": "decoder_failed", "message": message}]}
+    return Rejection(record, "decode", "invalid", detail, aggregate_id=_id_in_key(record))
+
+
+def _reject_captured(topic: RowChangeTopic | OutboxTopic, record: Record, error: InvalidEventError) -> Rejection:
+    """The rejection, with what can be told of a record that Debezium wrote."""
+    headers = dict(record.headers) if isinstance(topic, OutboxTopic) else {}
+    return Rejection(
+        record,
+        _STAGES.get(error.reason, "validate"),
+        error.reason,
+        {"problems": [problem._asdict() for problem in error.problems]},
+        event_id=_identifier(None, headers.get("id")),
+        event_type=_identifier(None, headers.get(topic.type_header) if isinstance(topic, OutboxTopic) else None),
+        aggregate_id=_id_in_captured(record, topic),
+    )
+
+
+def _id_in_captured(record: Record, topic: RowChangeTopic | OutboxTopic) -> UUID | None:
+    found = id_in_record(record, topic)
+    return None if found is None else UUID(found)
+
+
+def _identifier(attribute: object, header: bytes | None) -> str | None:
+    """An attribute that PostgreSQL can keep as text, at most 500 characters of it."""
+    if attribute is None and header is not None:
+        attribute = header.decode(errors="replace")
+    if not isinstance(attribute, str):
+        return None
+    return attribute.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST_IDENTIFIER]
+
+
+def _id_in_key(record: Record) -> UUID | None:
+    try:
+        return UUID(canonical_id((record.key or b"").decode()))
+    except ValueError:
+        return None
+
+
+def _id_in_data(data: Mapping[str, Any]) -> UUID | None:
+    for name in ("usage_id", "video_id", "user_id"):
+        try:
+            return UUID(canonical_id(data[name]))
+        except (KeyError, ValueError):
+            continue
+    return None

@@ -1,0 +1,118 @@
+"""The merge, in memory: many events become at most one row for each key, by the rule that the upsert applies. Pure.
+
+A row remembers which event won each facet and copies nothing: values are asked for once, of the winners, by the plan.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from reelsync.events import WireEvent
+
+from .projections import PROJECTIONS, Fill, RowType, Target, targets_of
+
+
+class Row:
+    """What the events so far say of one row. `facets`: for each one set its version, event and what fills it in."""
+
+    __slots__ = ("created_at", "facets", "latest", "updated_at", "version")
+
+    def __init__(self, event: WireEvent, version: int) -> None:
+        self.version = version
+        self.latest = event
+        self.created_at = self.updated_at = event["time"]
+        self.facets: dict[str, tuple[int, WireEvent, Fill]] = {}
+
+
+class Fold:
+    """The rows and facts of some events, and the ids that any of them refers to.
+
+    References are taken from every event, not from the winners: which rows exist must not depend on how the log was
+    cut into batches.
+    """
+
+    __slots__ = ("begun", "conflicts", "facts", "rows", "user_references", "video_references")
+
+    def __init__(self, events: Iterable[WireEvent] = ()) -> None:
+        self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
+        self.facts: dict[str, WireEvent] = {}
+        """Model usage by id. The first fact stands."""
+        self.user_references: dict[str, Any] = {}
+        """User id → time of the first event here that refers to it."""
+        self.video_references: dict[str, tuple[str, Any]] = {}
+        """Video id → its owner by the first fact here that refers to it, and that fact's time."""
+        self.begun: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
+        """Ids of rows → when they were created, as rows of other databases say it: perhaps before any event's time."""
+        self.conflicts = 0
+        """Events that share aggregate and version with another, different event: their publisher broke the contract."""
+        for event in events:
+            self.add(event)
+
+    @property
+    def earliest(self) -> Any:  # noqa: ANN401 - a datetime, whose type the validators do not state
+        """The earliest time of all events; None if there are none."""
+        times = [row.created_at for rows in self.rows.values() for row in rows.values()]
+        return min((*times, *(fact["time"] for fact in self.facts.values())), default=None)
+
+    def add(self, event: WireEvent) -> None:  # noqa: C901 - the one loop that every event goes through
+        """Merge one event."""
+        data = event["data"]
+        targets = PROJECTIONS[event["type"]].targets
+        if not targets:
+            if event["type"] == "model_usage.recorded":
+                self._add_fact(event, data)
+                return
+            targets = targets_of(event)
+            if not targets:
+                return
+            self._begin_row(targets[0], event)
+        version = data["version"]
+        time = event["time"]
+        conflict = False
+        for table, key_field, facets in targets:
+            rows = self.rows[table]
+            key = data[key_field]
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = Row(event, version)
+            else:
+                if version > row.version:
+                    row.version = version
+                    row.latest = event
+                    row.updated_at = time
+                elif version == row.version:
+                    conflict = conflict or not _is_resend(event, row.latest)
+                    row.updated_at = max(row.updated_at, time)
+                row.created_at = min(row.created_at, time)
+            won = row.facets
+            for facet, fill in facets:
+                held = won.get(facet)
+                if held is None or version > held[0]:
+                    won[facet] = (version, event, fill)
+                elif version == held[0]:
+                    conflict = conflict or not _is_resend(event, held[1])
+        self.conflicts += conflict
+        if table == "videos" and "user_id" in data:
+            self.user_references.setdefault(data["user_id"], time)
+
+    def _begin_row(self, target: Target, event: WireEvent) -> None:
+        """Note when a changed row was created, if it says so: long before a snapshot read it."""
+        begun = event["data"]["created_at"]
+        if begun is not None:
+            times = self.begun[target.table]
+            key = event["data"][target.key]
+            times[key] = min(begun, times.get(key, begun))
+
+    def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
+        self.facts.setdefault(data["usage_id"], event)
+        self.video_references.setdefault(data["video_id"], (data["user_id"], event["time"]))
+        self.user_references.setdefault(data["user_id"], event["time"])
+
+
+def _is_resend(event: WireEvent, other: WireEvent) -> bool:
+    """Whether both are one event, or two snapshots' readings of one state of a row.
+
+    Source: CloudEvents 1.0, "id": source and id together are unique.
+    """
+    if event["id"] == other["id"] and event["source"] == other["source"]:
+        return True
+    return event["type"] == other["type"] and event["type"].endswith(".row_changed") and event["data"] == other["data"]

@@ -1,0 +1,206 @@
+"""What each event type writes: which facets of which row, and the values. The table of contents of the merge.
+
+Pure. A projection is looked up for every event, but its values are asked for only of the events that win the fold.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, assert_never, get_args
+
+import orjson
+
+from reelsync.events import ErasureType, EventType, WireEvent
+from reelsync.events.wire import RowChangeType
+from reelsync.models import User, UserProfile, Video
+from reelsync.models.facets import Merge
+
+RowType = Literal["users", "user_profiles", "videos"]
+
+Columns = dict[str, Any]
+"""Values of a row, by column."""
+Fill = Callable[[Columns, WireEvent], None]
+"""Puts in what an event says of one facet. Columns of the facet that are left out become NULL."""
+
+MERGES: Mapping[RowType, Merge] = {
+    "users": User.__merge__,
+    "user_profiles": UserProfile.__merge__,
+    "videos": Video.__merge__,
+}
+
+
+class Target(NamedTuple):
+    """A row that an event writes, its key in `data[key]`, and the facets that it sets there."""
+
+    table: RowType
+    key: str
+    facets: tuple[tuple[str, Fill], ...]
+
+
+class Projection(NamedTuple):
+    """What one type of event writes. A fact has no targets, it is a row of its own; a changed row names its own."""
+
+    targets: tuple[Target, ...]
+
+
+def projection_of(event_type: EventType | ErasureType | RowChangeType) -> Projection:  # noqa: C901, PLR0911, PLR0912 - a table
+    """What events of this type write."""
+    match event_type:
+        case "video.created":
+            return _video(details=_details, state=_constant(status="pending", progress=0))
+        case "video.updated":
+            return _video(details=_details)
+        case "video.processing":
+            return _video(state=_constant(status="processing", progress=0), start=_time("started_at"))
+        case "video.progressed":
+            return _video(state=_both(_constant(status="processing"), _copied("progress")))
+        case "video.completed":
+            return _video(
+                state=_constant(status="completed", progress=100), output=_both(_output, _time("completed_at"))
+            )
+        case "video.failed":
+            return _video(state=_failed)
+        case "video.deleted":
+            return _video(deletion=_time("deleted_at"))
+        case "video.restored":
+            return _video(deletion=_constant())
+        case "user.created":
+            return _user(account=_account, activation=_copied("is_active"), preferences=_preferences)
+        case "user.updated":
+            return _user(account=_account)
+        case "user.preferences_changed":
+            return _user(preferences=_preferences)
+        case "user.activated":
+            return _user(activation=_constant(is_active=True))
+        case "user.deactivated":
+            return _user(activation=_constant(is_active=False))
+        case "user.logged_in":
+            return _user(login=_time("last_login_at"))
+        case "user.profile_updated":
+            profile = Target("user_profiles", "user_id", (("profile", _profile),))
+            return Projection((Target("users", "user_id", ()), profile))
+        case "user.deleted":
+            return _user(deletion=_time("deleted_at"))
+        case "user.restored":
+            return _user(deletion=_constant())
+        case "model_usage.recorded":
+            return Projection(())
+        case "video.row_deleted":
+            return _video(deletion=_time("deleted_at"))
+        case "user.row_deleted":
+            return _user(deletion=_time("deleted_at"))
+        case "user.row_changed" | "video.row_changed":
+            return Projection(())  # what it sets depends on the row: see targets_of
+        case "user.row_tombstone" | "video.row_tombstone":
+            return Projection(())
+        case "user.erased":
+            return Projection((_erased("users", "user_id"), _erased("user_profiles", "user_id")))
+        case "video.erased":
+            return Projection((_erased("videos", "video_id"),))
+        case _:
+            assert_never(event_type)
+
+
+def _video(**facets: Fill) -> Projection:
+    return Projection((Target("videos", "video_id", tuple(facets.items())),))
+
+
+def _user(**facets: Fill) -> Projection:
+    return Projection((Target("users", "user_id", tuple(facets.items())),))
+
+
+def _copied(*columns: str) -> Fill:
+    """From the fields of the same names."""
+
+    def fill(row: Columns, event: WireEvent) -> None:
+        data = event["data"]
+        for column in columns:
+            row[column] = data[column]
+
+    return fill
+
+
+_details = _copied(*MERGES["videos"].facets["details"])
+_output = _copied("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
+_account = _copied(*MERGES["users"].facets["account"])
+_profile = _copied(*MERGES["user_profiles"].facets["profile"])
+
+
+def _constant(**values: Any) -> Fill:  # noqa: ANN401 - column values
+    return lambda row, _event: row.update(values)
+
+
+def _time(column: str) -> Fill:
+    def fill(row: Columns, event: WireEvent) -> None:
+        row[column] = event["time"]
+
+    return fill
+
+
+def _both(one: Fill, other: Fill) -> Fill:
+    def fill(row: Columns, event: WireEvent) -> None:
+        one(row, event)
+        other(row, event)
+
+    return fill
+
+
+def _failed(row: Columns, event: WireEvent) -> None:
+    data = event["data"]
+    row["status"] = "failed"
+    row["progress"] = data["progress"] or 0
+    row["error_code"] = data["error_code"]
+    row["error_message"] = data["error_message"]
+
+
+def _preferences(row: Columns, event: WireEvent) -> None:
+    row["preferences"] = _encoded(event["data"]["preferences"])
+
+
+def _encoded(preferences: Mapping[str, Any]) -> orjson.Fragment:
+    # The standard encoder, because the fast one refuses integers beyond 64 bits, which jsonb keeps.
+    return orjson.Fragment(json.dumps(preferences))
+
+
+def _erased(table: RowType, key: str) -> Target:
+    """Every facet at its erased value: NULL, or the default where NULL is not allowed."""
+    erased: dict[str, Fill] = dict.fromkeys(MERGES[table].facets, _constant())
+    if "deletion" in erased:
+        erased["deletion"] = _time("deleted_at")
+    if table == "users":
+        erased |= {"activation": _constant(is_active=True), "preferences": _constant(preferences={})}
+    return Target(table, key, tuple(erased.items()))
+
+
+PROJECTIONS: Mapping[str, Projection] = {
+    name: projection_of(name) for literal in (EventType, ErasureType, RowChangeType) for name in get_args(literal)
+}
+
+
+def targets_of(event: WireEvent) -> tuple[Target, ...]:
+    """The rows that one event writes, also where only the event says which facets it sets."""
+    if not event["type"].endswith(".row_changed"):
+        return PROJECTIONS[event["type"]].targets
+    facets: Iterable[str] = event["data"]["facets"]
+    if event["type"] == "video.row_changed":
+        return (_row_target("videos", "video_id", facets),)
+    users = _row_target("users", "user_id", facets)
+    profiles = _row_target("user_profiles", "user_id", facets)
+    return (users, profiles) if profiles.facets else (users,)
+
+
+def _row_target(table: RowType, key: str, carried: Iterable[str]) -> Target:
+    return Target(table, key, tuple((facet, _OF_ROW[facet]) for facet in carried if facet in MERGES[table].facets))
+
+
+def _carried(facet: str) -> Fill:
+    return lambda row, event: row.update(event["data"]["facets"][facet])
+
+
+def _carried_preferences(row: Columns, event: WireEvent) -> None:
+    row["preferences"] = _encoded(event["data"]["facets"]["preferences"]["preferences"])
+
+
+_OF_ROW: Mapping[str, Fill] = {
+    **{facet: _carried(facet) for merge in MERGES.values() for facet in merge.facets},
+    "preferences": _carried_preferences,
+}

@@ -1,0 +1,72 @@
+"""What the tables must hold after a set of records: read here, and worked out by `consumer/operations/verify`.
+
+Reads the bytes with the standard library's JSON alone, and so shares no code with the consumer's way to a row.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from reelsync.consumer.operations.verify.reference import ERASED, Oracle, Row, Tables
+
+
+class ValidRecord(Protocol):
+    """A record that carries a valid event, or is a tombstone."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...  # noqa: D102
+    @property
+    def timestamp_ms(self) -> int: ...  # noqa: D102
+
+
+def expected_tables(records: Iterable[ValidRecord]) -> Tables:
+    """The rows by table and id. A row that others refer to, and of which nothing was said, is `{"version": 0}`."""
+    oracle = Oracle()
+    for record in records:
+        oracle.hear(*(_read_tombstone(record) if record.value is None else _read(record)))
+    return oracle.tables()
+
+
+def differences(expected: Tables, actual: Tables, limit: int = 50) -> list[str]:
+    """Each difference in a line; at most `limit` of them."""
+    found: list[str] = []
+    for table, rows in expected.items():
+        held_rows = actual.get(table, {})
+        found += [f"{table} {row_id}: missing" for row_id in sorted(rows.keys() - held_rows.keys())]
+        found += [f"{table} {row_id}: should not be there" for row_id in sorted(held_rows.keys() - rows.keys())]
+        for row_id in sorted(rows.keys() & held_rows.keys()):
+            for column, value in rows[row_id].items():
+                held = held_rows[row_id].get(column)
+                if held != value:
+                    found.append(f"{table} {row_id} {column}: expected {value!r}, found {held!r}")
+        if len(found) >= limit:
+            return found[:limit]
+    return found
+
+
+def _read(record: ValidRecord) -> tuple[str, datetime, Row]:
+    headers = {name: content for name, content in record.headers if content is not None}
+    document = json.loads(record.value or b"")
+    if "ce_type" in headers:
+        document = {"type": headers["ce_type"].decode(), "time": headers["ce_time"].decode(), "data": document}
+    data = document["data"]
+    for name in ("video_id", "user_id", "usage_id"):
+        if name in data:
+            data[name] = str(UUID(data[name]))
+    return document["type"], datetime.fromisoformat(document["time"]).astimezone(UTC), data
+
+
+def _read_tombstone(record: ValidRecord) -> tuple[str, datetime, Row]:
+    milliseconds = min(max(record.timestamp_ms, 0), 7_258_118_400_000)
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    row_id = str(UUID((record.key or b"").decode()))
+    aggregate = "user" if "user" in record.topic else "video"
+    return f"{aggregate}.erased", time, {f"{aggregate}_id": row_id, "version": ERASED + milliseconds}

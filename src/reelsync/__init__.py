@@ -1,0 +1,1 @@
+"""Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL."""
