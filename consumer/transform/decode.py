@@ -155,7 +155,7 @@ def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejecti
 
 def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent | Rejection:
     aggregate = topics.get(record.topic)
-    if any(name.lower().startswith("ce_") for name, _ in record.headers):
+    if any(name.lower().startswith(("ce_", "ce-")) for name, _ in record.headers):
         return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
     if aggregate is None or aggregate == "model_usage":
         return _bad_tombstone(record, "topic", "a tombstone erases a user or a video: send it to a topic of theirs")

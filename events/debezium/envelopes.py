@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
-from ..codec import InvalidEventError, Problem
+from ..codec import InvalidEventError, Problem, not_json
 from ..fields import EARLIEST_TIME, LATEST_TIME, MAX_VERSION
 from ..tombstones import tombstone
 from ..wire import RowChangeType, WireEvent, erasure_event
@@ -45,7 +45,7 @@ def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent
     try:
         document = parse_json(record.value)
     except ValueError:
-        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+        raise InvalidEventError("not_json", [not_json(record.value)]) from None
     payload, schema = unwrapped(document)
     if not isinstance(payload, dict) or not isinstance(payload.get("source"), dict) or "op" not in payload:
         raise InvalidEventError("not_an_event", [Problem("", "no_envelope", _NO_ENVELOPE)])

@@ -22,13 +22,10 @@ from .topics import RowChangeTopic
 
 Facets = dict[str, dict[str, Any]]
 
-UNAVAILABLE = "__debezium_unavailable_value"
-"""What stands for a long value that PostgreSQL did not log because it did not change. Source: Debezium's PostgreSQL
-connector, "Toasted values"."""
-
-_WHOLE_ROW = "with the table's REPLICA IDENTITY at FULL a row's removal carries it"
-_NOT_LOGGED = "was not logged, because it is long and did not change: set the table's REPLICA IDENTITY to FULL"
+_WHOLE_ROW = "a removal carries the whole row only after ALTER TABLE … REPLICA IDENTITY FULL in the upstream database"
+_NOT_LOGGED = "was not logged, because it is long and did not change: ALTER TABLE … REPLICA IDENTITY FULL upstream"
 _NO_UNIT = "is a number, and nothing says in which unit: set time.precision.mode=isostring, or schemas.enable=true"
+_NUMERIC = "if the column is numeric, set decimal.handling.mode=double, and values beyond 2^53 need bigint"
 
 _OF_THE_EVENT = {"user_id", "video_id", "version"}
 
@@ -58,6 +55,11 @@ def _nullable_time() -> CoreSchema:
 def _flag(value: object) -> object:
     """MySQL's TINYINT(1) is 0 or 1."""
     return bool(value) if type(value) is int and value in {0, 1} else value
+
+
+def _whole(value: object) -> object:
+    """A `numeric` column is a double with `decimal.handling.mode=double`; up to 2^53 a whole one says which integer."""
+    return int(value) if type(value) is float and value.is_integer() and abs(value) <= 2**53 else value
 
 
 def _json_object(value: object) -> object:
@@ -90,7 +92,9 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
         "details": _columns(VideoDetails),
         "state": {
             "status": core_schema.literal_schema(["pending", "processing", "completed", "failed"]),
-            "progress": _optional(_columns(VideoProgressed)["progress"]),
+            "progress": _optional(
+                core_schema.no_info_before_validator_function(_whole, _columns(VideoProgressed)["progress"])
+            ),
             "error_code": _optional(_failed["error_code"]),
             "error_message": _failed["error_message"],
         },
@@ -100,7 +104,7 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
             "thumbnail_url": _completed["thumbnail_url"],
             "duration_seconds": _optional(_completed["duration_seconds"]),
             "processing_time": _optional(_completed["processing_time"]),
-            "file_size": _optional(_completed["file_size"]),
+            "file_size": _optional(core_schema.no_info_before_validator_function(_whole, _completed["file_size"])),
             "completed_at": _optional(_time()),
         },
         "deletion": {"deleted_at": _nullable_time()},
@@ -145,7 +149,7 @@ class CapturedRow:
             if name not in self.columns:
                 continue
             value = self.columns[name]
-            if value == UNAVAILABLE:
+            if value == self.topic.unavailable_value:
                 problems.append(Problem(self.path(column), "unavailable_value", _NOT_LOGGED))
             elif column in _TIMES and type(value) is int:
                 found[column] = as_time(value, self.types.get(name))
@@ -178,9 +182,14 @@ class CapturedRow:
         """
         if self.topic.aggregate == "video":
             self.id_of("user_id")
-        elif "account" not in facets_of(self)[0]:
-            problem = Problem(self.path("username"), "missing", f"shows that the row is whole: {_WHOLE_ROW}")
-            raise InvalidEventError("invalid", [problem])
+            return
+        problems = [Problem(self.path("username"), "missing", "shows that the row is whole")]
+        try:
+            if "account" in facets_of(self)[0]:
+                return
+        except InvalidEventError as error:
+            problems = [*error.problems]
+        raise InvalidEventError("invalid", [p._replace(message=f"{p.message}; {_WHOLE_ROW}") for p in problems])
 
     def version_of(self, column: str) -> int:
         """The version in a column of the table.
@@ -188,10 +197,10 @@ class CapturedRow:
         Raises:
             InvalidEventError: it is none.
         """
-        value = self.columns.get(column)
+        value = _whole(self.columns.get(column))
         if type(value) is not int or not 1 <= value <= MAX_VERSION:
-            problem = Problem(f"{self.where}.{column}", "version", "must be a whole number from 1 to 2^62 - 1")
-            raise InvalidEventError("invalid", [problem])
+            message = f"must be a whole number from 1 to 2^62 - 1; {_NUMERIC}"
+            raise InvalidEventError("invalid", [Problem(f"{self.where}.{column}", "version", message)])
         return value
 
 
@@ -231,10 +240,9 @@ def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[
             others = ", ".join(name for name in _FACETS[row.topic.aggregate][facet] if name != column)
             message = f"is missing: {facet} is set whole, so the table must have it too, or none of {others}"
             yield Problem(path, "missing", message)
-        elif found["type"] == "float_type":
-            yield Problem(path, "float_type", f"{found['msg']}: set decimal.handling.mode=double")
         else:
-            yield Problem(path, found["type"], found["msg"])
+            hint = f": {_NUMERIC}" if found["type"] in {"float_type", "int_type"} else ""
+            yield Problem(path, found["type"], found["msg"] + hint)
 
 
 def _raise_any(problems: list[Problem]) -> None:
