@@ -235,6 +235,7 @@ class BatchLoop:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
+            await self.source.confirm(batch.epoch, batch.spans, batch.anchors)
             written = await self.deliverer.deliver(batch)
         except FencedError as error:
             self.metrics.fenced.inc()
