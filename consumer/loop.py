@@ -1,7 +1,7 @@
 """The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -12,7 +12,7 @@ from .backoff import Backoff
 from .errors import FencedError, HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
 from .observer import Failure, Observer, Written
 from .postgres.sqlstate import Verdict, classify, describe
-from .records import Partition, Poll
+from .records import Anchor, Partition, Poll
 from .settings import BatchSettings
 from .transform.batch import Batch
 from .transform.decode import Decode
@@ -52,6 +52,13 @@ class RecordSource(Protocol):
             UnavailableError: they do not answer; likewise.
             MisconfiguredError: they refuse us, or we them; likewise.
             Exception: the stored positions could not be read; the next poll tries again.
+        """
+
+    async def confirm(self, epoch: int, partitions: Collection[Partition], anchors: Mapping[Partition, Anchor]) -> None:
+        """Check that a batch came from the logs that the stored positions belong to. `anchors` are its last records.
+
+        Raises:
+            FencedError: it did not, or its partitions were assigned anew meanwhile.
         """
 
     def forget(self) -> None:
@@ -273,6 +280,7 @@ class BatchLoop:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
+            await self.source.confirm(batch.epoch, batch.spans, batch.anchors)
             written = await self.deliverer.deliver(batch)
         except FencedError as error:
             self.observer.batch_fenced()

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
+from reelsync.consumer.kafka.reader import Reader
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
@@ -83,14 +84,22 @@ _FETCH_BYTES = 2 * 1024 * 1024
 """Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
 
 
-def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
+class Member(Reader):
+    """A reader that belongs to the group, and joins it also while one of its topics does not exist."""
+
+    async def _wait_topics(self) -> None:
+        """Once is enough: aiokafka would wait until all topics are there, and the partitions of the others with it."""
+        await self._client.force_metadata_update()
+
+
+def new_member(settings: KafkaSettings) -> Member:
     """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
 
     A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
     limit of requests must not undercut.
     """
     read_any_header_name()
-    return AIOKafkaConsumer(
+    return Member(
         **connection_options(settings),
         group_id=settings.group_id,
         enable_auto_commit=False,

@@ -22,6 +22,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "offsets.fence": Query("UPDATE", "consumer_offsets"),
     "offsets.read": Query("SELECT", "consumer_offsets"),
     "offsets.create": Query("INSERT", "consumer_offsets"),
+    "offsets.adopt": Query("UPDATE", "consumer_offsets"),
     "offsets.reset": Query("UPDATE", "consumer_offsets"),
     "offsets.list": Query("SELECT", "consumer_offsets"),
     "users.known": Query("SELECT", "users"),

@@ -101,7 +101,7 @@ class Batch:
         """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
         for partition, span in spans.items():
             held = self.spans.get(partition)
-            self.spans[partition] = Span(held.start if held else span.start, span.next)
+            self.spans[partition] = span._replace(start=held.start) if held else span
         self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
 
     def halves(self) -> tuple[Self, Self]:
@@ -119,9 +119,9 @@ class Batch:
             later = [record for record in records[cut:] if _partition_of(record) == partition]
             middle = earlier[-1].offset + 1 if earlier else span.start
             if earlier:
-                first._take(partition, Span(span.start, middle if later else span.next), earlier)  # noqa: SLF001
+                first._take(partition, span._replace(next=middle if later else span.next), earlier)  # noqa: SLF001
             if later or not earlier:
-                second._take(partition, Span(middle, span.next), later)  # noqa: SLF001
+                second._take(partition, span._replace(start=middle), later)  # noqa: SLF001
         return first, second
 
     def _take(self, partition: Partition, span: Span, records: list[Record]) -> None:
