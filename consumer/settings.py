@@ -13,6 +13,9 @@ from sqlalchemy.exc import ArgumentError
 from reelsync.events import TOPICS
 from reelsync.events.debezium import Topic
 from reelsync.models.database_url import for_asyncpg
+from reelsync.models.pooler import Pooler
+
+_IMPORT_STRING = r"^[\w.]+:\w+$"
 
 DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
@@ -45,6 +48,14 @@ class KafkaSettings(_Section):
     )
     sasl_username: str | None = Field(None, description="User, with a SASL protocol.")
     sasl_password: SecretStr | None = Field(None, description="Password, with a SASL protocol.")
+    sasl_password_file: str | None = Field(
+        None, description="File with that password instead; read for each client that is made."
+    )
+    sasl_password_provider: str | None = Field(
+        None,
+        pattern=_IMPORT_STRING,
+        description="`module:function` that returns that password instead; called for each client that is made.",
+    )
     ssl_cafile: str | None = Field(
         None, description="File of trusted certificate authorities, PEM; the system's if unset."
     )
@@ -62,8 +73,12 @@ class KafkaSettings(_Section):
 
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+        passwords = [self.sasl_password, self.sasl_password_file, self.sasl_password_provider]
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and any(passwords)):
             message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
+            raise ValueError(message)
+        if sum(password is not None for password in passwords) > 1:
+            message = "set one of REELSYNC_KAFKA__SASL_PASSWORD, …SASL_PASSWORD_FILE and …SASL_PASSWORD_PROVIDER"
             raise ValueError(message)
         if self.ssl_keyfile and not self.ssl_certfile:
             message = "REELSYNC_KAFKA__SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
@@ -79,6 +94,21 @@ class DatabaseSettings(_Section):
             "`postgresql+asyncpg://user:password@host:port/database`, and for TLS "
             "`?sslmode=verify-full&sslrootcert=FILE`. Required."
         )
+    )
+    password_file: str | None = Field(
+        None,
+        description="File with the password, instead of one in the URL; read for each new connection.",
+    )
+    password_provider: str | None = Field(
+        None,
+        pattern=_IMPORT_STRING,
+        description="`module:function` that returns the password, such as a cloud's token; called for each new "
+        "connection. It may be a coroutine function.",
+    )
+    pooler: Pooler = Field(
+        "none",
+        description="Which [pooler](docs/poolers.md) stands before PostgreSQL: `none`, or one such as PgBouncer in "
+        "`session` or `transaction` mode.",
     )
     pool_size: int = Field(20, ge=1, description="Connections kept open, at most.")
     max_overflow: int = Field(30, ge=0, description="Connections beyond those, at most.")
@@ -105,6 +135,13 @@ class DatabaseSettings(_Section):
             raise ValueError(message)
         for_asyncpg(url.get_secret_value())
         return url
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.password_file and self.password_provider:
+            message = "set REELSYNC_DATABASE__PASSWORD_FILE or …PASSWORD_PROVIDER, not both"
+            raise ValueError(message)
+        return self
 
 
 class BatchSettings(_Section):

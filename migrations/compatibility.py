@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from reelsync.models.engine import Password
+
 from .connection import connected
 from .revisions import head_revision, known_revisions
 
@@ -57,9 +59,9 @@ async def current_revision(url: str) -> str | None:
     return (await connected(url, read_stated)).revision
 
 
-async def schema_state(url: str) -> SchemaState:
+async def schema_state(url: str, password: Password | None = None) -> SchemaState:
     """What the database says of its schema, judged with what this version knows."""
-    return judge(await connected(url, read_stated), head_revision(), known_revisions())
+    return judge(await connected(url, read_stated, password), head_revision(), known_revisions())
 
 
 def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:

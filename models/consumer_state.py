@@ -4,12 +4,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, String, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base
 from .types import JSONType
+
+ERASURE_LOCK = Table("erasure_lock", Base.metadata, Column("unused", Boolean))
+"""An empty table. Who parks dead letters and who erases lock it, which a role that may only read cannot."""
 
 
 class ConsumerOffset(Base):

@@ -7,8 +7,9 @@ from rich.markup import escape
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.preflight import check_brokers, check_relay_topic, check_schema, check_topics
+from reelsync.consumer.preflight import check_brokers, check_pooler, check_relay_topic, check_schema, check_topics
 from reelsync.consumer.settings import Settings
+from reelsync.models.pooler import Pooler
 
 from .terminal import JsonOption, err, load, out, print_json, run_async
 
@@ -44,7 +45,8 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
         return ", ".join(f"{topic} ({partitions} partitions)" for topic, partitions in found.items())
 
     async def schema() -> str:
-        return f"at revision {await check_schema(settings.database)}"
+        revision = await check_schema(settings.database)
+        return f"at revision {revision}{_behind(await check_pooler(settings.database), settings.database.pooler)}"
 
     with err.status("Checking…"):
         return [
@@ -52,6 +54,12 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
             await _result("topics", topics_exist),
             await _result("database and schema", schema),
         ]
+
+
+def _behind(found: Pooler, configured: Pooler) -> str:
+    if found != "none":
+        return f", behind a pooler in {found} mode"
+    return "" if configured == "none" else f", and no pooler shows (REELSYNC_DATABASE__POOLER is {configured})"
 
 
 async def _result(name: str, act: Callable[[], Awaitable[str]]) -> tuple[str, str, str | None]:

@@ -1,8 +1,10 @@
 """`reelsync migrate`."""
 
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
+from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.preflight import check_session
 from reelsync.consumer.settings import Settings
 from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.revisions import head_revision
@@ -18,13 +20,16 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
 
     settings = load(Settings).database
-    url = settings.url.get_secret_value()
+    url, password = settings.url.get_secret_value(), database_password(settings)
 
     async def bring_up() -> SchemaState:
         try:
-            before = await schema_state(url)
+            before = await schema_state(url, password)
             if not before.newer:
-                await upgrade(url)
+                await check_session(settings, "migrate")
+                await upgrade(url, password=password)
+        except MisconfiguredError:
+            raise
         except Exception as error:
             problem = explain(error, settings)
             if isinstance(problem, MisconfiguredError):

@@ -86,7 +86,7 @@ async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int
     Raises:
         ReelsyncError: the brokers did not take them.
     """
-    options = {**connection_options(settings), **AIOKAFKA_OPTIONS}
+    options = {**await connection_options(settings), **AIOKAFKA_OPTIONS}
     producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=8_388_608)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
     try:

@@ -144,7 +144,7 @@ class KafkaRelay:
 
     async def _started_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
-            options = connection_options(self.kafka)
+            options = await connection_options(self.kafka)
             self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
             await self._producer.start()
         return self._producer

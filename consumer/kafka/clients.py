@@ -10,38 +10,38 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
 from reelsync.consumer.kafka.reader import Reader
+from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
 from .header_names import read_any_header_name
 
 
-def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Options that aiokafka's consumer, producer and admin client share. Certificate files are read anew each time.
+async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Options that aiokafka's consumer, producer and admin client share.
+
+    Certificate files are read, and a changing password is asked for, anew each time: for each client that is made.
 
     Raises:
-        MisconfiguredError: a certificate file cannot be used.
+        MisconfiguredError: a certificate file or the password's cannot be used.
+        UnavailableError: the password's provider failed.
     """
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "reelsync",
         "security_protocol": settings.security_protocol,
-        **login_options(settings),
+        **await login_options(settings),
     }
 
 
-def login_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Those of the options that make the connection secure.
-
-    Raises:
-        MisconfiguredError: a certificate file cannot be used.
-    """
+async def login_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Those of the options that make the connection secure. Raises what `connection_options` raises."""
     options: dict[str, Any] = {}
     if settings.security_protocol.startswith("SASL"):
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+            "sasl_plain_password": await kafka_password(settings)(),
         }
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
@@ -92,7 +92,7 @@ class Member(Reader):
         await self._client.force_metadata_update()
 
 
-def new_member(settings: KafkaSettings) -> Member:
+async def new_member(settings: KafkaSettings) -> Member:
     """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
 
     A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
@@ -100,7 +100,7 @@ def new_member(settings: KafkaSettings) -> Member:
     """
     read_any_header_name()
     return Member(
-        **connection_options(settings),
+        **await connection_options(settings),
         group_id=settings.group_id,
         enable_auto_commit=False,
         auto_offset_reset="none",

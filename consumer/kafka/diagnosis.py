@@ -109,7 +109,7 @@ async def _connect(settings: KafkaSettings, address: Address, protocol: str | No
         client_id="reelsync",
         request_timeout_ms=int(_PROBE_SECONDS * 1000),
         security_protocol=protocol or settings.security_protocol,
-        **login_options(settings),
+        **await login_options(settings),
     )
 
 

@@ -34,7 +34,7 @@ class KafkaLog:
             UnavailableError: no broker answers.
             MisconfiguredError: one does, and cannot be used with these settings.
         """
-        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=10_000)
+        admin = AIOKafkaAdminClient(**await connection_options(self._settings), request_timeout_ms=10_000)
         try:
             await admin.start()
             described: dict[str, Any] = await admin.describe_cluster()
@@ -145,7 +145,7 @@ class KafkaLog:
         """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
         read_any_header_name()
         reader = Reader(
-            **connection_options(self._settings),
+            **await connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=10_000,
@@ -183,7 +183,7 @@ async def count_members(settings: KafkaSettings) -> int:
     Raises:
         KafkaError: the brokers did not answer, or would not say.
     """
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**await connection_options(settings), request_timeout_ms=10_000)
     await admin.start()
     try:
         (answer,) = await admin.describe_consumer_groups([settings.group_id])

@@ -124,7 +124,8 @@ class Deliverer:
         if verdict is Verdict.BUG:
             message = (
                 f"the database refused a statement of ours ({describe(error)}: {server_message(error)}): is the schema "
-                "at head (`reelsync check`), and may the role use it? Nothing was written; nothing is lost"
+                "at head (`reelsync check`), may the role use it, and does REELSYNC_DATABASE__POOLER name the pooler "
+                "before it? Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE

@@ -195,7 +195,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _join(self) -> Member:
         self._cluster_id, _ = await self._kafka_log.cluster()
-        consumer = new_member(self._settings)
+        consumer = await new_member(self._settings)
         self._consumer = consumer
         consumer.read_nothing()
         consumer.subscribe(list(self._settings.topics), listener=self)

@@ -7,7 +7,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.containers import ContainerBroker
 from tests.support.builders import an_id, user, video
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
-from tests.topics import delete_topic, topic_id
+from tests.support.topics import delete_topic, topic_id
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,7 +11,7 @@ from tests.faults.campaign import Campaign, Outcome
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.running import eventually, publish, topic_of
-from tests.topics import create_again
+from tests.support.topics import create_again
 
 Take = Callable[[Outcome], None]
 KEY = an_id(1).encode()

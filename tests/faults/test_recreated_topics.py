@@ -16,7 +16,7 @@ from tests.services.contract import Broker
 from tests.support.builders import an_id, user, video
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of
-from tests.topics import create_again
+from tests.support.topics import create_again
 
 BEFORE, AFTER = 20, 50
 BY_ID, BY_NAME = (), ("tests/faults/old_broker_consumer.py",)

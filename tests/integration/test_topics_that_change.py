@@ -12,7 +12,7 @@ from tests.support.builders import an_id, user, video
 from tests.support.http_client import Client
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
-from tests.topics import create_again, delete_topic, topic_id
+from tests.support.topics import create_again, delete_topic, topic_id
 
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 

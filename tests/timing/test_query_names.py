@@ -140,6 +140,7 @@ def test_every_name_says_what_it_does() -> None:
         "alembic_version",
         "consumer_offsets",
         "dead_letters",
+        "erasure_lock",
         "model_usage",
         "user_profiles",
         "users",

@@ -160,7 +160,8 @@ def test_everything_that_holds_a_password_is_secret_and_has_no_default() -> None
     for section in SECTIONS.values():
         if issubclass(section, BaseModel):
             for name, field in section.model_fields.items():
-                if "password" in name or name == "url":
+                # What ends in _file or _provider says where a password comes from.
+                if ("password" in name or name == "url") and not name.endswith(("_file", "_provider")):
                     assert SecretStr in (field.annotation, *get_args(field.annotation)), name
                     assert field.is_required() or field.default is None, name
 
