@@ -18,7 +18,7 @@ from reelsync.events.debezium import (
     Topic,
     id_in_record,
     parse_outbox_record,
-    parse_row_change,
+    row_change_parser,
 )
 from reelsync.events.registry_frame import registry_frame
 from reelsync.events.wire import erasure_event
@@ -66,9 +66,7 @@ Decode = Callable[[Record], WireEvent | Rejection]
 def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
     """How records are decoded, topic by topic. Where all topics are native, none is looked up."""
     captured = {
-        name: partial(_decode_captured, topic=topic, max_value_bytes=max_value_bytes)
-        for name, topic in topics.items()
-        if not isinstance(topic, str)
+        name: _captured_decoder(topic, max_value_bytes) for name, topic in topics.items() if not isinstance(topic, str)
     }
     aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
     native = _native_decoder(aggregates, max_value_bytes)
@@ -107,24 +105,23 @@ def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> De
     return decode_native
 
 
-def _decode_captured(
-    record: Record, topic: RowChangeTopic | OutboxTopic, max_value_bytes: int
-) -> WireEvent | Rejection:
-    if len(record.value or b"") > max_value_bytes:
-        return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+def _captured_decoder(topic: RowChangeTopic | OutboxTopic, max_value_bytes: int) -> Decode:
+    parse = partial(parse_outbox_record, topic=topic) if isinstance(topic, OutboxTopic) else row_change_parser(topic)
     reject = partial(_reject_captured, topic)
-    try:
-        return _parse_captured(topic, record)
-    except InvalidEventError as error:
-        if error.reason == "not_json":
-            return _decode_framed(record, error, partial(_parse_captured, topic), reject)
-        return reject(record, error)
-    except Exception as error:  # noqa: BLE001 - told there
-        return _reject_unread(record, error)
 
+    def decode_captured(record: Record) -> WireEvent | Rejection:
+        if len(record.value or b"") > max_value_bytes:
+            return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+        try:
+            return parse(record)
+        except InvalidEventError as error:
+            if error.reason == "not_json":
+                return _decode_framed(record, error, parse, reject)
+            return reject(record, error)
+        except Exception as error:  # noqa: BLE001 - told there
+            return _reject_unread(record, error)
 
-def _parse_captured(topic: RowChangeTopic | OutboxTopic, record: Record) -> WireEvent:
-    return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
+    return decode_captured
 
 
 def _decode_framed(

@@ -100,7 +100,9 @@ class Fold:
         if begun is not None:
             times = self.begun[target.table]
             key = event["data"][target.key]
-            times[key] = min(begun, times.get(key, begun))
+            held = times.get(key)
+            if held is None or begun < held:
+                times[key] = begun
 
     def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
         self.facts.setdefault(data["usage_id"], event)

@@ -35,7 +35,8 @@ def _columns(event: type[BaseModel]) -> dict[str, CoreSchema]:
     return {name: schema for name, schema in schemas_of(event).items() if name not in _OF_THE_EVENT}
 
 
-def _column(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
+def rule_of(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
+    """The schema of one column."""
     return TypeAdapter(column_type).core_schema
 
 
@@ -45,10 +46,11 @@ def _optional(schema: CoreSchema) -> CoreSchema:
 
 def _time() -> CoreSchema:
     message = "must be a time with an offset, such as 2026-01-05T10:00:00Z, from 1970 to 2200"
-    return core_schema.custom_error_schema(_column(Time), custom_error_type="time", custom_error_message=message)
+    return core_schema.custom_error_schema(rule_of(Time), custom_error_type="time", custom_error_message=message)
 
 
-def _nullable_time() -> CoreSchema:
+def nullable_time() -> CoreSchema:
+    """The schema of a time that may be NULL."""
     return core_schema.nullable_schema(_time())
 
 
@@ -75,7 +77,7 @@ def _json_object(value: object) -> object:
 _completed = _columns(VideoCompleted)
 _failed = _columns(VideoFailed)
 
-_FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
+FACETS: Mapping[Literal["user", "video"], Mapping[str, Mapping[str, CoreSchema]]] = {
     "user": {
         "account": _columns(UserAccount),
         "activation": {"is_active": core_schema.no_info_before_validator_function(_flag, core_schema.bool_schema())},
@@ -84,9 +86,9 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
                 _json_object, _columns(UserPreferencesChanged)["preferences"]
             )
         },
-        "login": {"last_login_at": _nullable_time()},
+        "login": {"last_login_at": nullable_time()},
         "profile": _columns(UserProfileUpdated),
-        "deletion": {"deleted_at": _nullable_time()},
+        "deletion": {"deleted_at": nullable_time()},
     },
     "video": {
         "details": _columns(VideoDetails),
@@ -98,7 +100,7 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
             "error_code": _optional(_failed["error_code"]),
             "error_message": _failed["error_message"],
         },
-        "start": {"started_at": _nullable_time()},
+        "start": {"started_at": nullable_time()},
         "output": {
             "output_url": core_schema.nullable_schema(_completed["output_url"]),
             "thumbnail_url": _completed["thumbnail_url"],
@@ -107,19 +109,19 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
             "file_size": _optional(core_schema.no_info_before_validator_function(_whole, _completed["file_size"])),
             "completed_at": _optional(_time()),
         },
-        "deletion": {"deleted_at": _nullable_time()},
+        "deletion": {"deleted_at": nullable_time()},
     },
 }
 _TIMES = {"created_at", "last_login_at", "started_at", "completed_at", "deleted_at"}
 _COLUMNS = {
     aggregate: ("created_at", *(column for columns in facets.values() for column in columns))
-    for aggregate, facets in _FACETS.items()
+    for aggregate, facets in FACETS.items()
 }
 _VALIDATORS = {
     aggregate: {facet: SchemaValidator(typed_dict(columns), STRICT) for facet, columns in facets.items()}
-    for aggregate, facets in _FACETS.items()
+    for aggregate, facets in FACETS.items()
 }
-_ID = SchemaValidator(_column(Id), STRICT)
+_ID = SchemaValidator(rule_of(Id), STRICT)
 _TIME = SchemaValidator(_time(), STRICT)
 
 
@@ -214,7 +216,7 @@ def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
     facets: Facets = {}
     problems: list[Problem] = []
     for facet, validator in _VALIDATORS[row.topic.aggregate].items():
-        if carried.keys().isdisjoint(_FACETS[row.topic.aggregate][facet]):
+        if carried.keys().isdisjoint(FACETS[row.topic.aggregate][facet]):
             continue
         try:
             facets[facet] = validator.validate_python(carried)
@@ -227,9 +229,15 @@ def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
         except ValidationError as error:
             problems += _problems(row, "created_at", error)
     _raise_any(problems)
-    if "state" in facets and facets["state"]["progress"] is None:
-        facets["state"]["progress"] = 100 if facets["state"]["status"] == "completed" else 0
+    set_progress(facets)
     return facets, created_at
+
+
+def set_progress(facets: Facets) -> None:
+    """Where a row has a status and no progress, it follows from the status."""
+    state = facets.get("state")
+    if state is not None and state["progress"] is None:
+        state["progress"] = 100 if state["status"] == "completed" else 0
 
 
 def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[Problem]:
@@ -237,7 +245,7 @@ def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[
         column = str(found["loc"][0]) if found["loc"] else facet
         path = ".".join([row.path(column), *map(str, found["loc"][1:])])
         if found["type"] == "missing":
-            others = ", ".join(name for name in _FACETS[row.topic.aggregate][facet] if name != column)
+            others = ", ".join(name for name in FACETS[row.topic.aggregate][facet] if name != column)
             message = f"is missing: {facet} is set whole, so the table must have it too, or none of {others}"
             yield Problem(path, "missing", message)
         else:
