@@ -14,10 +14,13 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 
 from ..fields import Id, Version
 from ..wire import STRICT
+from .connect_json import TICKS_PER_SECOND
 from .rows import FACETS, nullable_time, rule_of, set_progress
 from .topics import RowChangeTopic
 
 _WITH_SCHEMA = b'{"schema":'
+_NUMBERS_FOR_TIMES = [f'"{name}"'.encode() for name in TICKS_PER_SECOND]
+"""In a schema: the times of some column are numbers, whose unit the plain form looks up."""
 _POSITION = {name: core_schema.nullable_schema(core_schema.int_schema()) for name in ("lsn", "pos", "row")}
 _TIMES = {name: core_schema.nullable_schema(core_schema.int_schema()) for name in ("ts_us", "ts_ms")}
 _SOURCE = {"file": core_schema.nullable_schema(core_schema.str_schema())} | _POSITION | _TIMES
@@ -56,6 +59,8 @@ class RowPicker:
             return None
         try:
             if value.startswith(_WITH_SCHEMA):
+                if any(name in value for name in _NUMBERS_FOR_TIMES):
+                    return None
                 picked = self._with_schema.validate_json(value)["payload"]
             else:
                 picked = self._plain.validate_json(value)

@@ -133,6 +133,15 @@ def test_rows_as_debezium_writes_nearly_all_of_them_are_read_in_one_pass(deletes
         assert picker.pick(row_change("d", row).value) is None
 
 
+def test_a_record_with_a_schema_is_read_in_one_pass_unless_times_are_numbers_in_it() -> None:
+    picker = RowPicker(topic_of("video"))
+    for type_name, picked in (("io.debezium.time.ZonedTimestamp", True), (MICROSECONDS, False)):
+        schema = {"fields": [{"field": "after", "fields": [{"field": "started_at", "name": type_name}]}]}
+        payload = json.loads(row_change("u", ROWS["video"]).value)
+        value = json.dumps({"schema": schema, "payload": payload}, separators=(",", ":")).encode()
+        assert (picker.pick(value) is not None) == picked
+
+
 def test_a_row_with_a_value_that_was_not_logged_is_left_to_the_plain_form() -> None:
     row = video_row(revision=1, description="__debezium_unavailable_value")
     assert RowPicker(topic_of("video")).pick(row_change("u", row).value) is None
