@@ -1,7 +1,7 @@
 """The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -19,12 +19,11 @@ from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Decode
 
 from .backoff import Backoff
+from .batching import BatchSize, Pace, Turns
 from .errors import FencedError, HaltedError, MisconfiguredError, UnavailableError
 from .records import Partition
 from .settings import BatchSettings
 
-_POLL_RECORDS = 500
-"""Records asked for at once: what is polled is unpacked in one go, about 1 ms."""
 _SLICE = 128
 """Records decoded and folded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
 _PASSES = 3
@@ -42,7 +41,7 @@ class Committed(Protocol):
 
 @dataclass
 class BatchLoop:
-    """One consumer's work. Batches grow with the database's latency: what arrives during a write is the next batch."""
+    """One consumer's work. What it polls, and how much makes a batch, is decided by the rule in `batching`."""
 
     source: KafkaSource
     deliverer: Deliverer
@@ -60,9 +59,12 @@ class BatchLoop:
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
         self._making = False
-        self._record_bytes = 1
+        self._turns = Turns()
+        self._size = BatchSize(self.limits)
+        self._pace = Pace()
+        self._lags: Mapping[Partition, int] = {}
+        """As of the latest poll."""
         self._next_audit = perf_counter() + self.audit_seconds
-        self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._poll_backoff = Backoff()
@@ -95,7 +97,7 @@ class BatchLoop:
     def _start_writing(self) -> None:
         if self._batch.epoch != self.source.epoch:
             self._batch = self._new_batch()
-        if self._is_ready() and self._is_due():
+        if self._linger_left() == 0:
             # The task alone holds it from here on, so that its memory is free as soon as it is committed.
             self._being_written = frozenset(self._batch.spans)
             self._writing = asyncio.create_task(self._write(self._batch))
@@ -106,28 +108,23 @@ class BatchLoop:
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
-        if self._polling is None and not self._is_full(self._batch):
+        if self._polling is None and not self._size.is_full(self._batch):
             self._polling = asyncio.create_task(self._fill())
 
-    def _is_full(self, batch: Batch) -> bool:
-        return batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes
-
-    def _is_due(self) -> bool:
-        return self._is_full(self._batch) or not self.source.behind() or self._linger_left() == 0
-
     def _linger_left(self) -> float | None:
-        """Seconds until a batch that is not full is written all the same; None while there is none to write."""
+        """Seconds until the batch is written even if nothing more comes; None while there is none to write."""
         if not self._is_ready():
             return None
-        return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
+        return self._size.seconds_left(self._batch, self._lag, perf_counter())
 
     async def _fill(self) -> None:
         """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
             if self._is_audit_due():
                 await self._audit()
+            await asyncio.sleep(self._pace.seconds_left(self._lag, perf_counter()))
             started = perf_counter()
-            poll = await self.source.poll(self._room())
+            poll = await self._poll()
         except Exception as error:  # noqa: BLE001 - told apart there
             await self._survive(error)
             return
@@ -157,10 +154,25 @@ class BatchLoop:
             _log.warning("positions.moved", partitions=sorted(map(str, moved)), then="reading on from where they are")
             self.source.forget()
 
-    def _room(self) -> int:
-        """Records to ask for, so that the batch stays within both limits if they are as long as the latest were."""
-        records = min(_POLL_RECORDS, self.limits.max_records - self._batch.count)
-        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // self._record_bytes))
+    async def _poll(self) -> Poll:
+        """Poll whom the rule chooses. The rule is told of the answer before anything else happens."""
+        room = self._size.room(self._batch)
+        poll = await self.source.poll(room, self._chosen())
+        now = perf_counter()
+        self._lags = self.source.lags()
+        self._turns.took(len(poll.records), room)
+        self._pace.took(len(poll.records), now)
+        if self._pace.seconds_left(self._lag, now):
+            # Or each record that comes meanwhile would be fetched by itself.
+            self.source.fetch_only(())
+        return poll
+
+    def _chosen(self) -> Collection[Partition]:
+        return self._turns.choose(self.source.positions, self._lags, perf_counter())
+
+    @property
+    def _lag(self) -> int:
+        return sum(self._lags.values())
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
@@ -176,11 +188,13 @@ class BatchLoop:
             batch.spend("fold", perf_counter() - decoded)
             await self._give_way()
         if not batch.spans:
-            self._filled_since = perf_counter()
+            self._size.begin(batch.count + self._lag, perf_counter())
         batch.extend(poll.spans, poll.last)
-        if poll.records:
-            self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
-        if self._is_full(batch):
+        self._size.took(len(poll.records), batch.size - size_before)
+        if self._size.is_full(batch):
+            self._turns.end()
+            # Fetched while this batch is planned. And the lag must stay known, however long the database takes.
+            self.source.fetch_only(self._chosen())
             await self._plan(batch)
         self._making = False
 

@@ -6,7 +6,7 @@ moved past records that it dropped).
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -85,10 +85,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
         return self._assigned and self._unsettled <= self.halted.keys()
 
-    def behind(self) -> bool:
-        """Whether the last fetches told of records that were not polled yet."""
-        return any(lag > 0 for lag in self.lags().values())
-
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
         lags = {}
@@ -98,8 +94,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 lags[partition] = max(0, end - position)
         return lags
 
-    async def poll(self, max_records: int) -> Poll:
-        """The next records, at most `max_records`; none after 200 ms without any, or when something had to be set up.
+    async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
+        """The next records of these partitions, at most `max_records`.
+
+        None after 200 ms without any, or when something had to be set up: then there may be other partitions to read.
 
         Raises:
             KafkaError: the brokers did not do as asked; the next poll begins anew from the stored positions.
@@ -111,14 +109,28 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._recheck_halted()
         if self._unsettled:
             await self._settle(consumer)
+            return Poll(self.epoch, [], {}, {})
+        self.fetch_only(partitions)
         started = time.monotonic()
         try:
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
+            read = [TopicPartition(*partition) for partition in partitions]
+            fetched = await consumer.getmany(*read, timeout_ms=_POLL_MS, max_records=max_records)
             await self._listen(consumer, fetched, time.monotonic() - started)
-            return await self._taken(consumer, fetched)
+            return await self._taken(consumer, fetched, partitions)
         except BaseException:
             await self.leave()
             raise
+
+    def fetch_only(self, partitions: Collection[Partition]) -> None:
+        """Let records be fetched of these partitions alone, of those that are read. `poll` begins with it.
+
+        What was fetched of the others already stays in memory until they are polled again.
+        """
+        if self._consumer is None:
+            return
+        for partition in self._positions:
+            let = self._consumer.resume if partition in partitions else self._consumer.pause
+            let(TopicPartition(*partition))
 
     def forget(self) -> None:
         """Read the stored positions again before the next record."""
@@ -236,7 +248,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._next_recheck = time.monotonic() + _RECHECK_SECONDS
             self._unsettled |= set(self.halted)
 
-    async def _taken(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]]) -> Poll:
+    async def _taken(
+        self,
+        consumer: AIOKafkaConsumer,
+        fetched: Mapping[TopicPartition, list[Record]],
+        polled: Collection[Partition],
+    ) -> Poll:
         """What was fetched, with the span of each partition that moved. Does not wait: every position is known."""
         records: list[Record] = []
         spans: dict[Partition, Span] = {}
@@ -245,7 +262,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if (partition := Partition(*tp)) in self._positions:
                 records += taken
                 last[partition] = taken[-1]
-        for partition, start in self._positions.items():
+        for partition in self._positions.keys() & set(polled):
+            start = self._positions[partition]
             if (position := await consumer.position(TopicPartition(*partition))) != start:
                 spans[partition] = Span(start, position)
         self._positions.update({partition: span.next for partition, span in spans.items()})

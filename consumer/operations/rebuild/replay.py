@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.batching import BatchSize
 from reelsync.consumer.dead_letters.name_conflicts import Redriven
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan
@@ -64,12 +65,12 @@ class Filling:
             UnavailableError: nothing can be read on.
             Exception: the database failed; what was committed stays, and the next run goes on from there.
         """
-        batch = Batch(0, self.decode)
+        batch, size = Batch(0, self.decode), BatchSize(self.limits)
         async for scanned in scan(self.log, stretches):
             batch.add(scanned.records, [self.decode(record) for record in scanned.records])
             last = {Partition(record.topic, record.partition): record for record in scanned.records}
             batch.extend(scanned.spans, last)
-            if batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes:
+            if size.is_full(batch):
                 batch = await self._write(batch)
         if batch.spans:
             await self._write(batch)
