@@ -14,11 +14,10 @@ from .observer import Failure, Observer, Written
 from .postgres.sqlstate import Verdict, classify, describe
 from .records import Anchor, Partition, Poll
 from .settings import BatchSettings
+from .source.batching import BatchSize, Pace, Turns
 from .transform.batch import Batch
 from .transform.decode import Decode
 
-_POLL_RECORDS = 500
-"""Records asked for at once: what is polled is unpacked in one go, about 1 ms."""
 _SLICE = 128
 """Records decoded and folded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
 _PASSES = 3
@@ -41,11 +40,14 @@ class RecordSource(Protocol):
     def positions(self) -> Mapping[Partition, int]:
         """Where each partition that is being read goes on."""
 
-    def behind(self) -> bool:
-        """Whether there are records that were not polled yet, as far as is known."""
+    def lags(self) -> dict[Partition, int]:
+        """Records of each partition that were not polled yet, as far as is known."""
 
-    async def poll(self, max_records: int) -> Poll:
-        """The next records, at most `max_records`.
+    def fetch_only(self, partitions: Collection[Partition]) -> None:
+        """Let records be fetched of these partitions alone, of those that are being read."""
+
+    async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
+        """The next records of these partitions, at most `max_records`.
 
         Raises:
             KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
@@ -86,7 +88,7 @@ class Delivery(Protocol):
 
 @dataclass
 class BatchLoop:
-    """One consumer's work. Batches grow with the database's latency: what arrives during a write is the next batch."""
+    """One consumer's work. What it polls, and how much makes a batch, is decided by the rule in `batching`."""
 
     source: RecordSource
     deliverer: Delivery
@@ -100,9 +102,12 @@ class BatchLoop:
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
         self._making = False
-        self._record_bytes = 1
+        self._turns = Turns()
+        self._size = BatchSize(self.limits)
+        self._pace = Pace()
+        self._lags: Mapping[Partition, int] = {}
+        """As of the latest poll."""
         self._next_audit = perf_counter() + self.audit_seconds
-        self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
         self._poll_backoff = Backoff()
@@ -135,7 +140,7 @@ class BatchLoop:
     def _start_writing(self) -> None:
         if self._batch.epoch != self.source.epoch:
             self._batch = self._new_batch()
-        if self._is_ready() and self._is_due():
+        if self._linger_left() == 0:
             # The task alone holds it from here on, so that its memory is free as soon as it is committed.
             self._being_written = frozenset(self._batch.spans)
             self._writing = asyncio.create_task(self._write(self._batch))
@@ -146,28 +151,23 @@ class BatchLoop:
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
-        if self._polling is None and not self._is_full(self._batch):
+        if self._polling is None and not self._size.is_full(self._batch):
             self._polling = asyncio.create_task(self._fill())
 
-    def _is_full(self, batch: Batch) -> bool:
-        return batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes
-
-    def _is_due(self) -> bool:
-        return self._is_full(self._batch) or not self.source.behind() or self._linger_left() == 0
-
     def _linger_left(self) -> float | None:
-        """Seconds until a batch that is not full is written all the same; None while there is none to write."""
+        """Seconds until the batch is written even if nothing more comes; None while there is none to write."""
         if not self._is_ready():
             return None
-        return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
+        return self._size.seconds_left(self._batch, self._lag, perf_counter())
 
     async def _fill(self) -> None:
         """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
             if self._is_audit_due():
                 await self._audit()
+            await asyncio.sleep(self._pace.seconds_left(self._lag, perf_counter()))
             started = perf_counter()
-            poll = await self.source.poll(self._room())
+            poll = await self._poll()
         except Exception as error:  # noqa: BLE001 - told apart there
             await self._survive(error)
             return
@@ -197,10 +197,25 @@ class BatchLoop:
             _log.warning("positions.moved", partitions=sorted(map(str, moved)), then="reading on from where they are")
             self.source.forget()
 
-    def _room(self) -> int:
-        """Records to ask for, so that the batch stays within both limits if they are as long as the latest were."""
-        records = min(_POLL_RECORDS, self.limits.max_records - self._batch.count)
-        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // self._record_bytes))
+    async def _poll(self) -> Poll:
+        """Poll whom the rule chooses. The rule is told of the answer before anything else happens."""
+        room = self._size.room(self._batch)
+        poll = await self.source.poll(room, self._chosen())
+        now = perf_counter()
+        self._lags = self.source.lags()
+        self._turns.took(len(poll.records), room)
+        self._pace.took(len(poll.records), now)
+        if self._pace.seconds_left(self._lag, now):
+            # Or each record that comes meanwhile would be fetched by itself.
+            self.source.fetch_only(())
+        return poll
+
+    def _chosen(self) -> Collection[Partition]:
+        return self._turns.choose(self.source.positions, self._lags, perf_counter())
+
+    @property
+    def _lag(self) -> int:
+        return sum(self._lags.values())
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
@@ -216,11 +231,13 @@ class BatchLoop:
             batch.spend("fold", perf_counter() - decoded)
             await self._give_way()
         if not batch.spans:
-            self._filled_since = perf_counter()
+            self._size.begin(batch.count + self._lag, perf_counter())
         batch.extend(poll.spans, poll.last)
-        if poll.records:
-            self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
-        if self._is_full(batch):
+        self._size.took(len(poll.records), batch.size - size_before)
+        if self._size.is_full(batch):
+            self._turns.end()
+            # Fetched while this batch is planned. And the lag must stay known, however long the database takes.
+            self.source.fetch_only(self._chosen())
             await self._plan(batch)
         self._making = False
 

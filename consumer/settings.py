@@ -147,10 +147,20 @@ class DatabaseSettings(_Section):
 class BatchSettings(_Section):
     """How much goes into one transaction."""
 
-    max_records: int = Field(5_000, ge=1, description="Records, at most.")
-    max_bytes: int = Field(2_621_440, ge=1, description="Bytes of keys and values, at most (one record may be longer).")
+    max_records: int = Field(15_000, ge=1, description="Records that it reads, at most.")
+    max_rows: int = Field(
+        5_000,
+        ge=1,
+        description="Rows that it writes, at most, or a few more: what the time of a statement depends on.",
+    )
+    max_bytes: int = Field(
+        8_388_608,
+        ge=1,
+        description="Bytes of keys and values that it reads, at most (one record may be longer), and four times "
+        "the bytes that its rows are likely to take.",
+    )
     linger_ms: int = Field(
-        50, ge=0, description="How long a batch that is not full waits for records known to be there."
+        1_000, ge=0, description="How long a batch that is not full waits for records known to be there."
     )
 
 

@@ -80,8 +80,14 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
-_FETCH_BYTES = 2 * 1024 * 1024
+_FETCH_BYTES = 1_572_864
 """Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
+
+_PARTITION_FETCH_BYTES = _FETCH_BYTES * 3 // 4
+"""Of one of them: a partition with a backlog leaves room for those that have only a little."""
+
+_FETCH_WAIT_MS = 200
+"""How long a broker keeps a fetch that finds nothing. A partition to be fetched meanwhile waits for that answer."""
 
 
 class Member(Reader):
@@ -114,4 +120,6 @@ async def new_member(settings: KafkaSettings) -> Member:
         ),
         metadata_max_age_ms=30_000,
         fetch_max_bytes=_FETCH_BYTES,
+        max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )

@@ -79,10 +79,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
         return self._assigned and self._unsettled <= self.halted.keys() | self._gone
 
-    def behind(self) -> bool:
-        """Whether the last fetches told of records that were not polled yet."""
-        return any(lag > 0 for lag in self.lags().values())
-
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
         lags = {}
@@ -92,8 +88,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 lags[partition] = max(0, end - position)
         return lags
 
-    async def poll(self, max_records: int) -> Poll:
-        """The next records, at most `max_records`; none after 200 ms without any, or when something had to be set up.
+    async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
+        """The next records of these partitions, at most `max_records`.
+
+        None after 200 ms without any, or when something had to be set up: then there may be other partitions to read.
 
         Raises:
             KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
@@ -102,24 +100,40 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             Exception: the position store failed; the next poll tries again.
         """
         try:
-            return await self._poll(max_records)
+            return await self._poll(max_records, partitions)
         except (KafkaError, ConsumerStoppedError) as error:
             raise KafkaFailedError(describe(error)) from error
 
-    async def _poll(self, max_records: int) -> Poll:
+    async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         consumer = self._consumer or await self._join()
         self._recheck_refused(consumer)
         self._recheck_halted()
         if self._unsettled:
             await self._settle(consumer)
+        if self._positions and not self._positions.keys() & set(partitions):
+            # They were chosen before the positions were known: to ask for none of them would be to ask for all.
+            return Poll(self.epoch, [], {}, {})
+        self.fetch_only(partitions)
         started = time.monotonic()
         try:
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
+            read = [TopicPartition(*partition) for partition in partitions]
+            fetched = await consumer.getmany(*read, timeout_ms=_POLL_MS, max_records=max_records)
             await self._listen(consumer, fetched, time.monotonic() - started)
-            return await self._taken(consumer, fetched)
+            return await self._taken(consumer, fetched, partitions)
         except BaseException:
             await self.leave()
             raise
+
+    def fetch_only(self, partitions: Collection[Partition]) -> None:
+        """Let records be fetched of these partitions alone, of those that are read. `poll` begins with it.
+
+        What was fetched of the others already stays in memory until they are polled again.
+        """
+        if self._consumer is None:
+            return
+        for partition in self._positions:
+            let = self._consumer.resume if partition in partitions else self._consumer.pause
+            let(TopicPartition(*partition))
 
     def forget(self) -> None:
         """Read the stored positions again before the next record."""
@@ -284,7 +298,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._next_recheck = time.monotonic() + _RECHECK_SECONDS
             self._unsettled |= self.halted.keys() | self._gone
 
-    async def _taken(self, consumer: Member, fetched: Mapping[TopicPartition, list[Record]]) -> Poll:
+    async def _taken(
+        self,
+        consumer: Member,
+        fetched: Mapping[TopicPartition, list[Record]],
+        polled: Collection[Partition],
+    ) -> Poll:
         """What was fetched, with the span of each partition that moved. Does not wait: every position is known."""
         records: list[Record] = []
         spans: dict[Partition, Span] = {}
@@ -293,7 +312,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if (partition := Partition(*tp)) in self._positions:
                 records += taken
                 last[partition] = taken[-1]
-        for partition, start in self._positions.items():
+        for partition in self._positions.keys() & set(polled):
+            start = self._positions[partition]
             if (position := await consumer.position(TopicPartition(*partition))) != start:
                 spans[partition] = Span(start, position, self._topic_ids[partition])
         self._positions.update({partition: span.next for partition, span in spans.items()})

@@ -36,6 +36,8 @@ class Batch:
     """Empty from when the batch is planned."""
     size: int = 0
     """Bytes of keys, values and headers."""
+    row_count: int = 0
+    """Rows that the events come to, placeholders not counted."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent on it so far, by phase."""
     _plan: Plan | None = field(default=None, init=False, repr=False)
@@ -96,6 +98,7 @@ class Batch:
                 self.records.append(record)
                 self.event_types[verdict["type"]] += 1
                 self.fold.add(verdict)
+        self.row_count = self.fold.row_count
 
     def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
         """Move the positions over what was polled; `last` holds the last record of each partition that had any."""

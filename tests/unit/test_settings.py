@@ -76,7 +76,8 @@ def test_a_setting_is_read_from_its_variable(
         ("database.max_overflow", 30),
         ("database.pool_timeout", 30.0),
         ("database.pool_recycle", 3600),
-        ("batch.max_records", 5_000),
+        ("batch.max_records", 15_000),
+        ("batch.max_rows", 5_000),
         ("log.format", "console"),
     ],
 )
