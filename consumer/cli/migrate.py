@@ -1,10 +1,12 @@
 """`reelsync migrate`."""
 
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.preflight import another_program
 from reelsync.consumer.settings import Settings
 from reelsync.migrations.compatibility import SchemaState, schema_state
+from reelsync.migrations.locks import LockedError
 from reelsync.migrations.revisions import head_revision
 
 from .terminal import JsonOption, err, load, print_json, run_async
@@ -23,21 +25,25 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     async def bring_up() -> SchemaState:
         try:
             before = await schema_state(url)
-            if not before.newer:
+            if not before.newer and not before.foreign:
                 await upgrade(url)
+        except LockedError as error:
+            raise ReelsyncError(str(error)) from error
         except Exception as error:
             problem = explain(error, settings)
-            if isinstance(problem, MisconfiguredError):
+            if isinstance(problem, MisconfiguredError | UnavailableError):
                 raise problem from error
             message = (
-                f"the database could not be migrated ({describe(error)}): is it up, is REELSYNC_DATABASE__URL right, "
-                "may the role create tables, and does no other migration hold the lock?"
+                f"the database could not be migrated ({describe(error)}): may the role create tables? See the "
+                "database's log"
             )
             raise ReelsyncError(message) from error
         return before
 
     with err.status("Migrating…"):
         state = run_async(bring_up())
+    if state.foreign:
+        raise ReelsyncError(another_program(state.foreign))
     before, head = state.revision, head_revision()
     if state.newer and not state.usable:
         message = (

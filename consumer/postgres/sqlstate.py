@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import ssl
 from enum import Enum
 
@@ -101,6 +102,8 @@ def describe(error: BaseException) -> str:
     """The error in one line, without parameters or values: class, SQLSTATE, constraint; in whole if it is ours."""
     if isinstance(error, ReelsyncError):
         return str(error)
+    if isinstance(error, socket.gaierror):
+        return "name not found"
     parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
     if isinstance(error, ssl.SSLCertVerificationError):
         parts.append(error.verify_message)
