@@ -23,6 +23,12 @@ class MisconfiguredError(ReelsyncError):
     """A server and our settings do not fit: at the start no waiting mends it, later it is waited out like an outage."""
 
 
+class WrongPortError(MisconfiguredError):
+    """Another server listens where ours should: the setting that names the port is wrong."""
+
+    exit_code = 2
+
+
 class HaltedError(ReelsyncError):
     """The consumer must not go on until somebody has looked."""
 

@@ -8,17 +8,22 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.diagnosis import explained, tls_mode
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.postgres.sqlstate import server_message, sqlstate
 from reelsync.migrations.compatibility import schema_state
 from reelsync.migrations.revisions import head_revision
+from reelsync.models.database_url import hosts_of, parse_url
 from reelsync.models.engine import create_single_use_engine
 from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
 
 from .errors import MisconfiguredError, ReelsyncError
 from .passwords import database_password
-from .settings import DatabaseSettings, KafkaSettings
+from .settings import DatabaseSettings, KafkaSettings, Settings
+
+BROKERS = "brokers"
+DATABASE = "database and schema"
+"""Names of checks, in what `reelsync check` prints."""
 
 _POOLER = "REELSYNC_DATABASE__POOLER"
 _UNKNOWN_STATEMENT = "26000"
@@ -38,6 +43,8 @@ async def check_schema(settings: DatabaseSettings) -> str:
     with explained(settings):
         state = await schema_state(settings.url.get_secret_value(), database_password(settings))
     head = head_revision()
+    if state.foreign:
+        raise ReelsyncError(another_program(state.foreign))
     if not state.usable:
         told = f"the database is at revision {state.revision or 'none'}, this version needs {head}: "
         fix = (
@@ -123,6 +130,11 @@ async def _lets_in_without_parameters(settings: DatabaseSettings) -> bool:
     return True
 
 
+def another_program(why: str) -> str:
+    """The sentence for a database whose schema Alembic keeps for another program."""
+    return f"{why}: it is another program's: give reelsync a database of its own in REELSYNC_DATABASE__URL"
+
+
 async def check_brokers(log: KafkaLog) -> Mapping[str, int]:
     """The cluster's topics and their numbers of partitions.
 
@@ -162,3 +174,22 @@ def check_relay_topic(topics: Mapping[str, int], relay_topic: str | None) -> Non
             "REELSYNC_DEAD_LETTERS__RELAY_TOPIC"
         )
         raise ReelsyncError(message)
+
+
+def clear_text_warnings(settings: Settings) -> dict[str, str]:
+    """By the name of a check, how a password could reach somebody else although the check itself succeeds."""
+    warnings: dict[str, str] = {}
+    kafka = settings.kafka
+    if kafka.security_protocol == "SASL_PLAINTEXT" and kafka.sasl_mechanism == "PLAIN":
+        warnings[BROKERS] = (
+            "the password is sent in clear text: set REELSYNC_KAFKA__SECURITY_PROTOCOL to SASL_SSL, or "
+            "REELSYNC_KAFKA__SASL_MECHANISM to SCRAM-SHA-512"
+        )
+    url = parse_url(settings.database.url.get_secret_value())
+    mode = tls_mode(url)
+    if hosts_of(url) and mode in {"allow", "disable", "prefer"}:
+        warnings[DATABASE] = (
+            f"sslmode is {mode}: a server without TLS gets the password and all data in clear text. Between machines, "
+            "set sslmode=verify-full in REELSYNC_DATABASE__URL"
+        )
+    return warnings

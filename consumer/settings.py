@@ -3,20 +3,23 @@
 No working secret is a default. The table in the README is checked against this file.
 """
 
+import os
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reelsync.events import TOPICS
 from reelsync.events.debezium import Topic
-from reelsync.models.database_url import for_asyncpg
+from reelsync.models.database_url import FORM, for_asyncpg
 from reelsync.models.pooler import Pooler
 
-_IMPORT_STRING = r"^[\w.]+:\w+$"
+from .broker_addresses import addresses_of
+from .variables import ENV_FILE_ENCODING, check_variables, settings_by_variable
 
+_IMPORT_STRING = r"^[\w.]+:\w+$"
+_ENV_FILE = ".env"
 DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
 
@@ -71,6 +74,11 @@ class KafkaSettings(_Section):
         3_000, ge=100, description="Time to wait for the last record taken, when a partition is assigned."
     )
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _are_addresses(cls, servers: str) -> str:
+        return ",".join(map(str, addresses_of(servers)))
+
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:
         passwords = [self.sasl_password, self.sasl_password_file, self.sasl_password_provider]
@@ -85,13 +93,32 @@ class KafkaSettings(_Section):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _protects_what_is_set(self) -> Self:
+        """Refuse a login or certificates that would not be used: who set them believes the connection to be safe."""
+        protocol = self.security_protocol
+        for name, field in type(self).model_fields.items():
+            wanted = "SASL_SSL" if name.startswith("sasl_") or protocol.startswith("SASL") else "SSL"
+            used = protocol.startswith("SASL") if name.startswith("sasl_") else protocol.endswith("SSL")
+            if (
+                name.startswith(("sasl_", "ssl_"))
+                and not used
+                and str(getattr(self, name)) not in {"", str(field.default)}
+            ):
+                message = (
+                    f"REELSYNC_KAFKA__{name.upper()} is set, and REELSYNC_KAFKA__SECURITY_PROTOCOL is {protocol}, "
+                    f"which does not use it: make the protocol {wanted}, or remove {name.upper()}"
+                )
+                raise ValueError(message)
+        return self
+
 
 class DatabaseSettings(_Section):
     """Where rows go."""
 
     url: SecretStr = Field(
         description=(
-            "`postgresql+asyncpg://user:password@host:port/database`, and for TLS "
+            "`postgresql+asyncpg://user:password@host:port/database`, the password percent-encoded, and for TLS "
             "`?sslmode=verify-full&sslrootcert=FILE`. Required."
         )
     )
@@ -126,15 +153,10 @@ class DatabaseSettings(_Section):
     @field_validator("url")
     @classmethod
     def _is_for_asyncpg(cls, url: SecretStr) -> SecretStr:
-        try:
-            driver = make_url(url.get_secret_value()).drivername
-        except ArgumentError:
-            driver = ""
-        if driver != "postgresql+asyncpg":
-            message = "must have the form postgresql+asyncpg://user:password@host:port/database"
-            raise ValueError(message)
-        for_asyncpg(url.get_secret_value())
-        return url
+        stripped = url.get_secret_value().strip()
+        if not for_asyncpg(stripped)[0].database:
+            raise ValueError(f"names no database: it must have the form {FORM}")
+        return SecretStr(stripped)
 
     @model_validator(mode="after")
     def _has_one_password(self) -> Self:
@@ -233,13 +255,25 @@ class BrokerSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="REELSYNC_",
         env_nested_delimiter="__",
-        env_file=".env",
         extra="ignore",
         hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - Pydantic's hook
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it reads its file before this can look at it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        check_variables(os.environ, Path(_ENV_FILE), settings_by_variable(Settings))
+        from_file = DotEnvSettingsSource(settings_cls, env_file=_ENV_FILE, env_file_encoding=ENV_FILE_ENCODING)
+        return init_settings, env_settings, from_file
 
 
 class Settings(BrokerSettings):

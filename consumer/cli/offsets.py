@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import typer
 from sqlalchemy import RowMapping
 
 from reelsync.consumer.errors import ReelsyncError
@@ -15,18 +14,13 @@ from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings, Settings
 
-from .reset import reset
 from .terminal import JsonOption, err, load, print_json, print_rows, run_async
-
-app = typer.Typer(help="Positions, as PostgreSQL keeps them.", no_args_is_help=True)
-app.command()(reset)
 
 _COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "updated_at")
 _ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "gone")
 _AGE_SECONDS = 10.0
 
 
-@app.command()
 def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     """Show the group's position in each partition, and the log around it.
 

@@ -15,6 +15,7 @@ Target = Literal["earliest", "latest"] | int | datetime
 """An end of the log, an offset, or the first record of a time."""
 
 _ENDS: Mapping[str, Target] = {"earliest": "earliest", "latest": "latest"}
+_KAFKA_BEGINS = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = 6
 
 
@@ -60,9 +61,9 @@ def parse_target(to: str) -> Target:
     """
     if to in _ENDS:
         return _ENDS[to]
-    if to.isdecimal():
-        return int(to)
     try:
+        if to.isdecimal():
+            return int(to)
         time = _time(to)
     except (OSError, OverflowError, ValueError):
         raise ValueError(
@@ -70,6 +71,8 @@ def parse_target(to: str) -> Target:
         ) from None
     if time.tzinfo is None:
         raise ValueError(f"--to {to} needs its time zone, such as {to}Z")
+    if time < _KAFKA_BEGINS:
+        raise ValueError(f"--to {to} is before 1970, and Kafka knows no time before that: say earliest")
     return time
 
 

@@ -5,6 +5,7 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 """
 
 import asyncio
+import socket
 import ssl
 from enum import Enum
 
@@ -119,6 +120,8 @@ def describe(error: BaseException) -> str:
     """The error in one line, without parameters or values: class, SQLSTATE, constraint; in whole if it is ours."""
     if isinstance(error, ReelsyncError):
         return str(error)
+    if isinstance(error, socket.gaierror):
+        return "name not found"
     parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
     if isinstance(error, ssl.SSLCertVerificationError):
         parts.append(error.verify_message)

@@ -325,3 +325,21 @@ async def test_a_scoped_session_rolls_back_when_removed(sessions: SessionFactory
     await scoped.flush()
     await scoped.remove()
     assert await users(watch) == 0
+
+
+async def test_a_statement_that_a_migration_made_invalid_says_to_run_the_block_again(
+    sessions: SessionFactory, operator_url: str
+) -> None:
+    async def read() -> list[str]:
+        async with get_session(sessions) as session:
+            return list(await session.scalars(select(User.username)))
+
+    await read()
+    operator = create_engine(operator_url)
+    async with operator.begin() as connection:
+        await connection.execute(text("ALTER TABLE users ALTER COLUMN username TYPE text"))
+    await operator.dispose()
+    with pytest.raises(DBAPIError) as failed:
+        await read()
+    assert "run the block again" in failed.value.__notes__[0]
+    assert await read() == []

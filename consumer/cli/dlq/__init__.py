@@ -1,15 +1,21 @@
 """`reelsync dlq`: one file for each thing that is done with dead letters."""
 
-import typer
+from typing import ClassVar
 
-from . import closing, purge, redrive, show, transfer
+from reelsync.consumer.cli.lazy import Commands, LazyGroup, new_app
 
-app = typer.Typer(help="Dead letters: records that could not be applied as they are.", no_args_is_help=True)
-app.command("list")(show.list_letters)
-app.command("show")(show.show)
-app.command("redrive")(redrive.redrive)
-app.command("discard")(closing.discard)
-app.command("restore")(closing.restore)
-app.command("export")(transfer.export)
-app.command("import")(transfer.import_lines)
-app.command("purge")(purge.purge)
+
+class _Letters(LazyGroup):
+    commands_by_name: ClassVar[Commands] = {
+        "list": "dead_letters.reading:list_letters",
+        "show": "dead_letters.reading:show",
+        "redrive": "dead_letters.redriving:redrive",
+        "discard": "dead_letters.closing:discard",
+        "restore": "dead_letters.closing:restore",
+        "export": "dead_letters.transfer:export",
+        "import": "dead_letters.transfer:import_lines",
+        "purge": "dead_letters.purging:purge",
+    }
+
+
+app = new_app(_Letters, "Dead letters: records that could not be applied as they are.", add_completion=False)
