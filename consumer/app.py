@@ -16,7 +16,7 @@ from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import SafeObserver, Written
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.sink.breaker import DeadLetterLimit
 from reelsync.consumer.sink.delivery import Deliverer

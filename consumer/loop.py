@@ -1,20 +1,19 @@
 """The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
 import structlog
 
-from .backoff import Backoff
-from .errors import FencedError, HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
-from .observer import Failure, Observer, Written
-from .postgres.sqlstate import Verdict, classify, describe
-from .records import Anchor, Partition, Poll
+from .errors import FencedError, HaltedError
+from .observer import Observer, Written
+from .postgres.sqlstate import describe
+from .records import Partition, Poll
 from .settings import BatchSettings
-from .source.batching import BatchSize, Pace, Turns
+from .source.polling import Polling, RecordSource
 from .transform.batch import Batch
 from .transform.decode import Decode
 
@@ -24,53 +23,6 @@ _PASSES = 3
 """Passes of the event loop from an answer to the next statement: one reads it, one wakes who waits, one sends."""
 
 _log = structlog.get_logger("reelsync.loop")
-
-
-class RecordSource(Protocol):
-    """Records of the partitions that this consumer owns, from their stored positions on."""
-
-    drain: Callable[[], Awaitable[None]] | None
-    """Awaited before partitions are given back."""
-
-    @property
-    def epoch(self) -> int:
-        """Rises whenever what was read before must be forgotten."""
-
-    @property
-    def positions(self) -> Mapping[Partition, int]:
-        """Where each partition that is being read goes on."""
-
-    def lags(self) -> dict[Partition, int]:
-        """Records of each partition that were not polled yet, as far as is known."""
-
-    def fetch_only(self, partitions: Collection[Partition]) -> None:
-        """Let records be fetched of these partitions alone, of those that are being read."""
-
-    async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
-        """The next records of these partitions, at most `max_records`.
-
-        Raises:
-            KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
-            UnavailableError: they do not answer; likewise.
-            MisconfiguredError: they refuse us, or we them; likewise.
-            Exception: the stored positions could not be read; the next poll tries again.
-        """
-
-    async def confirm(self, epoch: int, partitions: Collection[Partition], anchors: Mapping[Partition, Anchor]) -> None:
-        """Check that a batch came from the logs that the stored positions belong to. `anchors` are its last records.
-
-        Raises:
-            FencedError: it did not, or its partitions were assigned anew meanwhile.
-        """
-
-    def forget(self) -> None:
-        """Read the stored positions again before the next record."""
-
-    def commit_later(self, positions: Mapping[Partition, int]) -> None:
-        """Tell Kafka of positions, some time soon."""
-
-    async def leave(self) -> None:
-        """Leave the group."""
 
 
 class Delivery(Protocol):
@@ -102,15 +54,10 @@ class BatchLoop:
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
         self._making = False
-        self._turns = Turns()
-        self._size = BatchSize(self.limits)
-        self._pace = Pace()
-        self._lags: Mapping[Partition, int] = {}
-        """As of the latest poll."""
+        self._polls = Polling(self.source, self.observer, self.limits)
         self._next_audit = perf_counter() + self.audit_seconds
         self._writing: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._poll_backoff = Backoff()
         self.source.drain = self._drain
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -151,28 +98,26 @@ class BatchLoop:
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
-        if self._polling is None and not self._size.is_full(self._batch):
+        if self._polling is None and not self._polls.is_full(self._batch):
             self._polling = asyncio.create_task(self._fill())
 
     def _linger_left(self) -> float | None:
         """Seconds until the batch is written even if nothing more comes; None while there is none to write."""
         if not self._is_ready():
             return None
-        return self._size.seconds_left(self._batch, self._lag, perf_counter())
+        return self._polls.seconds_left(self._batch)
 
     async def _fill(self) -> None:
         """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
             if self._is_audit_due():
                 await self._audit()
-            await asyncio.sleep(self._pace.seconds_left(self._lag, perf_counter()))
+            await self._polls.pace()
             started = perf_counter()
-            poll = await self._poll()
+            poll = await self._polls.poll(self._batch)
         except Exception as error:  # noqa: BLE001 - told apart there
-            await self._survive(error)
+            await self._polls.wait_out(error)
             return
-        self._poll_backoff.reset()
-        self.observer.recovered("read")
         if not poll.spans:
             return
         if self._batch.epoch != poll.epoch:
@@ -197,26 +142,6 @@ class BatchLoop:
             _log.warning("positions.moved", partitions=sorted(map(str, moved)), then="reading on from where they are")
             self.source.forget()
 
-    async def _poll(self) -> Poll:
-        """Poll whom the rule chooses. The rule is told of the answer before anything else happens."""
-        room = self._size.room(self._batch)
-        poll = await self.source.poll(room, self._chosen())
-        now = perf_counter()
-        self._lags = self.source.lags()
-        self._turns.took(len(poll.records), room)
-        self._pace.took(len(poll.records), now)
-        if self._pace.seconds_left(self._lag, now):
-            # Or each record that comes meanwhile would be fetched by itself.
-            self.source.fetch_only(())
-        return poll
-
-    def _chosen(self) -> Collection[Partition]:
-        return self._turns.choose(self.source.positions, self._lags, perf_counter())
-
-    @property
-    def _lag(self) -> int:
-        return sum(self._lags.values())
-
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
         self._making = True
@@ -231,13 +156,9 @@ class BatchLoop:
             batch.spend("fold", perf_counter() - decoded)
             await self._give_way()
         if not batch.spans:
-            self._size.begin(batch.count + self._lag, perf_counter())
+            self._polls.begin(batch)
         batch.extend(poll.spans, poll.last)
-        self._size.took(len(poll.records), batch.size - size_before)
-        if self._size.is_full(batch):
-            self._turns.end()
-            # Fetched while this batch is planned. And the lag must stay known, however long the database takes.
-            self.source.fetch_only(self._chosen())
+        if self._polls.took(batch, len(poll.records), batch.size - size_before):
             await self._plan(batch)
         self._making = False
 
@@ -266,29 +187,6 @@ class BatchLoop:
         """Let what came meanwhile be dealt with before the next slice of work."""
         for _ in range(_PASSES if self._writing else 1):
             await asyncio.sleep(0)
-
-    async def _survive(self, error: Exception) -> None:
-        """Wait until Kafka, or the stored positions, may be back.
-
-        Raises:
-            HaltedError: waiting mends nothing.
-        """
-        of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
-        if not of_kafka and classify(error) is Verdict.BUG:
-            message = (
-                f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
-                "see `reelsync check`. Nothing is lost: the positions stay where they are"
-            )
-            raise HaltedError(message) from error
-        outage = of_kafka or classify(error) is Verdict.OUTAGE
-        failure = Failure(describe(error), "kafka", "kafka", outage)
-        if not of_kafka:
-            failure = failure._replace(reason="outage", server="postgresql")
-        self.observer.attempt_failed("read", failure)
-        delay = self._poll_backoff.next_delay()
-        self.observer.retry_scheduled("read", delay)
-        _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
-        await asyncio.sleep(delay)
 
     async def _write(self, batch: Batch) -> None:
         await self._plan(batch)

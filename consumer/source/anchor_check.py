@@ -4,10 +4,18 @@ A topic that was deleted never comes back. So if the record that was taken last 
 batch was fetched, the batch came from the same log.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+import structlog
+from aiokafka.errors import KafkaError
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import FencedError, MisconfiguredError, UnavailableError
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Anchor, Partition
+
+_log = structlog.get_logger("reelsync.source")
 
 
 class AnchorCheck:
@@ -24,11 +32,34 @@ class AnchorCheck:
         if anchor is not None:
             self._anchors[partition] = anchor
 
-    def go_on(self, anchors: Mapping[Partition, Anchor]) -> None:
-        """These are the last records of a batch that came from the logs that it should be of."""
-        self._anchors.update(anchors)
+    async def confirm(
+        self,
+        read_by_name: Callable[[], Collection[Partition] | None],
+        partitions: Collection[Partition],
+        anchors: Mapping[Partition, Anchor],
+    ) -> None:
+        """Check that a batch of these partitions came from the right logs. `anchors` are its last records.
 
-    async def find_changed(self, partitions: Iterable[Partition]) -> list[Partition]:
+        Raises:
+            FencedError: it did not, or its assignment ended (`read_by_name` says so by None) while no broker answered.
+        """
+        backoff = Backoff()
+        while (by_name := read_by_name()) is not None:
+            try:
+                changed = await self._find_changed(set(by_name).intersection(partitions))
+            except (KafkaError, UnavailableError, MisconfiguredError) as error:
+                _log.warning("anchor.unknown", error=describe(error))
+                await backoff.wait()
+                continue
+            if changed:
+                message = f"{', '.join(map(str, changed))} was created again after it was read last"
+                raise FencedError(message)
+            self._anchors.update(anchors)
+            return
+        message = "its partitions were assigned anew meanwhile"
+        raise FencedError(message)
+
+    async def _find_changed(self, partitions: Iterable[Partition]) -> list[Partition]:
         """Those of the partitions with another record in that place. One without any there is taken to be the same.
 
         Raises:

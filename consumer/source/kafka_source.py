@@ -12,12 +12,11 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
 
-from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.errors import FencedError, KafkaFailedError, MisconfiguredError, UnavailableError
+from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.clients import Member, new_member, stop_within
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import Observer
-from reelsync.consumer.offsets.check import Halt, deleted, remedy
+from reelsync.consumer.offsets.check import Halt, deleted
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Anchor, Partition, Poll, Record, Span
@@ -25,11 +24,11 @@ from reelsync.consumer.settings import KafkaSettings
 
 from .anchor_check import AnchorCheck
 from .broker_silence import Silence
+from .halts import Halts
 from .offset_commits import OffsetCommits
 from .positioning import PositionStore, look_up
 
 _POLL_MS = 200
-_RECHECK_SECONDS = 15.0
 _REFUSAL_SECONDS = 1.0
 _STOP_SECONDS = 10.0
 _LEAST_SILENCE_SECONDS = 5.0
@@ -45,7 +44,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def __init__(self, settings: KafkaSettings, log: KafkaLog, store: PositionStore, observer: Observer) -> None:
         self.epoch = 0
-        self.halted: dict[Partition, Halt] = {}
+        self.halts = Halts()
         self.drain: Callable[[], Awaitable[None]] | None = None
         """Awaited when partitions are revoked, so that the batch in hand can be finished."""
         self._settings = settings
@@ -60,11 +59,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._had: set[Partition] = set()
         """What was assigned last."""
         self._next_look_at_refusals = 0.0
-        self._gone: frozenset[Partition] = frozenset()
-        """Partitions that are assigned, and that their topics do not have: created again with fewer."""
         self._assigned = False
         self._unsettled: set[Partition] = set()
-        self._next_recheck = 0.0
         self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
         self._commits = OffsetCommits(observer)
         self._silence = Silence(max(_LEAST_SILENCE_SECONDS, settings.session_timeout_ms / 1000))
@@ -75,9 +71,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return self._positions
 
     @property
+    def halted(self) -> Mapping[Partition, Halt]:
+        """Partitions that wait for an operator, and why."""
+        return self.halts.halted
+
+    @property
     def settled(self) -> bool:
         """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
-        return self._assigned and self._unsettled <= self.halted.keys() | self._gone
+        return self._assigned and self._unsettled <= self.halts.not_read
 
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
@@ -107,7 +108,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         consumer = self._consumer or await self._join()
         self._recheck_refused(consumer)
-        self._recheck_halted()
+        self._unsettled |= self.halts.due()
         if self._unsettled:
             await self._settle(consumer)
         if self._positions and not self._positions.keys() & set(partitions):
@@ -150,22 +151,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         Raises:
             FencedError: it did not, or partitions were assigned anew while no broker answered.
         """
-        backoff = Backoff()
-        while self.epoch == epoch and self._consumer is not None:
-            by_name = self._consumer.read_by_name.intersection(partitions)
-            try:
-                changed = await self._anchor_check.find_changed(by_name)
-            except (KafkaError, UnavailableError, MisconfiguredError) as error:
-                _log.warning("anchor.unknown", error=describe(error))
-                await backoff.wait()
-                continue
-            if changed:
-                message = f"{', '.join(map(str, changed))} was created again after it was read last"
-                raise FencedError(message)
-            self._anchor_check.go_on(anchors)
-            return
-        message = "its partitions were assigned anew meanwhile"
-        raise FencedError(message)
+        await self._anchor_check.confirm(lambda: self._read_by_name(epoch), partitions, anchors)
+
+    def _read_by_name(self, epoch: int) -> Collection[Partition] | None:
+        """What is fetched by name, because brokers or positions know no topic ids; None if `epoch` is over."""
+        return self._consumer.read_by_name if self.epoch == epoch and self._consumer else None
 
     def commit_later(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka, for the tools that look there. Advisory: it may fail, lag, or vanish."""
@@ -193,8 +183,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._assigned = True
         # Nobody is assigned the partitions of a topic that is deleted: who had them last names them.
         before, self._had = self._had, {Partition(*tp) for tp in assigned}
-        self._unsettled = self._had | before | self.halted.keys()
-        self._gone &= self._had
+        self._unsettled = self._had | before | self.halts.halted.keys()
+        self.halts.gone &= self._had
         self._park(self._had)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -251,52 +241,31 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return
         for partition in unsettled - assigned:
             if partition.topic not in topics:
-                self._halt(partition, deleted(partition))
+                self.halts.halt(partition, deleted(partition))
             else:
-                self.halted.pop(partition, None)  # Whoever is assigned it looks at it.
+                self.halts.forget(partition)
         for partition, halt in found.halts.items():
-            self._halt(partition, halt)
+            self.halts.halt(partition, halt)
         for partition, stored in found.positions.items():
             consumer.read_from({partition: topics[partition.topic].topic_id})
             self._go_on(consumer, partition, stored)
-        self._note_gone(assigned, found.gone)
+        self.halts.note_gone(assigned, found.gone)
         self._unsettled = set(assigned - found.halts.keys() - found.positions.keys() - found.gone)
         self._observer.partitions_halted(len(self.halted))
 
     def _go_on(self, consumer: Member, partition: Partition, stored: Stored) -> None:
-        if self.halted.pop(partition, None):
-            _log.info("partition.resumed", partition=str(partition), position=stored.next_offset)
+        self.halts.resume(partition, stored.next_offset)
         self._positions[partition] = stored.next_offset
         self._topic_ids[partition] = stored.topic_id
         self._anchor_check.begin(partition, stored.anchor)
         consumer.seek(TopicPartition(*partition), stored.next_offset)
         consumer.resume(TopicPartition(*partition))
 
-    def _halt(self, partition: Partition, halt: Halt) -> None:
-        if self.halted.get(partition) != halt:
-            fix = remedy(partition, halt)
-            _log.error("partition.halted", partition=str(partition), reason=halt.reason, why=halt.message, fix=fix)
-        self.halted[partition] = halt
-        self._next_recheck = time.monotonic() + _RECHECK_SECONDS
-
-    def _note_gone(self, asked: frozenset[Partition], gone: frozenset[Partition]) -> None:
-        for partition in sorted(gone - self._gone):
-            fix = "none is needed: its topic was created again with fewer partitions"
-            _log.warning("partition.gone", partition=str(partition), fix=fix)
-            self.halted.pop(partition, None)
-        self._gone = (self._gone - asked) | gone
-
     def _recheck_refused(self, consumer: Member) -> None:
         """Begin anew from the stored positions where a broker says that a topic is not the one that was read."""
         if consumer.refused and time.monotonic() >= self._next_look_at_refusals:
             self._next_look_at_refusals = time.monotonic() + _REFUSAL_SECONDS
             self.forget()
-
-    def _recheck_halted(self) -> None:
-        """Look again now and then: an operator may have reset the position, or the log come back."""
-        if (self.halted or self._gone) and time.monotonic() >= self._next_recheck:
-            self._next_recheck = time.monotonic() + _RECHECK_SECONDS
-            self._unsettled |= self.halted.keys() | self._gone
 
     async def _taken(
         self,

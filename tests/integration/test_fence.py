@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.errors import FencedError
-from reelsync.consumer.offsets.store import Ledger, Stored, fence
+from reelsync.consumer.offsets.ledger import Ledger
+from reelsync.consumer.offsets.store import Stored, fence
 from reelsync.consumer.records import Anchor, Partition, Span
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.models.engine import create_engine

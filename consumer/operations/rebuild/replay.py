@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from reelsync.consumer.dead_letters.name_conflicts import Redriven
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import BatchSettings
