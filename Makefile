@@ -4,17 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-faults lint format docs screenshot schema lock clean
+.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-fast test-faults lint format docs screenshot schema lock clean
 
 setup: $(STAMP)
 
-$(STAMP): requirements.txt pyproject.toml
+# uv installs all that is pinned in a few seconds. It comes by pip, pinned like the rest.
+$(STAMP): requirements.txt requirements-setup.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Installing into $(VENV) what requirements.txt pins."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	@$(INSTALL) --require-hashes -r requirements.txt || $(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup
@@ -31,6 +35,10 @@ bench-latency bench-scaling bench-guard: bench-%: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# For the loop of a developer: what needs no server.
+test-fast: setup
+	$(BIN)/python -m pytest tests/unit tests/contract --numprocesses auto $(ARGS)
 
 # The fault suite at length: 5 seeds, 20 rounds each; about an hour. `make test` runs a short form of it.
 test-faults: setup
@@ -54,6 +62,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
+	echo 'uv' | $(COMPILE) - --no-annotate --output-file requirements-setup.txt
 	$(COMPILE) pyproject.toml --extra consumer --extra otel --extra testing --group dev --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra consumer --extra otel --constraints requirements.txt --no-annotate --output-file requirements-run.txt
 	echo 'setuptools>=80' | $(COMPILE) - --constraints requirements.txt --no-annotate --output-file requirements-build.txt
@@ -64,6 +73,7 @@ clean:
 # Write the contract from the models. A test fails until this was run, so that its diff stands in review.
 schema: setup
 	$(BIN)/reelsync schema export events/schema
+	$(BIN)/python -m tests.contract.vectors
 
 # Write the parts of docs/ that are made from the code: settings, commands, tables.
 docs: setup

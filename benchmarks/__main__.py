@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from benchmarks.run import Options, chosen, run
-from reelsync.consumer.cli.terminal import UsageError, out, run_async, run_to_exit
+from reelsync.consumer.cli import run_to_exit
+from reelsync.consumer.cli.terminal import UsageError, out, run_async
 
 
 def bench(  # noqa: PLR0913, PLR0917 - the options of a command

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import psutil
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from benchmarks.accounting import Pids
 from benchmarks.kafka_container import kafka_container
+from reelsync.models.database_url import parse_url, place_of
 from reelsync.testing.servers.child_process import ServiceError
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
@@ -40,7 +41,7 @@ class Servers:
 
     def url(self, database: str) -> str:
         """The URL of another database of the server."""
-        return make_url(self.database_url).set(database=database).render_as_string(hide_password=False)
+        return parse_url(self.database_url).set(database=database).render_as_string(hide_password=False)
 
     @asynccontextmanager
     async def connected(self, database: str | None = None) -> AsyncIterator[AsyncConnection]:
@@ -94,7 +95,11 @@ def _broker(choice: BrokerChoice) -> Iterator[tuple[str, str, Pids]]:
 @contextmanager
 def _postgres() -> Iterator[tuple[str, str, Pids]]:
     if external := os.environ.get("BENCH_DATABASE_URL"):
-        yield external, f"at {make_url(external).host}", _pids("BENCH_POSTGRES_PID")
+        try:
+            place = place_of(parse_url(external))
+        except ValueError as error:
+            raise ServiceError(f"BENCH_DATABASE_URL {error}") from None
+        yield external, f"at {place}", _pids("BENCH_POSTGRES_PID")
         return
     with EmbeddedPostgres(settings=_POSTGRES) as embedded:
         yield embedded.url(), "embedded", (embedded.pid,)

@@ -16,7 +16,7 @@ from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import SafeObserver, Written
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.sink.breaker import DeadLetterLimit
 from reelsync.consumer.sink.delivery import Deliverer
@@ -36,7 +36,7 @@ from reelsync.models.engine import get_pool_stats
 from .backoff import Backoff
 from .errors import ReelsyncError
 from .loop import BatchLoop
-from .preflight import check_brokers, check_relay_topic, check_schema, check_topics
+from .preflight import check_brokers, check_pooler, check_relay_topic, check_schema, check_topics
 from .settings import LogSettings, Settings
 
 _LAG_SECONDS = 1.0
@@ -108,6 +108,7 @@ class Consumer:
             ReelsyncError: it cannot; says what to do.
         """
         await check_schema(self.settings.database)
+        await check_pooler(self.settings.database)
         self.health.schema_verified = True
         topics = await check_brokers(self.kafka_log)
         check_topics(topics, self.settings.kafka)

@@ -1,5 +1,7 @@
 """Errors whose messages are meant for people, by what is to be done about them."""
 
+from sqlalchemy.exc import DBAPIError
+
 
 class ReelsyncError(Exception):
     """An error whose message is meant for people: what is wrong, where, and what to do."""
@@ -21,5 +23,20 @@ class MisconfiguredError(ReelsyncError):
     """A server and our settings do not fit: at the start no waiting mends it, later it is waited out like an outage."""
 
 
+class WrongPortError(MisconfiguredError):
+    """Another server listens where ours should: the setting that names the port is wrong."""
+
+    exit_code = 2
+
+
 class HaltedError(ReelsyncError):
     """The consumer must not go on until somebody has looked."""
+
+
+_REFUSED_BY_A_POOLER = "08P01"
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether the server, or a pooler, ended the connection with it: no trigger or function can raise such an error."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    return getattr(cause, "severity", None) == "FATAL"

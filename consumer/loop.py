@@ -1,67 +1,28 @@
 """The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
 import structlog
 
-from .backoff import Backoff
-from .errors import FencedError, HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
-from .observer import Failure, Observer, Written
-from .postgres.sqlstate import Verdict, classify, describe
+from .errors import FencedError, HaltedError
+from .observer import Observer, Written
+from .postgres.sqlstate import describe
 from .records import Partition, Poll
 from .settings import BatchSettings
+from .source.polling import Polling, RecordSource
 from .transform.batch import Batch
 from .transform.decode import Decode
 
-_POLL_RECORDS = 500
-"""Records asked for at once: what is polled is unpacked in one go, about 1 ms."""
 _SLICE = 128
 """Records decoded and folded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
 _PASSES = 3
 """Passes of the event loop from an answer to the next statement: one reads it, one wakes who waits, one sends."""
 
 _log = structlog.get_logger("reelsync.loop")
-
-
-class RecordSource(Protocol):
-    """Records of the partitions that this consumer owns, from their stored positions on."""
-
-    drain: Callable[[], Awaitable[None]] | None
-    """Awaited before partitions are given back."""
-
-    @property
-    def epoch(self) -> int:
-        """Rises whenever what was read before must be forgotten."""
-
-    @property
-    def positions(self) -> Mapping[Partition, int]:
-        """Where each partition that is being read goes on."""
-
-    def behind(self) -> bool:
-        """Whether there are records that were not polled yet, as far as is known."""
-
-    async def poll(self, max_records: int) -> Poll:
-        """The next records, at most `max_records`.
-
-        Raises:
-            KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
-            UnavailableError: they do not answer; likewise.
-            MisconfiguredError: they refuse us, or we them; likewise.
-            Exception: the stored positions could not be read; the next poll tries again.
-        """
-
-    def forget(self) -> None:
-        """Read the stored positions again before the next record."""
-
-    def commit_later(self, positions: Mapping[Partition, int]) -> None:
-        """Tell Kafka of positions, some time soon."""
-
-    async def leave(self) -> None:
-        """Leave the group."""
 
 
 class Delivery(Protocol):
@@ -79,7 +40,7 @@ class Delivery(Protocol):
 
 @dataclass
 class BatchLoop:
-    """One consumer's work. Batches grow with the database's latency: what arrives during a write is the next batch."""
+    """One consumer's work. What it polls, and how much makes a batch, is decided by the rule in `batching`."""
 
     source: RecordSource
     deliverer: Delivery
@@ -93,12 +54,10 @@ class BatchLoop:
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
         self._making = False
-        self._record_bytes = 1
+        self._polls = Polling(self.source, self.observer, self.limits)
         self._next_audit = perf_counter() + self.audit_seconds
-        self._filled_since = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._poll_backoff = Backoff()
         self.source.drain = self._drain
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -128,7 +87,7 @@ class BatchLoop:
     def _start_writing(self) -> None:
         if self._batch.epoch != self.source.epoch:
             self._batch = self._new_batch()
-        if self._is_ready() and self._is_due():
+        if self._linger_left() == 0:
             # The task alone holds it from here on, so that its memory is free as soon as it is committed.
             self._being_written = frozenset(self._batch.spans)
             self._writing = asyncio.create_task(self._write(self._batch))
@@ -139,33 +98,26 @@ class BatchLoop:
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
-        if self._polling is None and not self._is_full(self._batch):
+        if self._polling is None and not self._polls.is_full(self._batch):
             self._polling = asyncio.create_task(self._fill())
 
-    def _is_full(self, batch: Batch) -> bool:
-        return batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes
-
-    def _is_due(self) -> bool:
-        return self._is_full(self._batch) or not self.source.behind() or self._linger_left() == 0
-
     def _linger_left(self) -> float | None:
-        """Seconds until a batch that is not full is written all the same; None while there is none to write."""
+        """Seconds until the batch is written even if nothing more comes; None while there is none to write."""
         if not self._is_ready():
             return None
-        return max(0.0, self._filled_since + self.limits.linger_ms / 1000 - perf_counter())
+        return self._polls.seconds_left(self._batch)
 
     async def _fill(self) -> None:
         """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
         try:
             if self._is_audit_due():
                 await self._audit()
+            await self._polls.pace()
             started = perf_counter()
-            poll = await self.source.poll(self._room())
+            poll = await self._polls.poll(self._batch)
         except Exception as error:  # noqa: BLE001 - told apart there
-            await self._survive(error)
+            await self._polls.wait_out(error)
             return
-        self._poll_backoff.reset()
-        self.observer.recovered("read")
         if not poll.spans:
             return
         if self._batch.epoch != poll.epoch:
@@ -190,11 +142,6 @@ class BatchLoop:
             _log.warning("positions.moved", partitions=sorted(map(str, moved)), then="reading on from where they are")
             self.source.forget()
 
-    def _room(self) -> int:
-        """Records to ask for, so that the batch stays within both limits if they are as long as the latest were."""
-        records = min(_POLL_RECORDS, self.limits.max_records - self._batch.count)
-        return max(1, min(records, (self.limits.max_bytes - self._batch.size) // self._record_bytes))
-
     async def _take(self, batch: Batch, poll: Poll) -> None:
         """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
         self._making = True
@@ -209,11 +156,9 @@ class BatchLoop:
             batch.spend("fold", perf_counter() - decoded)
             await self._give_way()
         if not batch.spans:
-            self._filled_since = perf_counter()
+            self._polls.begin(batch)
         batch.extend(poll.spans, poll.last)
-        if poll.records:
-            self._record_bytes = max(1, (batch.size - size_before) // len(poll.records))
-        if self._is_full(batch):
+        if self._polls.took(batch, len(poll.records), batch.size - size_before):
             await self._plan(batch)
         self._making = False
 
@@ -243,29 +188,6 @@ class BatchLoop:
         for _ in range(_PASSES if self._writing else 1):
             await asyncio.sleep(0)
 
-    async def _survive(self, error: Exception) -> None:
-        """Wait until Kafka, or the stored positions, may be back.
-
-        Raises:
-            HaltedError: waiting mends nothing.
-        """
-        of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
-        if not of_kafka and classify(error) is Verdict.BUG:
-            message = (
-                f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
-                "see `reelsync check`. Nothing is lost: the positions stay where they are"
-            )
-            raise HaltedError(message) from error
-        outage = of_kafka or classify(error) is Verdict.OUTAGE
-        failure = Failure(describe(error), "kafka", "kafka", outage)
-        if not of_kafka:
-            failure = failure._replace(reason="outage", server="postgresql")
-        self.observer.attempt_failed("read", failure)
-        delay = self._poll_backoff.next_delay()
-        self.observer.retry_scheduled("read", delay)
-        _log.warning("poll.failed", error=describe(error), again_in_seconds=round(delay, 1))
-        await asyncio.sleep(delay)
-
     async def _write(self, batch: Batch) -> None:
         await self._plan(batch)
         with self.observer.writing(batch):
@@ -273,6 +195,7 @@ class BatchLoop:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
+            await self.source.confirm(batch.epoch, batch.spans, batch.anchors)
             written = await self.deliverer.deliver(batch)
         except FencedError as error:
             self.observer.batch_fenced()

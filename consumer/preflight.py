@@ -3,14 +3,32 @@
 from collections.abc import Mapping
 
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.diagnosis import explained, tls_mode
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.postgres.sqlstate import server_message, sqlstate
 from reelsync.migrations.compatibility import schema_state
 from reelsync.migrations.revisions import head_revision
+from reelsync.models.database_url import hosts_of, parse_url
+from reelsync.models.engine import create_single_use_engine
+from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
 
-from .errors import ReelsyncError
-from .settings import DatabaseSettings, KafkaSettings
+from .errors import MisconfiguredError, ReelsyncError
+from .passwords import database_password
+from .settings import DatabaseSettings, KafkaSettings, Settings
+
+BROKERS = "brokers"
+DATABASE = "database and schema"
+"""Names of checks, in what `reelsync check` prints."""
+
+_POOLER = "REELSYNC_DATABASE__POOLER"
+_UNKNOWN_STATEMENT = "26000"
+_STATEMENT_LIMIT = text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+_NAMED = {"query_name": "pooler.find"}
 
 _log = structlog.get_logger("reelsync")
 
@@ -23,8 +41,10 @@ async def check_schema(settings: DatabaseSettings) -> str:
         ReelsyncError: it cannot be used as it is, or is at another revision.
     """
     with explained(settings):
-        state = await schema_state(settings.url.get_secret_value())
+        state = await schema_state(settings.url.get_secret_value(), database_password(settings))
     head = head_revision()
+    if state.foreign:
+        raise ReelsyncError(another_program(state.foreign))
     if not state.usable:
         told = f"the database is at revision {state.revision or 'none'}, this version needs {head}: "
         fix = (
@@ -36,6 +56,83 @@ async def check_schema(settings: DatabaseSettings) -> str:
     if state.newer:
         _log.info("schema.newer", revision=state.revision, ours=head)
     return state.revision or head
+
+
+async def check_pooler(settings: DatabaseSettings) -> Pooler:
+    """The pooler that stands before the database, if one shows; call it when `check_schema` has passed.
+
+    Raises:
+        UnavailableError: the database cannot be reached.
+        MisconfiguredError: there is one that the settings do not fit.
+    """
+    engine = engine_of(settings)
+    try:
+        with explained(settings):
+            found = await _find_pooler(engine, settings)
+            if found == "transaction" != settings.pooler:
+                raise MisconfiguredError(
+                    f"a pooler in transaction mode stands before the database: set {_POOLER}=transaction"
+                )
+            async with engine.begin() as connection:
+                limit = int(await connection.scalar(_STATEMENT_LIMIT, execution_options=_NAMED) or 0)
+    finally:
+        await engine.dispose()
+    if limit != max(1, round(settings.statement_timeout * 1000)):
+        raise MisconfiguredError(
+            f"the time limits do not reach the database (statement_timeout is {limit} ms there): a pooler that ignores "
+            f"them stands before it. Set {_POOLER} to session or transaction, as the pooler's mode is"
+        )
+    return found
+
+
+async def check_session(settings: DatabaseSettings, command: str) -> None:
+    """See that a command which holds a lock for its whole session has one.
+
+    Raises:
+        MisconfiguredError: a pooler in transaction mode stands before the database.
+    """
+    engine = create_single_use_engine(settings.url.get_secret_value(), database_password(settings))
+    try:
+        with explained(settings):
+            found = "transaction" if settings.pooler == "transaction" else await find_pooler(engine)
+    finally:
+        await engine.dispose()
+    if found == "transaction":
+        raise MisconfiguredError(
+            f"{command} needs a session, which a pooler in transaction mode does not give: run it with the database's "
+            f"own address in REELSYNC_DATABASE__URL, past the pooler, and {_POOLER}=none"
+        )
+
+
+async def _find_pooler(engine: AsyncEngine, settings: DatabaseSettings) -> Pooler:
+    """What stands before the database, also if it refuses what an engine for the settings asks of it."""
+    try:
+        return await find_pooler(engine)
+    except DBAPIError as error:
+        if sqlstate(error) == _UNKNOWN_STATEMENT:
+            return "transaction"
+        if sqlstate(error) != PROTOCOL_VIOLATION or settings.pooler != "none":
+            raise
+        if not await _lets_in_without_parameters(settings):
+            raise
+        raise MisconfiguredError(
+            f"a pooler stands before the database and refuses a startup parameter: set {_POOLER} to session or "
+            f"transaction, as the pooler's mode is (SQLSTATE {PROTOCOL_VIOLATION}: {server_message(error)})"
+        ) from error
+
+
+async def _lets_in_without_parameters(settings: DatabaseSettings) -> bool:
+    """Whether startup parameters were the reason: a pooler has one SQLSTATE for all that it refuses."""
+    try:
+        await schema_state(settings.url.get_secret_value(), database_password(settings))
+    except (SQLAlchemyError, OSError):
+        return False
+    return True
+
+
+def another_program(why: str) -> str:
+    """The sentence for a database whose schema Alembic keeps for another program."""
+    return f"{why}: it is another program's: give reelsync a database of its own in REELSYNC_DATABASE__URL"
 
 
 async def check_brokers(log: KafkaLog) -> Mapping[str, int]:
@@ -77,3 +174,22 @@ def check_relay_topic(topics: Mapping[str, int], relay_topic: str | None) -> Non
             "REELSYNC_DEAD_LETTERS__RELAY_TOPIC"
         )
         raise ReelsyncError(message)
+
+
+def clear_text_warnings(settings: Settings) -> dict[str, str]:
+    """By the name of a check, how a password could reach somebody else although the check itself succeeds."""
+    warnings: dict[str, str] = {}
+    kafka = settings.kafka
+    if kafka.security_protocol == "SASL_PLAINTEXT" and kafka.sasl_mechanism == "PLAIN":
+        warnings[BROKERS] = (
+            "the password is sent in clear text: set REELSYNC_KAFKA__SECURITY_PROTOCOL to SASL_SSL, or "
+            "REELSYNC_KAFKA__SASL_MECHANISM to SCRAM-SHA-512"
+        )
+    url = parse_url(settings.database.url.get_secret_value())
+    mode = tls_mode(url)
+    if hosts_of(url) and mode in {"allow", "disable", "prefer"}:
+        warnings[DATABASE] = (
+            f"sslmode is {mode}: a server without TLS gets the password and all data in clear text. Between machines, "
+            "set sslmode=verify-full in REELSYNC_DATABASE__URL"
+        )
+    return warnings

@@ -49,11 +49,13 @@ class StoredRecord(NamedTuple):
 class Span(NamedTuple):
     """A stretch of a partition: from the position it was read at to the position after it.
 
-    Offsets need not be contiguous: compaction and transaction markers leave gaps.
+    Offsets need not be contiguous: compaction and transaction markers leave gaps. `topic_id` is that of the stored
+    position, None if there is none: an offset means nothing in a topic that was created again under the same name.
     """
 
     start: int
     next: int
+    topic_id: str | None = None
 
 
 class Poll(NamedTuple):

@@ -3,17 +3,23 @@
 No working secret is a default. The table in docs/settings.md is made from this file.
 """
 
+import os
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reelsync.events import TOPICS
 from reelsync.events.debezium import Topic
-from reelsync.models.database_url import for_asyncpg
+from reelsync.models.database_url import FORM, for_asyncpg
+from reelsync.models.pooler import Pooler
 
+from .broker_addresses import addresses_of
+from .variables import ENV_FILE_ENCODING, check_variables, settings_by_variable
+
+_IMPORT_STRING = r"^[\w.]+:\w+$"
+_ENV_FILE = ".env"
 DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
 
@@ -47,6 +53,15 @@ class KafkaSettings(_Section):
     )
     sasl_username: str | None = Field(None, description="User name, if the protocol begins with SASL.")
     sasl_password: SecretStr | None = Field(None, description="Password, if the protocol begins with SASL.")
+    sasl_password_file: str | None = Field(
+        None, description="File with that password, instead of the password itself. It is read for each new client."
+    )
+    sasl_password_provider: str | None = Field(
+        None,
+        pattern=_IMPORT_STRING,
+        description="`module:function` that returns that password, instead of the password itself. It is called for "
+        "each new client.",
+    )
     ssl_cafile: str | None = Field(
         None, description="File of trusted certificate authorities, PEM. Without it, those of the system."
     )
@@ -67,14 +82,42 @@ class KafkaSettings(_Section):
         "still the same one. Milliseconds to wait for that record.",
     )
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _are_addresses(cls, servers: str) -> str:
+        return ",".join(map(str, addresses_of(servers)))
+
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+        passwords = [self.sasl_password, self.sasl_password_file, self.sasl_password_provider]
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and any(passwords)):
             message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
+            raise ValueError(message)
+        if sum(password is not None for password in passwords) > 1:
+            message = "set one of REELSYNC_KAFKA__SASL_PASSWORD, …SASL_PASSWORD_FILE and …SASL_PASSWORD_PROVIDER"
             raise ValueError(message)
         if self.ssl_keyfile and not self.ssl_certfile:
             message = "REELSYNC_KAFKA__SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _protects_what_is_set(self) -> Self:
+        """Refuse a login or certificates that would not be used: who set them believes the connection to be safe."""
+        protocol = self.security_protocol
+        for name, field in type(self).model_fields.items():
+            wanted = "SASL_SSL" if name.startswith("sasl_") or protocol.startswith("SASL") else "SSL"
+            used = protocol.startswith("SASL") if name.startswith("sasl_") else protocol.endswith("SSL")
+            if (
+                name.startswith(("sasl_", "ssl_"))
+                and not used
+                and str(getattr(self, name)) not in {"", str(field.default)}
+            ):
+                message = (
+                    f"REELSYNC_KAFKA__{name.upper()} is set, and REELSYNC_KAFKA__SECURITY_PROTOCOL is {protocol}, "
+                    f"which does not use it: make the protocol {wanted}, or remove {name.upper()}"
+                )
+                raise ValueError(message)
         return self
 
 
@@ -83,9 +126,24 @@ class DatabaseSettings(_Section):
 
     url: SecretStr = Field(
         description=(
-            "`postgresql+asyncpg://user:password@host:port/database`, and for TLS "
+            "`postgresql+asyncpg://user:password@host:port/database`, the password percent-encoded, and for TLS "
             "`?sslmode=verify-full&sslrootcert=FILE`. Required."
         )
+    )
+    password_file: str | None = Field(
+        None,
+        description="File with the password, instead of a password in the URL. It is read for each new connection.",
+    )
+    password_provider: str | None = Field(
+        None,
+        pattern=_IMPORT_STRING,
+        description="`module:function` that returns the password, for example a token of a cloud. It is called for "
+        "each new connection, and may be a coroutine function.",
+    )
+    pooler: Pooler = Field(
+        "none",
+        description="Which [pooler](poolers.md) is in front of PostgreSQL: `none`, or one such as PgBouncer in "
+        "`session` or `transaction` mode.",
     )
     pool_size: int = Field(20, ge=1, description="Most connections that are kept open.")
     max_overflow: int = Field(30, ge=0, description="Most connections beyond those, for a short time.")
@@ -103,26 +161,38 @@ class DatabaseSettings(_Section):
     @field_validator("url")
     @classmethod
     def _is_for_asyncpg(cls, url: SecretStr) -> SecretStr:
-        try:
-            driver = make_url(url.get_secret_value()).drivername
-        except ArgumentError:
-            driver = ""
-        if driver != "postgresql+asyncpg":
-            message = "must have the form postgresql+asyncpg://user:password@host:port/database"
+        stripped = url.get_secret_value().strip()
+        if not for_asyncpg(stripped)[0].database:
+            raise ValueError(f"names no database: it must have the form {FORM}")
+        return SecretStr(stripped)
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.password_file and self.password_provider:
+            message = "set REELSYNC_DATABASE__PASSWORD_FILE or …PASSWORD_PROVIDER, not both"
             raise ValueError(message)
-        for_asyncpg(url.get_secret_value())
-        return url
+        return self
 
 
 class BatchSettings(_Section):
     """How much goes into one transaction."""
 
-    max_records: int = Field(5_000, ge=1, description="Most records in one batch.")
+    max_records: int = Field(15_000, ge=1, description="Most records that one batch reads.")
+    max_rows: int = Field(
+        5_000,
+        ge=1,
+        description="Most rows that one batch writes, or a few more. The time of a statement depends on them.",
+    )
     max_bytes: int = Field(
-        2_621_440, ge=1, description="Most bytes of keys and values in one batch. A single record may be longer."
+        8_388_608,
+        ge=1,
+        description="Most bytes of keys and values that one batch reads, and four times the bytes that its rows are "
+        "likely to take. A single record may be longer.",
     )
     linger_ms: int = Field(
-        50, ge=0, description="Milliseconds that a batch which is not full waits for more records, if the log has more."
+        1_000,
+        ge=0,
+        description="Milliseconds that a batch which is not full waits for records that the log is known to have.",
     )
 
 
@@ -207,13 +277,25 @@ class BrokerSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="REELSYNC_",
         env_nested_delimiter="__",
-        env_file=".env",
         extra="ignore",
         hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - Pydantic's hook
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it reads its file before this can look at it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        check_variables(os.environ, Path(_ENV_FILE), settings_by_variable(Settings))
+        from_file = DotEnvSettingsSource(settings_cls, env_file=_ENV_FILE, env_file_encoding=ENV_FILE_ENCODING)
+        return init_settings, env_settings, from_file
 
 
 class Settings(BrokerSettings):

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from demo.run import run_demo
-from reelsync.consumer.cli.terminal import JsonOption, run_async, run_to_exit
+from reelsync.consumer.cli import run_to_exit
+from reelsync.consumer.cli.terminal import JsonOption, run_async
 
 
 def demo(

@@ -8,6 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from docs.page import write_part
 from reelsync.consumer.cli import app
+from reelsync.consumer.cli.lazy import HIDDEN
 
 
 def command_table() -> str:
@@ -23,15 +24,17 @@ def commands() -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
 
 def examples_of(command: TyperCommand | TyperGroup) -> list[str]:
     """The command lines that its help gives as examples."""
-    return re.findall(r"(?m)^\s*Example: (.*)$", command.help or "")
+    return re.findall(r"(?m)^\s*Example:\s+(.*)$", command.help or "")
 
 
 def _below(name: str, command: TyperCommand | TyperGroup) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
     if not isinstance(command, TyperGroup):
         yield name, command
         return
-    for word, child in command.commands.items():
-        if not child.hidden:
+    context = command.context_class(command)
+    for word in command.list_commands(context):
+        _, child, _ = command.resolve_command(context, [word])
+        if child is not None and word != HIDDEN:
             yield from _below(f"{name} {word}".strip(), child)
 
 

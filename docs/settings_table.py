@@ -2,27 +2,22 @@
 
 from typing import get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.page import write_part
 from reelsync.consumer.settings import Settings
+from reelsync.consumer.variables import settings_by_variable
 
 
 def settings_table() -> str:
     """A row for each setting: its variable, its default, what it is."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for section, section_field in Settings.model_fields.items():
-        model = section_field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            rows += [_row(section, name, field) for name, field in model.model_fields.items()]
-    return "\n".join(rows)
-
-
-def _row(section: str, name: str, field: FieldInfo) -> str:
-    variable = f"REELSYNC_{section.upper()}__{name.upper()}"
-    return f"| `{variable}` | {_default(field)} | {field.description} |"
+    rows = [
+        f"| `{name}` | {_default(field)} | {field.description} |"
+        for name, field in settings_by_variable(Settings).items()
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
 def _default(field: FieldInfo) -> str:

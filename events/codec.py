@@ -4,7 +4,7 @@ Source: CloudEvents Kafka Protocol Binding 1.0, sections 3.1 to 3.3.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from pydantic_core import ValidationError, from_json
@@ -18,6 +18,16 @@ Headers = Sequence[tuple[str, bytes | None]]
 InvalidReason = Literal["bad_tombstone", "not_json", "not_an_event", "unknown_type", "unknown_schema", "invalid"]
 
 _ATTRIBUTE_NAMES = ("specversion", "id", "source", "type", "time", "subject", "dataschema")
+
+
+_HTTP_HEADERS = "the headers begin with ce-, as over HTTP: over Kafka they begin with ce_"
+_PREFIXES: Mapping[bytes, str] = {
+    b"\x00": "it begins with a zero byte, as a serializer with a schema registry writes it: send JSON alone",
+    b"\xef\xbb\xbf": "it begins with a byte order mark: send it without",
+    b"\xff\xfe": "it begins with the byte order mark of UTF-16: send it in UTF-8",
+    b"\xfe\xff": "it begins with the byte order mark of UTF-16: send it in UTF-8",
+}
+"""How a value that is not JSON may begin, and what that tells of who wrote it."""
 
 
 class Problem(NamedTuple):
@@ -48,8 +58,10 @@ def parse_event(value: bytes, headers: Headers = ()) -> WireEvent:
     try:
         event = validate_structured(value)
     except ValidationError as error:
-        return _upcast_structured(value, error)
-    if event["subject"] is not None:
+        return _upcast_structured(value, headers, error)
+    subject = event["subject"]
+    # Nearly all events are about a video and name it: that much is seen without a call.
+    if subject is not None and subject != event["data"].get("video_id"):
         _check_subject(event)
     return event
 
@@ -115,14 +127,16 @@ def _parse_binary(value: bytes, headers: Headers) -> WireEvent:
             value = _dump(_upcast(_object(value), event_type, version))
         event["data"] = validate_data(event_type, value)
     except ValidationError as error:
-        raise _invalid(error, skip=0, prefix="data.") from None
+        raise _invalid(error, skip=0, prefix="data.", value=value) from None
     _check_subject(event)
     return event
 
 
-def _upcast_structured(value: bytes, error: ValidationError) -> WireEvent:
+def _upcast_structured(value: bytes, headers: Headers, error: ValidationError) -> WireEvent:
     """Tell an event of an older schema, which becomes a current one, from one that is not valid."""
     document = _object(value)
+    if "type" not in document and any(name.lower().startswith("ce-") for name, _ in headers):
+        raise InvalidEventError("not_an_event", [Problem("type", "missing", _HTTP_HEADERS)])
     event_type = _known_type(document.get("type"))
     version = _schema_version(document.get("dataschema"), event_type)
     current = EVENT_DATA[event_type].schema_version
@@ -149,11 +163,17 @@ def _object(value: bytes) -> dict[str, Any]:
     try:
         document = from_json(value)
     except ValueError:
-        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+        raise InvalidEventError("not_json", [not_json(value)]) from None
     if not isinstance(document, dict):
         problem = Problem("", "not_an_object", "the value is JSON, but not an object")
         raise InvalidEventError("not_an_event", [problem])
     return document
+
+
+def not_json(value: bytes) -> Problem:
+    """The problem of a value that is not JSON, with the likely cause where its first bytes tell one."""
+    causes = (cause for prefix, cause in _PREFIXES.items() if value.startswith(prefix))
+    return Problem("", "json_invalid", ": ".join(["the value is not JSON", *causes]))
 
 
 def _dump(document: dict[str, Any]) -> bytes:
@@ -176,12 +196,12 @@ def _schema_version(dataschema: object, event_type: EventType) -> int:
         raise InvalidEventError("unknown_schema", [Problem("dataschema", "unknown_schema", str(error))]) from None
 
 
-def _invalid(error: ValidationError, *, skip: int, prefix: str = "") -> InvalidEventError:
+def _invalid(error: ValidationError, *, skip: int, prefix: str = "", value: bytes = b"") -> InvalidEventError:
     """The error as problems. The first `skip` parts of each path name the union's choice, not the event's fields."""
     problems = [
-        Problem(prefix + ".".join(map(str, found["loc"][skip:])), found["type"], found["msg"])
+        Problem((prefix + ".".join(map(str, found["loc"][skip:]))).rstrip("."), found["type"], found["msg"])
         for found in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     if problems and problems[0].code == "json_invalid":
-        return InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")])
+        return InvalidEventError("not_json", [not_json(value)])
     return InvalidEventError("invalid", problems)

@@ -3,6 +3,7 @@
 writer/video.created.1.json    what publishers of version 1 of the type may send
 reader/video.created.1.json    what consumers of it accept
 asyncapi.json                  topics, keys and messages
+vectors.jsonl                  records, the verdict on each, and what an accepted one sets
 released/0.1.0/                the same, frozen when that version was released
 """
 
@@ -36,7 +37,8 @@ def export_contract(directory: Path) -> list[str]:
     Raises:
         OSError: the directory cannot be written.
     """
-    files = contract_files()
+    vectors = (SCHEMA_DIRECTORY / "vectors.jsonl").read_text(encoding="utf-8")
+    files = contract_files() | {"vectors.jsonl": vectors}
     for path, text in files.items():
         target = directory / path
         target.parent.mkdir(parents=True, exist_ok=True)

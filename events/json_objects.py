@@ -13,7 +13,17 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 MAX_JSON_DEPTH = 64
 MAX_JSON_BYTES = 65_536
 
-_LONG_NUMBER = re.compile(r"[0-9]{309}")
+_MOST_PARTS = MAX_JSON_BYTES // 2
+"""A value in an object or array takes two bytes of JSON at least."""
+_CONTAINERS = (dict, list)
+_JSON_TYPES = (str, int, float, dict, list)
+_TOO_LONG = "must not be longer than 65,536 bytes as JSON"
+_BAD_TEXT = "must not contain NUL or a lone surrogate at any depth"
+_BAD_NUMBER = "must not contain a number beyond double at any depth"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_LONG_NUMBER = re.compile(r"[0-9](?<![0-9][0-9])[0-9]{308,}")
+"""Tried at the first digit of a number alone: the time rises with the length, not with its square."""
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True)
@@ -39,67 +49,66 @@ def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
         PydanticCustomError: deeper than 64 levels, over 64 KiB as JSON, or holding, at any depth, NUL, a lone
             surrogate, a number beyond double, or something JSON does not have.
     """
+    encoded = _encoded(value)
+    if encoded.count("[") + encoded.count("{") > MAX_JSON_DEPTH:
+        for _ in _levels(value):
+            pass
+    if "\\u0000" in encoded and _ESCAPED_NUL.search(encoded):
+        raise PydanticCustomError("json_text", _BAD_TEXT)
+    if _LONG_NUMBER.search(encoded) and _has_number_beyond_double(encoded):
+        raise PydanticCustomError("json_number", _BAD_NUMBER)
+    return value
+
+
+def _encoded(value: dict[str, Any]) -> str:
+    """The value as JSON, the fastest way to see all of it. What is too long is refused before anything else is done."""
     try:
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(encoded.encode())
-    except (ValueError, TypeError, RecursionError):
-        encoded, size = "", 0
-    if not _is_surely_fine(encoded):
-        for part, depth in _walk(value):
-            if depth > MAX_JSON_DEPTH:
-                raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
-            _check_json_part(part)
+    except UnicodeEncodeError:
+        raise PydanticCustomError("json_text", _BAD_TEXT) from None
+    except ValueError:  # NaN, an infinity, or more digits than Python converts
+        raise PydanticCustomError("json_number", _BAD_NUMBER) from None
     if size > MAX_JSON_BYTES:
-        raise PydanticCustomError("json_size", "must not be longer than 65,536 bytes as JSON")
-    return value
+        raise PydanticCustomError("json_size", _TOO_LONG)
+    return encoded
+
+
+def _has_number_beyond_double(encoded: str) -> bool:
+    return any(math.isinf(float(digits)) for digits in _LONG_NUMBER.findall(_STRING.sub("", encoded)))
 
 
 def _checked_python_object(value: dict[str, Any]) -> dict[str, Any]:
     """The same for an object that was never JSON: what the encoder would quietly turn into JSON is refused."""
-    for part, depth in _walk(value):
-        if depth > MAX_JSON_DEPTH:
-            raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
-        if isinstance(part, dict) and not all(isinstance(key, str) for key in part):
-            raise PydanticCustomError("json_type", "must have text for keys at any depth")
-        _check_json_part(part)
+    for level in _levels(value):
+        for part in level:
+            if isinstance(part, dict) and not all(isinstance(key, str) for key in part):
+                raise PydanticCustomError("json_type", "must have text for keys at any depth")
+            if part is not None and not isinstance(part, _JSON_TYPES):
+                raise PydanticCustomError("json_type", "must contain JSON values only")
     return checked_json_object(value)
 
 
-def _is_surely_fine(encoded: str) -> bool:
-    """Whether the encoded text alone shows that no part needs a look: the walk costs ten times as much."""
-    return bool(
-        encoded
-        and "\\u0000" not in encoded
-        and encoded.count("[") + encoded.count("{") <= MAX_JSON_DEPTH
-        and _LONG_NUMBER.search(encoded) is None
-    )
+def _levels(value: dict[str, Any]) -> Iterator[list[Any]]:
+    """The parts of the object, level by level, the object itself first.
 
-
-def _walk(value: object) -> Iterator[tuple[object, int]]:
-    waiting = [(value, 1)]
-    while waiting:
-        part, depth = waiting.pop()
-        yield part, depth
-        if isinstance(part, dict):
-            waiting.extend((key, depth) for key in part)
-            waiting.extend((item, depth + 1) for item in part.values())
-        elif isinstance(part, list):
-            waiting.extend((item, depth + 1) for item in part)
-
-
-def _check_json_part(part: object) -> None:
-    if isinstance(part, str):
-        if "\x00" in part or any("\ud800" <= character <= "\udfff" for character in part):
-            raise PydanticCustomError("json_text", "must not contain NUL or a lone surrogate at any depth")
-    elif isinstance(part, int | float):
-        try:
-            finite = math.isfinite(part)
-        except OverflowError:
-            finite = False
-        if not finite:
-            raise PydanticCustomError("json_number", "must not contain a number beyond double at any depth")
-    elif part is not None and not isinstance(part, dict | list):
-        raise PydanticCustomError("json_type", "must contain JSON values only")
+    Raises:
+        PydanticCustomError: there are too many levels, or more parts than the longest object could have.
+    """
+    level: list[Any] = [value]
+    containers: list[Any] = level
+    parts = 0
+    for _ in range(MAX_JSON_DEPTH):
+        yield level
+        level = [part for inner in containers for part in (inner.values() if isinstance(inner, dict) else inner)]
+        parts += len(level)
+        if parts > _MOST_PARTS:
+            raise PydanticCustomError("json_size", _TOO_LONG)
+        containers = [part for part in level if isinstance(part, _CONTAINERS)]
+        if not containers:
+            yield level
+            return
+    raise PydanticCustomError("json_depth", "must not be nested deeper than 64 levels")
 
 
 JsonObject = Annotated[dict[str, Any], _JsonObject()]

@@ -23,7 +23,7 @@ class UserAccount(UserEvent):
 
     username: Username
     """Unique among users that are not deleted."""
-    email: Annotated[str, Text(100)]
+    email: Annotated[str, Text(100, shortest=1)]
     """Unique among users that are not deleted."""
     avatar_url: Annotated[str, Text(500)] | None = None
 

@@ -90,7 +90,8 @@ def validate_structured(value: bytes) -> WireEvent:
     Raises:
         pydantic_core.ValidationError: it is not valid.
     """
-    return cast("WireEvent", _STRUCTURED.validate_json(value))
+    event: WireEvent = _STRUCTURED.validate_json(value)
+    return event
 
 
 def validate_attributes(attributes: Mapping[str, str]) -> WireEvent:

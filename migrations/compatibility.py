@@ -10,14 +10,17 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from reelsync.models.engine import Password
+
 from .connection import connected
 from .revisions import head_revision, known_revisions
 
 VERSION_TABLE = "alembic_version"
+_OUR_TABLE = "consumer_offsets"
 _EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
 # One statement, so one snapshot: a migration that ends meanwhile is seen whole or not at all.
 _SELECT = text(f"""
-    SELECT v.version_num, d.description
+    SELECT v.version_num, d.description, to_regclass('{_OUR_TABLE}') IS NOT NULL AS ours
       FROM {VERSION_TABLE} v
       LEFT JOIN pg_catalog.pg_description d
         ON (d.objoid, d.classoid, d.objsubid) = (CAST(:name AS regclass), CAST('pg_class' AS regclass), 0)
@@ -34,6 +37,8 @@ class SchemaState:
     usable: bool
     newer: bool
     """A later version of reelsync migrated it: a revision that this one does not know."""
+    foreign: str | None = None
+    """Why Alembic's table is another program's; None if it is ours, or not there."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,21 @@ class Stated:
 
     revision: str | None
     compatible_from: str | None = None
+    rows: int = 1
+    """Of Alembic's table; ours has one."""
+    ours: bool = True
+    """Whether a table of reelsync's stands beside it."""
 
 
 def read_stated(connection: Connection) -> Stated:
     """What the database says; both None before the first migration."""
     if not connection.scalar(_EXISTS, {"name": VERSION_TABLE}, execution_options=_NAMED):
         return Stated(None)
-    row = connection.execute(_SELECT, {"name": VERSION_TABLE}, execution_options=_NAMED).one_or_none()
-    return Stated(None) if row is None else Stated(row.version_num, _compatible_from(row.version_num, row.description))
+    rows = connection.execute(_SELECT, {"name": VERSION_TABLE}, execution_options=_NAMED).all()
+    if not rows:
+        return Stated(None)
+    revision, comment, ours = rows[0]
+    return Stated(revision, _compatible_from(revision, comment), len(rows), ours)
 
 
 async def current_revision(url: str) -> str | None:
@@ -57,9 +69,9 @@ async def current_revision(url: str) -> str | None:
     return (await connected(url, read_stated)).revision
 
 
-async def schema_state(url: str) -> SchemaState:
+async def schema_state(url: str, password: Password | None = None) -> SchemaState:
     """What the database says of its schema, judged with what this version knows."""
-    return judge(await connected(url, read_stated), head_revision(), known_revisions())
+    return judge(await connected(url, read_stated, password), head_revision(), known_revisions())
 
 
 def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
@@ -67,8 +79,14 @@ def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
 
     `known`: the revisions of this version, all of them at or before `head`.
     """
+    if stated.rows > 1:
+        why = f"{VERSION_TABLE} has {stated.rows} rows, and reelsync's has one"
+        return SchemaState(stated.revision, usable=False, newer=False, foreign=why)
     if stated.revision is None or stated.revision in known:
         return SchemaState(stated.revision, usable=stated.revision == head, newer=False)
+    if not stated.ours:
+        why = f"{VERSION_TABLE} is at revision {stated.revision}, and no table of reelsync's is there"
+        return SchemaState(stated.revision, usable=False, newer=False, foreign=why)
     return SchemaState(stated.revision, usable=stated.compatible_from in known, newer=True)
 
 

@@ -12,15 +12,18 @@ from alembic import context
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SetTableComment
 
 from reelsync.migrations.compatibility import VERSION_TABLE
 from reelsync.migrations.connection import connected
+from reelsync.migrations.locks import OTHER_MIGRATION, OTHER_MIGRATION_OVER, other_migration_goes_on, tables_are_locked
 from reelsync.models import Base
 
 _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2
 _LOCK_WAIT = "5s"
+_LOCK_NOT_AVAILABLE = "55P03"
 _STATEMENT_LIMIT = "15min"
 
 
@@ -41,9 +44,14 @@ def migrate(connection: Connection) -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        connection.rollback()
+        raise tables_are_locked(connection, _LOCK_WAIT) from error
     finally:
         connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
+        connection.execute(OTHER_MIGRATION_OVER)
         connection.commit()
 
 
@@ -64,14 +72,13 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     Who waits inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY of the other runner waits for that.
 
     Raises:
-        TimeoutError: another migration goes on and on.
+        LockedError: another migration goes on and on.
     """
     deadline = time.monotonic() + _OTHER_MIGRATION_SECONDS
-    while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('reelsync.migrations'))")):
+    while not connection.scalar(OTHER_MIGRATION):
         connection.commit()
         if time.monotonic() > deadline:
-            message = f"another migration has been running for {_OTHER_MIGRATION_SECONDS} s: see pg_stat_activity"
-            raise TimeoutError(message)
+            raise other_migration_goes_on(connection, _OTHER_MIGRATION_SECONDS)
         connection.execute(text(f"SELECT pg_sleep({_LOOK_SECONDS})"))
         connection.commit()
     connection.commit()

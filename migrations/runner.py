@@ -4,13 +4,15 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
+from reelsync.models.engine import Password
+
 from . import revisions
 from .connection import connected
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
+async def upgrade(url: str, revision: str = "head", password: Password | None = None) -> None:
     """Bring the database up to a revision. Runs alone; waits a minute at most for another runner."""
-    await connected(url, lambda connection: command.upgrade(_config(connection), revision))
+    await connected(url, lambda connection: command.upgrade(_config(connection), revision), password)
 
 
 async def downgrade(url: str, revision: str) -> None:

@@ -4,18 +4,34 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, String, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base
 from .types import JSONType
 
+ERASURE_LOCK = Table("erasure_lock", Base.metadata, Column("unused", Boolean))
+"""An empty table. Who parks dead letters and who erases lock it, which a role that may only read cannot."""
+
 
 class ConsumerOffset(Base):
     """The position of one consumer group in one partition: the truth, of which Kafka's committed offset is a copy.
 
-    The anchor is the last record taken; it tells a log that went on from one that was truncated or made anew.
+    The anchor is the last record taken; it tells a log that went on from one that was truncated. The topic's id tells
+    a topic from one that was created again under its name.
     """
 
     __tablename__ = "consumer_offsets"
@@ -34,6 +50,8 @@ class ConsumerOffset(Base):
     anchor_timestamp: Mapped[int | None] = mapped_column(BigInteger)
     """Milliseconds since 1970, as Kafka has it."""
     anchor_crc: Mapped[int | None] = mapped_column(BigInteger)
+    topic_id: Mapped[str | None] = mapped_column(String(22))
+    """The id of the topic that the position is of, as Kafka prints it; NULL if stored without one."""
 
 
 class DeadLetter(Base):

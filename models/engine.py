@@ -1,6 +1,7 @@
 """Engines, from plain values: no settings are read here. What their pools are doing."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -9,7 +10,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
+from . import pooler as poolers
 from .database_url import for_asyncpg
+from .pooler import Pooler
+
+Password = Callable[[], str | Awaitable[str]]
+"""Called for each new connection."""
 
 _invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
 
@@ -46,6 +52,8 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     client_check_interval: float = 5.0,
     application_name: str = "reelsync",
     search_path: str | None = None,
+    pooler: Pooler = "none",
+    password: Password | None = None,
 ) -> AsyncEngine:
     """An engine on `postgresql+asyncpg`, with the query parameters that psql takes. Times are in seconds.
 
@@ -59,23 +67,30 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     `client_check_interval` whether there is still somebody to answer, and ends it; 0 turns that off, for a server on
     Windows, which cannot look. Source:
     https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
+
+    `pooler` says what stands before the server: a pooler such as PgBouncer in its session or transaction mode. The time
+    limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a coroutine function,
+    is called for each new connection, and counts more than the URL's.
     """
     address, from_query = for_asyncpg(url)
+    server_settings = {
+        "application_name": application_name,
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+        "timezone": "UTC",
+    }
+    if search_path is not None:
+        server_settings["search_path"] = search_path
+    if client_check_interval:
+        server_settings["client_connection_check_interval"] = _milliseconds(client_check_interval)
     connect_args: dict[str, Any] = from_query | {
         "timeout": connect_timeout,
         "command_timeout": statement_timeout + 5,
-        "server_settings": {
-            "application_name": application_name,
-            "statement_timeout": _milliseconds(statement_timeout),
-            "lock_timeout": _milliseconds(lock_timeout),
-            "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
-            "timezone": "UTC",
-        },
+        "async_creator_fn": poolers.connect,
+        **poolers.connect_arguments(server_settings, pooler),
+        **_login(password),
     }
-    if search_path is not None:
-        connect_args["server_settings"]["search_path"] = search_path
-    if client_check_interval:
-        connect_args["server_settings"]["client_connection_check_interval"] = _milliseconds(client_check_interval)
     engine = create_async_engine(
         address,
         pool_size=pool_size,
@@ -122,10 +137,15 @@ def _count_invalidated(engine: Engine) -> None:
     event.listen(engine, "soft_invalidate", count)
 
 
-def create_single_use_engine(url: str) -> AsyncEngine:
-    """An engine for a migration: no pool, and the server's own timeouts."""
-    address, connect_args = for_asyncpg(url)
+def create_single_use_engine(url: str, password: Password | None = None) -> AsyncEngine:
+    """An engine for a migration: no pool, and the server's own timeouts. It keeps no statement: any pooler takes it."""
+    address, from_query = for_asyncpg(url)
+    connect_args = from_query | {"statement_cache_size": 0, "prepared_statement_cache_size": 0} | _login(password)
     return create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
+
+
+def _login(password: Password | None) -> dict[str, Password]:
+    return {} if password is None else {"password": password}
 
 
 def _milliseconds(seconds: float) -> str:

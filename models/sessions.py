@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 
 from .visibility import INCLUDE_DELETED, INCLUDE_PLACEHOLDERS, VisibleRowsSession
+
+_TABLE_CHANGED = AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -43,6 +47,11 @@ async def get_session(
                 yield session
             except BaseException as error:
                 failure = error
+                if isinstance(error, DBAPIError) and isinstance(error.orig, _TABLE_CHANGED):
+                    error.add_note(
+                        "A migration changed a table that this connection had read: run the block again, in a new "
+                        "session. Its statements are prepared anew then."
+                    )
                 raise
     except Exception as error:
         if failure is None or error is failure:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings

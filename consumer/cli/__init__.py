@@ -1,32 +1,85 @@
-"""The `reelsync` command: one file for each thing it does."""
+"""The `reelsync` command: one file for each thing it does, imported when that is done."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version as installed_version
+from io import TextIOWrapper
+from typing import Annotated, ClassVar
 
 import typer
 
-from . import check, dlq, lag, migrate, offsets, publish, rebuild, run, schema, trace, verify, worker
-from .terminal import run_to_exit
+from . import dlq
+from .lazy import Commands, LazyGroup, new_app
 
-app = typer.Typer(
+
+class _Offsets(LazyGroup):
+    commands_by_name: ClassVar[Commands] = {"show": "offsets:show", "reset": "reset:reset"}
+
+
+class _Schema(LazyGroup):
+    commands_by_name: ClassVar[Commands] = {"export": "schema:export", "check": "schema:check"}
+
+
+class _Reelsync(LazyGroup):
+    commands_by_name: ClassVar[Commands] = {
+        "run": "run:run",
+        "worker": "worker:worker",
+        "migrate": "migrate:migrate",
+        "check": "check:check",
+        "publish": "publish:publish",
+        "lag": "lag:lag",
+        "trace": "trace:trace",
+        "verify": "verify:verify",
+        "rebuild": "rebuild:rebuild",
+        "dlq": dlq.app,
+        "offsets": new_app(_Offsets, "Positions, as PostgreSQL keeps them.", add_completion=False),
+        "schema": new_app(_Schema, "The contract of events: JSON Schema and AsyncAPI.", add_completion=False),
+    }
+
+
+app = new_app(
+    _Reelsync,
+    "Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL.",
     name="reelsync",
-    help="Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL.",
     epilog="Settings come from the environment and .env: see docs/settings.md. Try: reelsync check",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
 )
-app.command("run")(run.run)
-app.command("worker", hidden=True)(worker.worker)
-app.command("migrate")(migrate.migrate)
-app.command("check")(check.check)
-app.command("publish")(publish.publish)
-app.command("lag")(lag.lag)
-app.command("trace")(trace.trace)
-app.command("verify")(verify.verify)
-app.command("rebuild")(rebuild.rebuild)
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(offsets.app, name="offsets")
-app.add_typer(schema.app, name="schema")
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if wanted:
+        typer.echo(f"reelsync {installed_version('reelsync')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version  # its callback has used it
 
 
 def main() -> None:
     """Run the command, and end the process with its exit code."""
     run_to_exit(app)
+
+
+def run_to_exit(command: Callable[[], object]) -> None:
+    """Run a command: exit code 0 when it did what was asked, 1 when it could not, 2 when it was asked wrongly."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever encoding the terminal has
+    try:
+        command()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from reelsync.consumer.errors import ReelsyncError  # noqa: PLC0415 - most of what --help needs is imported late
+
+        from .terminal import complain  # noqa: PLC0415 - likewise
+
+        if not isinstance(error, ReelsyncError):
+            raise
+        complain(str(error))
+        sys.exit(getattr(error, "exit_code", 1))

@@ -1,10 +1,13 @@
 """`reelsync migrate`."""
 
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.settings import Settings
+from reelsync.consumer.preflight import another_program, check_session
+from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.migrations.compatibility import SchemaState, schema_state
+from reelsync.migrations.locks import LockedError
 from reelsync.migrations.revisions import head_revision
 
 from .terminal import JsonOption, err, load, print_json, run_async
@@ -15,29 +18,10 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
 
     Example: reelsync migrate
     """
-    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
-
-    settings = load(Settings).database
-    url = settings.url.get_secret_value()
-
-    async def bring_up() -> SchemaState:
-        try:
-            before = await schema_state(url)
-            if not before.newer:
-                await upgrade(url)
-        except Exception as error:
-            problem = explain(error, settings)
-            if isinstance(problem, MisconfiguredError):
-                raise problem from error
-            message = (
-                f"the database could not be migrated ({describe(error)}): is it up, is REELSYNC_DATABASE__URL right, "
-                "may the role create tables, and does no other migration hold the lock?"
-            )
-            raise ReelsyncError(message) from error
-        return before
-
     with err.status("Migrating…"):
-        state = run_async(bring_up())
+        state = run_async(_bring_up(load(Settings).database))
+    if state.foreign:
+        raise ReelsyncError(another_program(state.foreign))
     before, head = state.revision, head_revision()
     if state.newer and not state.usable:
         message = (
@@ -52,3 +36,33 @@ def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
         err.print(f"Nothing to do: the schema is at {after}{', which is newer and may be used' * state.newer}.")
     else:
         err.print(f"The schema went from {before or 'nothing'} to {after}.")
+
+
+async def _bring_up(settings: DatabaseSettings) -> SchemaState:
+    """Migrate, unless the schema is newer or another program's; the state before.
+
+    Raises:
+        ReelsyncError: it could not be migrated.
+    """
+    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
+
+    url, password = settings.url.get_secret_value(), database_password(settings)
+    try:
+        before = await schema_state(url, password)
+        if not before.newer and not before.foreign:
+            await check_session(settings, "migrate")
+            await upgrade(url, password=password)
+    except LockedError as error:
+        raise ReelsyncError(str(error)) from error
+    except MisconfiguredError:
+        raise
+    except Exception as error:
+        problem = explain(error, settings)
+        if isinstance(problem, MisconfiguredError | UnavailableError):
+            raise problem from error
+        message = (
+            f"the database could not be migrated ({describe(error)}): may the role create tables? See the "
+            "database's log"
+        )
+        raise ReelsyncError(message) from error
+    return before

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import typer
 from sqlalchemy import RowMapping
 
 from reelsync.consumer.errors import ReelsyncError
@@ -15,23 +14,19 @@ from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings, Settings
 
-from .reset import reset
 from .terminal import JsonOption, err, load, print_json, print_rows, run_async
 
-app = typer.Typer(help="Positions, as PostgreSQL keeps them.", no_args_is_help=True)
-app.command()(reset)
-
 _COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "updated_at")
-_ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds")
+_ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "gone")
 _AGE_SECONDS = 10.0
 
 
-@app.command()
 def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     """Show the group's position in each partition, and the log around it.
 
     Lag is the number of offsets to go; age, how long ago the oldest record among them was written; updated at, when the
-    position last moved. Without an answer from Kafka the positions are shown all the same.
+    position last moved. Positions of partitions that are gone are named. Without an answer from Kafka the positions are
+    shown all the same.
 
     Example: reelsync offsets show
     """
@@ -41,6 +36,9 @@ def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
         print_json(rows)
     else:
         print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, rows)
+    if gone := [f"{row['topic']}/{row['partition']}" for row in rows if row["gone"]]:
+        told = f"Gone, for the topic was deleted, or created again with fewer partitions: {', '.join(gone)}"
+        err.print(f"{told}. Nobody reads them, and their positions may stay.", markup=False, soft_wrap=True)
 
 
 async def positions_of(settings: Settings) -> list[RowMapping]:
@@ -63,11 +61,11 @@ async def _positions_and_logs(settings: Settings) -> list[dict[str, Any]]:
         err.print(f"Only what PostgreSQL knows: {error}", style="yellow", markup=False, soft_wrap=True)
         logs = {}
     unknown = dict.fromkeys(_ASKED_OF_THE_LOG)
-    return [row | (logs.get(partition) or unknown) for partition, row in zip(stored, rows, strict=True)]
+    return [row | unknown | logs.get(partition, {}) for partition, row in zip(stored, rows, strict=True)]
 
 
 async def _logs(settings: KafkaSettings, stored: dict[Partition, int]) -> dict[Partition, dict[str, Any]]:
-    """What the log of each partition says, of those that exist still."""
+    """What the log of each partition says, and whether it is gone."""
     log = KafkaLog(settings)
     async with diagnosed(settings):
         _, topics = await log.cluster()
@@ -81,6 +79,7 @@ async def _logs(settings: KafkaSettings, stored: dict[Partition, int]) -> dict[P
             "end": end,
             "lag": max(0, end - max(begin, stored[place])),
             "age_seconds": max(0, round(now - written[place] / 1000)) if place in written else None,
+            "gone": False,
         }
         for place, (begin, end) in ranges.items()
-    }
+    } | {place: {"gone": True} for place in stored if place not in ranges}

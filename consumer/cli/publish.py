@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError
-from reelsync.consumer.kafka.clients import connection_options
-from reelsync.consumer.kafka.diagnosis import diagnose
+from reelsync.consumer.kafka.producer import publishing
 from reelsync.consumer.settings import BrokerSettings, KafkaSettings
 from reelsync.events import InvalidEventError, aggregate_id, aggregate_of, parse_event
-from reelsync.events.publishing import AIOKAFKA_OPTIONS, DeliveryError, OutgoingRecord, deliver
+from reelsync.events.publishing import OutgoingRecord, deliver
 
 from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
 
@@ -86,11 +82,8 @@ async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int
     Raises:
         ReelsyncError: the brokers did not take them.
     """
-    options = {**connection_options(settings), **AIOKAFKA_OPTIONS}
-    producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=8_388_608)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
-    try:
-        await producer.start()
+    async with publishing(settings) as producer:
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("", total=None)
             sent = 0
@@ -98,15 +91,3 @@ async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int
                 sent += len(await deliver(producer, waiting))
                 progress.update(task, completed=sent)
             return sent
-    except (DeliveryError, KafkaError, OSError) as failed:
-        error = failed.cause if isinstance(failed, DeliveryError) else failed
-        problem = await diagnose(settings, error)
-        if isinstance(problem, MisconfiguredError):
-            raise problem from error
-        message = (
-            f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
-            "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"
-        )
-        raise ReelsyncError(message) from error
-    finally:
-        await producer.stop()

@@ -14,7 +14,7 @@ from reelsync.consumer.operations.rebuild.rebuild import discard as discard_shad
 from reelsync.consumer.operations.rebuild.replay import Filling
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
-from reelsync.consumer.preflight import check_schema, check_topics
+from reelsync.consumer.preflight import check_schema, check_session, check_topics
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.summary import package_version
 from reelsync.consumer.transform.decode import decoder
@@ -78,6 +78,7 @@ async def run_rebuild(
         ReelsyncError: a server cannot be used, another rebuild is running, or there is nothing to rebuild from.
     """
     revision = await check_schema(settings.database)
+    await check_session(settings.database, "rebuild")
     kafka = settings.kafka
     log = KafkaLog(kafka)
     cluster_id, found = await log.cluster()

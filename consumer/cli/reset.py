@@ -112,7 +112,7 @@ async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
             with explained(settings.database):
                 async with engine.begin() as connection:
                     after = {move.partition: move.after for move in moves}
-                    await reset_positions(connection, group, cluster_id, after)
+                    await reset_positions(connection, group, cluster_id, after, logs.topic_ids)
     finally:
         await engine.dispose()
     return moves

@@ -12,13 +12,10 @@ from reelsync.events.evolution import Compatibility, Contract, UnreadableContrac
 
 from .terminal import JsonOption, UsageError, err, out, print_json
 
-app = typer.Typer(help="The contract of events: JSON Schema and AsyncAPI.", no_args_is_help=True)
-
 Requirement = Literal["none", "backward", "forward", "full"]
 _LEVELS: dict[Requirement, Verdict] = {"none": "NONE", "backward": "BACKWARD", "forward": "FORWARD", "full": "FULL"}
 
 
-@app.command()
 def export(
     directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")],
     json: JsonOption = False,  # noqa: FBT002 - a flag
@@ -37,7 +34,6 @@ def export(
         err.print(f"Wrote the contract of version {CONTRACT_VERSION}: {len(files)} files in {escape(str(directory))}.")
 
 
-@app.command()
 def check(
     old: Annotated[Path, typer.Argument(help="The contract before: a directory, or one schema.")],
     new: Annotated[Path, typer.Argument(help="The contract after: likewise.")],

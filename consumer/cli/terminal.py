@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -16,11 +16,15 @@ from rich.text import Text
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.settings import BrokerSettings
 from reelsync.consumer.telemetry.logs import configure_logs
+from reelsync.consumer.variables import PREFIX, VariablesError
 
 out = Console()
 err = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+_TOPICS = f"{PREFIX}KAFKA__TOPICS"
+_TOPICS_EXAMPLE = '{"video-events": "video"}'
 
 S = TypeVar("S", bound=BrokerSettings)
 T = TypeVar("T")
@@ -41,27 +45,16 @@ def load(settings: type[S]) -> S:
     try:
         loaded = settings()
     except ValidationError as error:
-        problems = [
-            f"{_variable(problem['loc'])}: {_sentence(problem)}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-    except SettingsError as error:
-        problems = [f'{error}. REELSYNC_KAFKA__TOPICS must be JSON, such as {{"video-events": "video"}}']
+        problems = [_problem(problem) for problem in error.errors(include_input=False, include_url=False)]
+    except VariablesError as error:
+        problems = error.problems
+    except SettingsError:
+        # The one setting that is parsed before it is validated.
+        problems = [f"{_TOPICS}: is not JSON, such as {_TOPICS_EXAMPLE}"]
     else:
         configure_logs(loaded.log)
         return loaded
-    raise UsageError("the settings are not right.\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-def run_to_exit(command: Callable[[], object]) -> None:
-    """Run a command: exit code 0 when it did what was asked, 1 when it could not, 2 when it was asked wrongly."""
-    try:
-        command()
-    except ReelsyncError as error:
-        complain(str(error))
-        sys.exit(getattr(error, "exit_code", 1))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    raise UsageError("the settings are not right.\n" + "\n".join(f"  {printable(problem)}" for problem in problems))
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
@@ -70,13 +63,17 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 
 def complain(message: str) -> None:
-    """An error, in red, as it is: no markup, no wrapping inside words."""
-    err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    """An error, in red: no markup, no wrapping inside words, and what is not for the eye escaped."""
+    lines = "\n".join(map(printable, message.split("\n")))
+    err.print(Text.assemble(("error: ", "bold red"), lines), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON has
-    """One JSON document on standard output."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=_plain).decode() + "\n")
+    """One JSON document on standard output, in UTF-8 whatever the terminal's encoding is."""
+    sys.stdout.flush()
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    sys.stdout.buffer.write(orjson.dumps(document, option=option, default=_plain))
+    sys.stdout.buffer.flush()
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -113,14 +110,20 @@ def _plain(value: object) -> object:
     return str(value)
 
 
+def _problem(problem: Mapping[str, Any]) -> str:
+    """What is wrong with one setting, or with several that do not fit, which the sentence names itself."""
+    sentence = _sentence(problem)
+    return sentence if sentence.startswith(PREFIX) else f"{_variable(problem['loc'])}: {sentence}"
+
+
 def _variable(location: tuple[int | str, ...]) -> str:
     if location == ("database",):
         location = ("database", "url")
     if location[:2] == ("kafka", "topics") and len(location) > 2:  # noqa: PLR2004 - what follows is the topic
         # Between the topic and what is wrong stands the form that was tried.
         topic, *rest = location[2:]
-        return f"REELSYNC_KAFKA__TOPICS, topic {topic}" + "".join(f", {part}" for part in rest[1:] if part != "[key]")
-    return "REELSYNC_" + "__".join(str(part).upper() for part in location)
+        return f"{_TOPICS}, topic {topic}" + "".join(f", {part}" for part in rest[1:] if part != "[key]")
+    return PREFIX + "__".join(str(part).upper() for part in location)
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
@@ -128,4 +131,6 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         return "is missing: see docs/debezium.md"
     if problem["type"] == "missing":
         return "is not set. For example: postgresql+asyncpg://user:password@localhost:5432/reelsync"
+    if problem["type"] == "dict_type":
+        return f"is not a JSON object, such as {_TOPICS_EXAMPLE}"
     return str(problem["msg"]).removeprefix("Value error, ")

@@ -58,7 +58,9 @@ def _time(since: str) -> datetime | None:
     except ValueError:
         target = "earliest"
     if not isinstance(target, datetime):
-        raise UsageError(f"--since must be a time with its zone (2026-01-05T10:00:00Z) or @MILLISECONDS, not {since!r}")
+        raise UsageError(
+            f"--since must be a time since 1970 with its zone (2026-01-05T10:00:00Z) or @MILLISECONDS, not {since!r}"
+        )
     return target
 
 

@@ -87,6 +87,8 @@ def _key_of(document: Mapping[str, Any]) -> LetterKey:
         raise LineError(f"{', '.join(KEY_NAMES)}: are what tells the letter, and must stay as they were exported")
     if not all(-(2**63) <= number < 2**63 for number in numbers) or not 0 <= numbers[0] < 2**31:
         raise LineError(f"{', '.join(KEY_NAMES)}: no record has such a place")
+    if "\0" in topic:
+        raise LineError("topic: has a NUL, which no topic has")
     return LetterKey(topic, *numbers)
 
 

@@ -12,18 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    UnknownError,
-    UnsupportedForMessageFormatError,
-)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.kafka.clients import connection_options
+from reelsync.consumer.kafka.producer import RefusedError, TopicProducer
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.settings import KafkaSettings
 
@@ -32,10 +24,7 @@ from .table import LetterKey
 
 _SEND_SECONDS = 10.0
 """Well below DATABASE__IDLE_IN_TRANSACTION_TIMEOUT: the transaction that has the turn waits for it."""
-_STOP_SECONDS = 3.0
 _LOOK_SECONDS = 15.0
-_LARGEST_BYTES = 8_388_608
-_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, UnsupportedForMessageFormatError)
 
 _log = structlog.get_logger("reelsync.relay")
 
@@ -59,7 +48,9 @@ class KafkaRelay:
     count: Callable[[int], None] = lambda _: None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever parks a letter. Without it, letters of others are looked for every 15 seconds."""
-    _producer: AIOKafkaProducer | None = None
+
+    def __post_init__(self) -> None:
+        self._producer = TopicProducer(self.kafka, self.topic)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`, waiting out whatever keeps either server away."""
@@ -71,7 +62,7 @@ class KafkaRelay:
                     relayed = await self.relay_some()
                 except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
                     _log.warning("relay.failed", topic=self.topic, error=describe(error))
-                    await self._drop_producer()
+                    await self._producer.close()
                     await backoff.wait()
                     continue
                 backoff.reset()
@@ -79,7 +70,7 @@ class KafkaRelay:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.wake.wait(), _LOOK_SECONDS)
         finally:
-            await self._drop_producer()
+            await self._producer.close()
 
     async def relay_some(self) -> int:
         """Send some of what is not relayed, and mark what was acknowledged or passed over; how many letters.
@@ -112,25 +103,19 @@ class KafkaRelay:
         # A limit of ours: with its brokers gone the producer may wait for ever (aiokafka#1101). One at a time, because
         # a refusal of one refuses all that were sent with it.
         async with asyncio.timeout(_SEND_SECONDS):
-            producer = await self._started_producer()
             for message in messages:
-                done.acknowledged += await self._send_one(producer, message)
+                done.acknowledged += await self._send_one(message)
                 done.letters.append(message.letter)
 
-    async def _send_one(self, producer: AIOKafkaProducer, message: Message) -> bool:
+    async def _send_one(self, message: Message) -> bool:
         """Send it in the first form that the topic takes; whether it takes one."""
-        refusal: KafkaError | None = None
+        refusal: RefusedError | None = None
         # Kafka knows records without key and value, and aiokafka does not send them.
         whole = [message] if message.key is not None or message.value is not None else []
         for form in (*whole, *shorter_forms(message)):
             try:
-                await producer.send_and_wait(self.topic, form.value, key=form.key, headers=form.headers)
-            except _REFUSALS as error:
-                refusal = error
-            except UnknownError as error:
-                # What aiokafka makes of INVALID_RECORD (87): a compacted topic takes no record without a key.
-                if form.key is not None:
-                    raise
+                await self._producer.send(form.key, form.value, form.headers)
+            except RefusedError as error:
                 refusal = error
             else:
                 return True
@@ -141,21 +126,3 @@ class KafkaRelay:
             error=refusal and describe(refusal),
         )
         return False
-
-    async def _started_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            options = connection_options(self.kafka)
-            self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
-            await self._producer.start()
-        return self._producer
-
-    async def _drop_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        stopping = asyncio.create_task(producer.stop())
-        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
-        if not stopping.done():
-            stopping.cancel()
-        with suppress(KafkaError, asyncio.CancelledError, TimeoutError):
-            await stopping

@@ -9,38 +9,39 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
+from reelsync.consumer.kafka.reader import Reader
+from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
 from .header_names import read_any_header_name
 
 
-def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Options that aiokafka's consumer, producer and admin client share. Certificate files are read anew each time.
+async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Options that aiokafka's consumer, producer and admin client share.
+
+    Certificate files are read, and a changing password is asked for, anew each time: for each client that is made.
 
     Raises:
-        MisconfiguredError: a certificate file cannot be used.
+        MisconfiguredError: a certificate file or the password's cannot be used.
+        UnavailableError: the password's provider failed.
     """
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "reelsync",
         "security_protocol": settings.security_protocol,
-        **login_options(settings),
+        **await login_options(settings),
     }
 
 
-def login_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Those of the options that make the connection secure.
-
-    Raises:
-        MisconfiguredError: a certificate file cannot be used.
-    """
+async def login_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Those of the options that make the connection secure. Raises what `connection_options` raises."""
     options: dict[str, Any] = {}
     if settings.security_protocol.startswith("SASL"):
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+            "sasl_plain_password": await kafka_password(settings)(),
         }
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
@@ -79,19 +80,33 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
-_FETCH_BYTES = 2 * 1024 * 1024
+_FETCH_BYTES = 1_572_864
 """Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
 
+_PARTITION_FETCH_BYTES = _FETCH_BYTES * 3 // 4
+"""Of one of them: a partition with a backlog leaves room for those that have only a little."""
 
-def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
+_FETCH_WAIT_MS = 200
+"""How long a broker keeps a fetch that finds nothing. A partition to be fetched meanwhile waits for that answer."""
+
+
+class Member(Reader):
+    """A reader that belongs to the group, and joins it also while one of its topics does not exist."""
+
+    async def _wait_topics(self) -> None:
+        """Once is enough: aiokafka would wait until all topics are there, and the partitions of the others with it."""
+        await self._client.force_metadata_update()
+
+
+async def new_member(settings: KafkaSettings) -> Member:
     """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
 
     A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
     limit of requests must not undercut.
     """
     read_any_header_name()
-    return AIOKafkaConsumer(
-        **connection_options(settings),
+    return Member(
+        **await connection_options(settings),
         group_id=settings.group_id,
         enable_auto_commit=False,
         auto_offset_reset="none",
@@ -105,4 +120,6 @@ def new_member(settings: KafkaSettings) -> AIOKafkaConsumer:
         ),
         metadata_max_age_ms=30_000,
         fetch_max_bytes=_FETCH_BYTES,
+        max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )

@@ -6,9 +6,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from traceback import walk_tb
-from typing import NamedTuple
 
-from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
@@ -20,7 +19,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.broker_addresses import Address, addresses_of
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError, WrongPortError
+from reelsync.consumer.other_protocols import protocol_of
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import handshake_problem
 
@@ -28,16 +29,7 @@ from .clients import login_options
 
 _PROBE_SECONDS = 5.0
 _PROTOCOL = "REELSYNC_KAFKA__SECURITY_PROTOCOL"
-
-
-class Address(NamedTuple):
-    """Where a broker listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+_SERVERS = "REELSYNC_KAFKA__BOOTSTRAP_SERVERS"
 
 
 @asynccontextmanager
@@ -66,33 +58,54 @@ async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncErr
     UnavailableError.
     """
     asked: set[Address] = set()
-    waiting = [Address(host, port) for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False)]
+    not_found: list[str] = []
+    waiting = addresses_of(settings.bootstrap_servers)
     try:
         while waiting:
             address = waiting.pop(0)
             if address in asked:
                 continue
             asked.add(address)
-            problem, others = await _ask(settings, address)
+            try:
+                problem, others = await _ask(settings, address)
+            except socket.gaierror:
+                not_found.append(address.host)
+                continue
             if problem:
                 return MisconfiguredError(f"the broker at {address} cannot be used: {problem}")
             waiting += others
-    except MisconfiguredError as files:
-        return files
+    except MisconfiguredError as known:
+        return known
+    if not_found:
+        return UnavailableError(
+            f"no broker answers at {settings.bootstrap_servers}, name not found: {', '.join(not_found)}: see "
+            f"{_SERVERS}, the brokers' advertised.listeners, and the network's DNS"
+        )
     return UnavailableError(
         f"no broker answers at {settings.bootstrap_servers} ({type(error).__name__}): is Kafka up, and "
-        "REELSYNC_KAFKA__BOOTSTRAP_SERVERS, …SECURITY_PROTOCOL, …SASL_* and …SSL_* right?"
+        f"{_SERVERS}, …SECURITY_PROTOCOL, …SASL_* and …SSL_* right?"
     )
 
 
 async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, list[Address]]:
-    """What is wrong at a broker, if anything but silence, and the brokers that it tells of."""
+    """What is wrong at a broker, if anything but silence, and the brokers that it tells of.
+
+    Raises:
+        socket.gaierror: its name is not found.
+        WrongPortError: it is no broker.
+    """
     try:
         connection = await _connect(settings, address)
+    except ConnectionRefusedError:
+        return None, []
+    except socket.gaierror:
+        raise
     except (KafkaError, OSError, TimeoutError) as error:
         problem = _login_problem(settings, error)
-        if problem is None and not isinstance(error, ConnectionRefusedError | socket.gaierror | TimeoutError):
+        if problem is None and not isinstance(error, TimeoutError):
             problem = await _protocol_problem(settings, address)
+        if problem is None and (other := await asyncio.to_thread(protocol_of, *address, "Kafka")):
+            raise WrongPortError(f"{address} is no broker: {other} answers there: see {_SERVERS}") from None
         return problem, []
     try:
         brokers = (await connection.send(MetadataRequest([]))).brokers
@@ -109,7 +122,7 @@ async def _connect(settings: KafkaSettings, address: Address, protocol: str | No
         client_id="reelsync",
         request_timeout_ms=int(_PROBE_SECONDS * 1000),
         security_protocol=protocol or settings.security_protocol,
-        **login_options(settings),
+        **await login_options(settings),
     )
 
 

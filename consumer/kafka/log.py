@@ -1,14 +1,15 @@
 """Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
+from reelsync.consumer.kafka.reader import Reader, Topic
 from reelsync.consumer.records import Anchor, Partition, anchor_of
 from reelsync.consumer.settings import KafkaSettings
 
@@ -33,16 +34,25 @@ class KafkaLog:
             UnavailableError: no broker answers.
             MisconfiguredError: one does, and cannot be used with these settings.
         """
-        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=10_000)
+        admin = AIOKafkaAdminClient(**await connection_options(self._settings), request_timeout_ms=10_000)
         try:
             await admin.start()
             described: dict[str, Any] = await admin.describe_cluster()
-            topics = await admin.describe_topics(await admin.list_topics())
+            topics = await admin.describe_topics()
         except (KafkaError, OSError, TimeoutError) as error:
             raise await diagnose(self._settings, error) from error
         finally:
             await admin.close()
         return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
+
+    async def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        """Those of the topics that there are. Asking creates none.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        async with self.reader([]) as reader:
+            return await reader.topics(names)
 
     async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """Begin and end of each partition. The end is the high watermark of a fetch.
@@ -59,15 +69,17 @@ class KafkaLog:
             await _fetch_at(reader, ends, reader.highwater)
             return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
 
-    async def readable_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The end of what may be read of each partition: records of open transactions lie behind it.
+    async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The end of what may be read of each partition that there is: records of open transactions lie behind it.
 
         Raises:
             KafkaError: the brokers did not answer.
         """
-        wanted = [TopicPartition(*partition) for partition in partitions]
         options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
-        async with self.reader(wanted, **options) as reader:
+        async with self.reader([], **options) as reader:
+            topics = await reader.topics({partition.topic for partition in partitions})
+            wanted = [TopicPartition(*partition) for partition in partitions if is_there(partition, topics)]
+            reader.assign(wanted)
             ends = await reader.end_offsets(wanted) if wanted else {}
             await _fetch_at(reader, ends, reader.last_stable_offset)
             return {Partition(*tp): max(ends[tp], reader.last_stable_offset(tp)) for tp in wanted}
@@ -102,14 +114,21 @@ class KafkaLog:
                         found[Partition(*tp)] = records[0].timestamp
         return found
 
-    async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
-        """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out."""
+    async def anchors(
+        self, offsets: Mapping[Partition, int], seconds: float, topic_ids: Mapping[Partition, str | None] | None = None
+    ) -> dict[Partition, Anchor]:
+        """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out.
+
+        With `topic_ids`, those of topics that have these ids.
+        """
         found: dict[Partition, Anchor] = {}
         if not offsets:
             return found
         wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self.reader(list(wanted), max_partition_fetch_bytes=65_536) as reader:
+                if topic_ids:
+                    reader.read_from({partition: topic_ids[partition] for partition in offsets})
                 for tp, offset in wanted.items():
                     reader.seek(tp, offset)
                 waiting = set(wanted)
@@ -122,11 +141,11 @@ class KafkaLog:
         return found
 
     @asynccontextmanager
-    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401
+    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:  # noqa: ANN401
         """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
         read_any_header_name()
-        reader = AIOKafkaConsumer(
-            **connection_options(self._settings),
+        reader = Reader(
+            **await connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=10_000,
@@ -140,8 +159,13 @@ class KafkaLog:
             await stop_within(reader, _STOP_SECONDS)
 
 
+def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
+    """Whether these topics have the partition."""
+    return partition.topic in topics and partition.number < topics[partition.topic].partitions
+
+
 async def _fetch_at(
-    reader: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
+    reader: Reader, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
 ) -> None:
     """Fetch at these offsets until `told` knows of each partition what comes with a fetch."""
     for tp, offset in offsets.items():
@@ -159,7 +183,7 @@ async def count_members(settings: KafkaSettings) -> int:
     Raises:
         KafkaError: the brokers did not answer, or would not say.
     """
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**await connection_options(settings), request_timeout_ms=10_000)
     await admin.start()
     try:
         (answer,) = await admin.describe_consumer_groups([settings.group_id])

@@ -2,22 +2,24 @@
 
 from typing import Literal, NamedTuple
 
-from reelsync.consumer.records import Anchor
+from reelsync.consumer.records import Anchor, Partition
 
 from .store import Stored
 
-HaltReason = Literal["retention", "truncated", "recreated", "other_cluster"]
+HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster"]
 
 
 class LogState(NamedTuple):
     """What the broker says of a partition: its first offset, the end of what may be read, and the record at the anchor.
 
     `anchor` is None when no record is at the anchor's offset any more, or none arrived in time: gone is no mismatch.
+    `topic_id` is None where the broker is older than topic ids.
     """
 
     begin: int
     end: int
     anchor: Anchor | None
+    topic_id: str | None = None
 
 
 class Halt(NamedTuple):
@@ -31,6 +33,13 @@ def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Hal
     """None when reading on from the stored position skips nothing and repeats nothing."""
     if stored.cluster_id is not None and cluster_id is not None and stored.cluster_id != cluster_id:
         return Halt("other_cluster", f"the position was stored for cluster {stored.cluster_id}, this is {cluster_id}")
+    if stored.next_offset and stored.topic_id and log.topic_id and stored.topic_id != log.topic_id:
+        # Not at offset 0: nothing was taken from the topic before, and nothing of this one is skipped.
+        return Halt(
+            "recreated",
+            f"the topic was deleted and created again: position {stored.next_offset} is of the topic with id "
+            f"{stored.topic_id}, and the id is {log.topic_id} now",
+        )
     if stored.next_offset < log.begin:
         lost = log.begin - stored.next_offset
         return Halt(
@@ -48,3 +57,20 @@ def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Hal
             f"the record at offset {stored.anchor.offset} is not the one that was taken: the log was made anew",
         )
     return None
+
+
+def deleted(partition: Partition) -> Halt:
+    """Why to halt a partition whose topic is not there."""
+    return Halt("deleted", f"there is no topic {partition.topic} any more: it was deleted")
+
+
+def reset_command(partition: Partition, to: str) -> str:
+    """The command that sets the position of a halted partition."""
+    return f"reelsync offsets reset {partition.topic} {partition.number} --to {to}"
+
+
+def remedy(partition: Partition, halt: Halt) -> str:
+    """What to do about a halted partition."""
+    if halt.reason == "deleted":
+        return "create the topic again, or take it out of REELSYNC_KAFKA__TOPICS: the consumer creates no topic"
+    return reset_command(partition, "earliest|latest|OFFSET")

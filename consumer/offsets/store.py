@@ -4,11 +4,11 @@ Every statement here takes all of a batch's partitions in one JSON parameter.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import RowMapping, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.errors import FencedError
 from reelsync.consumer.records import Anchor, Partition, Span
@@ -20,12 +20,13 @@ _FENCE = text(
     """
     WITH w AS MATERIALIZED (
       SELECT * FROM json_to_recordset(:spans) AS r(
-        topic text, partition int, start bigint, next bigint,
+        topic text, partition int, start bigint, next bigint, topic_id text,
         anchor_offset bigint, anchor_timestamp bigint, anchor_crc bigint)),
     held AS MATERIALIZED (
       SELECT o.topic, o.partition, w.next, w.anchor_offset, w.anchor_timestamp, w.anchor_crc
         FROM consumer_offsets o JOIN w USING (topic, partition)
        WHERE o.consumer_group = :consumer_group AND o.next_offset = w.start
+         AND o.topic_id IS NOT DISTINCT FROM w.topic_id
        ORDER BY o.topic, o.partition
          FOR NO KEY UPDATE OF o)
     UPDATE consumer_offsets o
@@ -42,7 +43,8 @@ _FENCE = text(
 
 _READ = text(
     """
-    SELECT o.topic, o.partition, o.next_offset, o.cluster_id, o.anchor_offset, o.anchor_timestamp, o.anchor_crc
+    SELECT o.topic, o.partition, o.next_offset, o.cluster_id, o.anchor_offset, o.anchor_timestamp, o.anchor_crc,
+           o.topic_id
       FROM consumer_offsets o
       JOIN json_to_recordset(:partitions) AS r(topic text, partition int) USING (topic, partition)
      WHERE o.consumer_group = :consumer_group
@@ -52,28 +54,47 @@ _READ = text(
 
 _CREATE = text(
     """
-    INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset, cluster_id)
-    SELECT :consumer_group, r.topic, r.partition, r.next_offset, :cluster_id
-      FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint)
+    INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset, cluster_id, topic_id)
+    SELECT :consumer_group, r.topic, r.partition, r.next_offset, :cluster_id, r.topic_id
+      FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint, topic_id text)
      ORDER BY r.topic, r.partition
         ON CONFLICT ON CONSTRAINT pk_consumer_offsets DO NOTHING
     """
 ).bindparams(bindparam("partitions", type_=JsonText()))
 
 
-# Locked in order before any is updated, for the reason of the fence.
+# Locked in order before any is updated, for the reason of the fence; so is the next one.
+_ADOPT = text(
+    """
+    WITH w AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint, topic_id text)),
+    held AS MATERIALIZED (
+      SELECT o.topic, o.partition, w.topic_id
+        FROM consumer_offsets o JOIN w USING (topic, partition, next_offset)
+       WHERE o.consumer_group = :consumer_group
+       ORDER BY o.topic, o.partition
+         FOR NO KEY UPDATE OF o)
+    UPDATE consumer_offsets o
+       SET topic_id = h.topic_id
+      FROM held h
+     WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)
+    RETURNING o.topic, o.partition
+    """
+).bindparams(bindparam("partitions", type_=JsonText()))
+
+
 _RESET = text(
     """
     WITH w AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint)),
+      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint, topic_id text)),
     held AS MATERIALIZED (
-      SELECT o.topic, o.partition, w.next_offset
+      SELECT o.topic, o.partition, w.next_offset, w.topic_id
         FROM consumer_offsets o JOIN w USING (topic, partition)
        WHERE o.consumer_group = :consumer_group
        ORDER BY o.topic, o.partition
          FOR NO KEY UPDATE OF o)
     UPDATE consumer_offsets o
-       SET next_offset = h.next_offset, cluster_id = :cluster_id, updated_at = now(),
+       SET next_offset = h.next_offset, cluster_id = :cluster_id, topic_id = h.topic_id, updated_at = now(),
            anchor_offset = NULL, anchor_timestamp = NULL, anchor_crc = NULL
       FROM held h
      WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)
@@ -90,17 +111,21 @@ _LIST = text(
 
 
 class Stored(NamedTuple):
-    """What is stored of one partition. A partition never seen has no anchor, and may have no cluster."""
+    """What is stored of one partition. A partition never seen has no anchor, and may have no cluster.
+
+    `topic_id` is None if brokers older than topic ids, or an older release, stored the position.
+    """
 
     next_offset: int
     cluster_id: str | None
     anchor: Anchor | None
+    topic_id: str | None = None
 
 
 async def fence(
     connection: AsyncConnection, group: str, spans: Mapping[Partition, Span], anchors: Mapping[Partition, Anchor]
 ) -> None:
-    """Move the positions, if each is where its owner began: the first statement of the batch's transaction.
+    """Move the positions, if each is where its owner began, in the same topic: first in the batch's transaction.
 
     A second owner waits here for the first to finish, and is then refused.
 
@@ -108,7 +133,8 @@ async def fence(
         FencedError: a partition has another position, so another owner has come or gone.
     """
     rows = [
-        {"topic": partition.topic, "partition": partition.number, "start": span.start, "next": span.next}
+        _place(partition)
+        | {"start": span.start, "next": span.next, "topic_id": span.topic_id}
         | _anchor_columns(anchors.get(partition))
         for partition, span in sorted(spans.items())
     ]
@@ -131,23 +157,43 @@ async def read_positions(
 
 
 async def create_positions(
-    connection: AsyncConnection, group: str, cluster_id: str | None, starts: Mapping[Partition, int]
+    connection: AsyncConnection,
+    group: str,
+    cluster_id: str | None,
+    starts: Mapping[Partition, int],
+    topic_ids: Mapping[Partition, str | None] | None = None,
 ) -> None:
     """Give partitions never seen their first position. One that another owner gave meanwhile stays."""
-    rows = [{"topic": p.topic, "partition": p.number, "next_offset": offset} for p, offset in sorted(starts.items())]
-    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": orjson.dumps(rows).decode()}
+    partitions = _with_topic_ids(starts, topic_ids)
+    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": partitions}
     await connection.execute(_CREATE, parameters, execution_options={"query_name": "offsets.create"})
 
 
+async def adopt_topics(
+    connection: AsyncConnection,
+    group: str,
+    next_offsets: Mapping[Partition, int],
+    topic_ids: Mapping[Partition, str | None],
+) -> set[Partition]:
+    """Say which topics positions are of, where they are at these offsets still; those of which it was said."""
+    parameters = {"consumer_group": group, "partitions": _with_topic_ids(next_offsets, topic_ids)}
+    rows = await connection.execute(_ADOPT, parameters, execution_options={"query_name": "offsets.adopt"})
+    return {Partition(row["topic"], row["partition"]) for row in rows.mappings()}
+
+
 async def reset_positions(
-    connection: AsyncConnection, group: str, cluster_id: str | None, next_offsets: Mapping[Partition, int]
+    connection: AsyncConnection,
+    group: str,
+    cluster_id: str | None,
+    next_offsets: Mapping[Partition, int],
+    topic_ids: Mapping[Partition, str | None],
 ) -> int:
     """Set positions by hand; how many there were.
 
     A running consumer is fenced by it, and goes on from there.
     """
-    rows = [{"topic": p.topic, "partition": p.number, "next_offset": at} for p, at in sorted(next_offsets.items())]
-    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": orjson.dumps(rows).decode()}
+    partitions = _with_topic_ids(next_offsets, topic_ids)
+    parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": partitions}
     changed = await connection.execute(_RESET, parameters, execution_options={"query_name": "offsets.reset"})
     return changed.rowcount
 
@@ -165,37 +211,23 @@ def _anchor_columns(anchor: Anchor | None) -> dict[str, int]:
 
 
 def _encoded(partitions: Iterable[Partition]) -> str:
-    return orjson.dumps([{"topic": p.topic, "partition": p.number} for p in sorted(partitions)]).decode()
+    return orjson.dumps([_place(partition) for partition in sorted(partitions)]).decode()
+
+
+def _with_topic_ids(next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None] | None) -> str:
+    rows = [
+        _place(partition) | {"next_offset": offset, "topic_id": (topic_ids or {}).get(partition)}
+        for partition, offset in sorted(next_offsets.items())
+    ]
+    return orjson.dumps(rows).decode()
+
+
+def _place(partition: Partition) -> dict[str, Any]:
+    return {"topic": partition.topic, "partition": partition.number}
 
 
 def _stored(row: RowMapping) -> Stored:
     anchor = None
     if row["anchor_offset"] is not None:
         anchor = Anchor(row["anchor_offset"], row["anchor_timestamp"], row["anchor_crc"])
-    return Stored(row["next_offset"], row["cluster_id"], anchor)
-
-
-class Ledger:
-    """The positions of one consumer group in PostgreSQL."""
-
-    def __init__(self, engine: AsyncEngine, group: str) -> None:
-        self._engine = engine
-        self._group = group
-
-    async def positions(self, cluster_id: str | None, starts: Mapping[Partition, int]) -> dict[Partition, Stored]:
-        """The stored positions of these partitions; one never seen is given its start first."""
-        async with self._engine.begin() as connection:
-            await create_positions(connection, self._group, cluster_id, starts)
-            return await read_positions(connection, self._group, starts)
-
-    async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Where each partition goes on."""
-        async with self._engine.begin() as connection:
-            stored = await read_positions(connection, self._group, partitions)
-        return {partition: position.next_offset for partition, position in stored.items()}
-
-    async def all_next_offsets(self) -> dict[Partition, int]:
-        """Where each partition of the group goes on, whoever owns it."""
-        async with self._engine.begin() as connection:
-            rows = await list_positions(connection, self._group)
-        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    return Stored(row["next_offset"], row["cluster_id"], anchor, row["topic_id"])

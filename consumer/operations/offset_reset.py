@@ -1,7 +1,7 @@
 """Setting positions by hand: where each partition would go, what that means, and what must not be done by the way."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -15,6 +15,7 @@ Target = Literal["earliest", "latest"] | int | datetime
 """An end of the log, an offset, or the first record of a time."""
 
 _ENDS: Mapping[str, Target] = {"earliest": "earliest", "latest": "latest"}
+_KAFKA_BEGINS = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = 6
 
 
@@ -48,6 +49,8 @@ class Logs:
     ranges: Mapping[Partition, tuple[int, int]]
     at: Mapping[Partition, int | None]
     """For a target that is a time: its first offset, None if no record is as late."""
+    topic_ids: Mapping[Partition, str | None] = field(default_factory=dict)
+    """The id of each partition's topic, None from brokers older than topic ids."""
 
 
 def parse_target(to: str) -> Target:
@@ -58,9 +61,9 @@ def parse_target(to: str) -> Target:
     """
     if to in _ENDS:
         return _ENDS[to]
-    if to.isdecimal():
-        return int(to)
     try:
+        if to.isdecimal():
+            return int(to)
         time = _time(to)
     except (OSError, OverflowError, ValueError):
         raise ValueError(
@@ -68,6 +71,8 @@ def parse_target(to: str) -> Target:
         ) from None
     if time.tzinfo is None:
         raise ValueError(f"--to {to} needs its time zone, such as {to}Z")
+    if time < _KAFKA_BEGINS:
+        raise ValueError(f"--to {to} is before 1970, and Kafka knows no time before that: say earliest")
     return time
 
 
@@ -77,11 +82,14 @@ async def ask_logs(log: KafkaLog, cluster_id: str | None, partitions: Collection
     Raises:
         KafkaError: the brokers did not answer.
     """
+    # First: should the topic be created again meanwhile, the new position is one that halts.
+    topics = await log.topics({partition.topic for partition in partitions})
+    topic_ids = {partition: topics[partition.topic].topic_id for partition in partitions if partition.topic in topics}
     ranges = await log.ranges(partitions)
     at: Mapping[Partition, int | None] = {}
     if isinstance(target, datetime):
         at = await log.offsets_at(partitions, round(target.timestamp() * 1000))
-    return Logs(cluster_id, ranges, at)
+    return Logs(cluster_id, ranges, at, topic_ids)
 
 
 def plan_moves(
@@ -122,10 +130,8 @@ async def find_halted(
         if position.anchor and logs.ranges[partition][0] <= position.anchor.offset < logs.ranges[partition][1]
     }
     anchors = await log.anchors(wanted, anchor_seconds)
-    checked = {
-        partition: check_position(position, LogState(*logs.ranges[partition], anchors.get(partition)), logs.cluster_id)
-        for partition, position in stored.items()
-    }
+    states = {p: LogState(*logs.ranges[p], anchors.get(p), logs.topic_ids.get(p)) for p in stored}
+    checked = {p: check_position(position, states[p], logs.cluster_id) for p, position in stored.items()}
     return {partition: halt for partition, halt in checked.items() if halt}
 
 

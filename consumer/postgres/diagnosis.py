@@ -1,24 +1,29 @@
 """What is wrong with the database, for people: where it is, why it cannot be used, and what to do."""
 
 import os
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError, WrongPortError
+from reelsync.consumer.other_protocols import Protocol, protocol_of
 from reelsync.consumer.settings import DatabaseSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, causes, handshake_problem
-from reelsync.models.database_url import libpq_parameters
+from reelsync.models.database_url import DEFAULT_PORT, hosts_of, libpq_parameters, parse_url, place_of
 
 from .sqlstate import Verdict, classify, describe, server_message, sqlstate
 
 _URL = "REELSYNC_DATABASE__URL"
 _FIXES = {
-    "28P": f"the user or the password is refused: see {_URL}",
+    "28P": f"the user or the password is refused: see {_URL}, where a password is percent-encoded",
     "28": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
     "3D": f"there is no such database: create it, or see {_URL}",
+    "42P07": "a table of that name is there, and it is not reelsync's: give reelsync a database of its own",
+    "42710": "something of that name is there, and it is not reelsync's: give reelsync a database of its own",
     "42501": "the role lacks a right: run deploy/postgres/roles.sql for it",
     "42P01": "the schema is not there: run `reelsync migrate`",
     "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
@@ -47,11 +52,17 @@ def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
 
     What the server says at a login names users, databases and addresses, no password, and is quoted.
     """
-    url = make_url(settings.url.get_secret_value())
-    where = f"the database {url.database} at {url.host or 'the local socket'}:{url.port or 5432}"
+    url = parse_url(settings.url.get_secret_value())
+    where = f"the database {url.database} at {place_of(url)}"
+    if other := _other_protocol(error, url):
+        return WrongPortError(f"{where} cannot be used: {other} answers there: see the port in {_URL}")
     problem = _refusal(error) or _tls_problem(error, url)
     if problem:
         return MisconfiguredError(f"{where} cannot be used: {problem}")
+    if any(isinstance(cause, socket.gaierror) for cause in causes(error)):
+        return UnavailableError(
+            f"{where} is not reached, name not found: see the host in {_URL}, and the network's DNS"
+        )
     if classify(error) is Verdict.OUTAGE:
         # With TLS 1.3 a server that refuses our certificate may close the connection before its reason can be read.
         certificate = ", and does it accept the client certificate" if _files(url).certificate.path else ""
@@ -59,6 +70,17 @@ def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
             f"{where} does not answer ({describe(error)}): is PostgreSQL up, and {_URL} right{certificate}?"
         )
     return ReelsyncError(f"{where} cannot be used ({describe(error)}): see its log")
+
+
+def _other_protocol(error: BaseException, url: URL) -> Protocol | None:
+    """Which other protocol is spoken there, if the connection was accepted, it seems, and came to nothing."""
+    # Class 08 is what asyncpg itself gives a connection that was closed.
+    spoke = not (sqlstate(error) or "08").startswith("08")
+    known = socket.gaierror | ssl.SSLError | ConnectionRefusedError
+    hosts = hosts_of(url)
+    if spoke or len(hosts) != 1 or any(isinstance(cause, known) for cause in causes(error)):
+        return None
+    return protocol_of(hosts[0], url.port or DEFAULT_PORT, "PostgreSQL")
 
 
 def _refusal(error: BaseException) -> str | None:
@@ -73,14 +95,26 @@ def _tls_problem(error: BaseException, url: URL) -> str | None:
     problem = handshake_problem(error, f"sslrootcert in {_URL}", f"sslcert and sslkey in {_URL}")
     if problem:
         return problem
+    may_do_without = {"allow", "prefer"}  # These go on without TLS, so what asyncpg calls a rejection is none.
     for cause in causes(error):
-        if type(cause) is ConnectionError and "rejected SSL upgrade" in str(cause):
+        if (
+            type(cause) is ConnectionError
+            and "rejected SSL upgrade" in str(cause)
+            and tls_mode(url) not in may_do_without
+        ):
             return f"it does not speak TLS: turn it on there, or see sslmode in {_URL}"
         if type(cause).__name__ == "ClientConfigurationError":
             return f"{cause}: see {_URL}".replace("\n", ", ")
         if isinstance(cause, OSError) and cause.errno is not None and (files := _files(url).problem()):
             return files
     return None
+
+
+def tls_mode(url: URL) -> str:
+    """The `sslmode` of connections to a URL, as asyncpg chooses it."""
+    given = libpq_parameters(url)
+    implied = "verify-full" if given.get("sslrootcert") == "system" else os.environ.get("PGSSLMODE", "prefer")
+    return given.get("sslmode", implied)
 
 
 def _files(url: URL) -> TlsFiles:

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.passwords import database_password
 from reelsync.consumer.settings import DatabaseSettings
 from reelsync.models.engine import create_engine
 
@@ -22,6 +23,8 @@ def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> Asy
         lock_timeout=settings.lock_timeout,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
         search_path=search_path,
+        pooler=settings.pooler,
+        password=database_password(settings),
     )
 
 

@@ -5,6 +5,7 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 """
 
 import asyncio
+import socket
 import ssl
 from enum import Enum
 
@@ -12,7 +13,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.errors import _REFUSED_BY_A_POOLER, MisconfiguredError, ReelsyncError, UnavailableError, is_fatal
 
 
 class Verdict(Enum):
@@ -87,7 +88,9 @@ def constraint(error: DBAPIError) -> str | None:
 
 
 def classify(error: BaseException) -> Verdict:
-    """What to do about an error that came out of a transaction."""
+    """What to do about an error that came out of a transaction, or of opening a connection for one."""
+    if isinstance(error, UnavailableError | MisconfiguredError):
+        return Verdict.OUTAGE
     state = sqlstate(error)
     if state is not None:
         return _EXACT.get(state) or _BY_CLASS.get(state[:2], Verdict.BUG)
@@ -117,12 +120,16 @@ def describe(error: BaseException) -> str:
     """The error in one line, without parameters or values: class, SQLSTATE, constraint; in whole if it is ours."""
     if isinstance(error, ReelsyncError):
         return str(error)
+    if isinstance(error, socket.gaierror):
+        return "name not found"
     parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
     if isinstance(error, ssl.SSLCertVerificationError):
         parts.append(error.verify_message)
     state = sqlstate(error)
     if state:
         parts.append(f"SQLSTATE {state}")
+    if state == _REFUSED_BY_A_POOLER and is_fatal(error):
+        parts.append(server_message(error))
     name = constraint(error) if isinstance(error, DBAPIError) else None
     if name:
         parts.append(f"constraint {name}")
@@ -132,4 +139,4 @@ def describe(error: BaseException) -> str:
 def server_message(error: BaseException) -> str:
     """The first line of what the server said. Safe for errors of our own statements only: others may quote values."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
-    return str(cause).partition("\n")[0]
+    return (getattr(cause, "message", None) or str(cause)).partition("\n")[0]

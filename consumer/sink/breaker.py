@@ -22,6 +22,9 @@ class DeadLetterLimit:
         Raises:
             HaltedError: the limits are reached. Nothing of the batch was written, so nothing is lost.
         """
+        if not records:
+            # A log of transaction markers has as many batches as one likes, and no records.
+            return
         self._batches.append((records, rejected))
         self._records += records
         self._rejected += rejected
@@ -30,6 +33,13 @@ class DeadLetterLimit:
             self._records -= oldest_records
             self._rejected -= oldest_rejected
         self._check()
+
+    def withdraw(self, records: int) -> None:
+        """Take back the batch of so many records that was admitted last: whoever reads them next counts them."""
+        if records:
+            records, rejected = self._batches.pop()
+            self._records -= records
+            self._rejected -= rejected
 
     def add_refused(self, refused: int) -> None:
         """Count events of the batch admitted last that the database refused: known only once it was written."""

@@ -19,11 +19,17 @@ from reelsync.consumer.transform.batch import Batch
 
 from .breaker import DeadLetterLimit
 
+_REFUSALS = 5
+"""Data that is refused although each refused event was to be parked: a retry or two may meet another table."""
+
 _log = structlog.get_logger("reelsync.deliver")
 
 
 class Writer(Protocol):
     """Writes a batch in one transaction, with its positions."""
+
+    attempted: Written
+    """What the latest transaction did, if it was committed."""
 
     async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
         """Commit the batch; see `BatchWriter.write`."""
@@ -77,6 +83,9 @@ class Deliverer:
         self._limit.admit(batch.count, len(batch.rejections))
         try:
             written = await self._attempt(batch)
+        except FencedError:
+            self._limit.withdraw(batch.count)
+            raise
         finally:
             self._observer.recovered("write")
         self._limit.add_refused(sum(r.reason == "refused" for part in written for r in part.rejections))
@@ -93,6 +102,7 @@ class Deliverer:
 
     async def _attempt(self, batch: Batch) -> list[Written]:
         carefully = False
+        refusals = 0
         backoff = Backoff()
         while True:
             if not self._is_current(batch.epoch):
@@ -104,9 +114,12 @@ class Deliverer:
                 raise
             except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
                 verdict = self._judge(error)
+                refusals += carefully and verdict is Verdict.DATA
+                if refusals == _REFUSALS:
+                    raise _refused_for_good(error) from error
             match await self._outcome(batch):
                 case Outcome.COMMITTED:
-                    return [Written(rejections=list(batch.rejections))]
+                    return [self._writer.attempted]
                 case Outcome.FENCED:
                     message = "the stored positions moved on without it"
                     raise FencedError(message)
@@ -124,7 +137,8 @@ class Deliverer:
         if verdict is Verdict.BUG:
             message = (
                 f"the database refused a statement of ours ({describe(error)}: {server_message(error)}): is the schema "
-                "at head (`reelsync check`), and may the role use it? Nothing was written; nothing is lost"
+                "at head (`reelsync check`), may the role use it, and does REELSYNC_DATABASE__POOLER name the pooler "
+                "before it? Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
@@ -151,3 +165,11 @@ class Deliverer:
             if stored == {partition: span.start for partition, span in batch.spans.items()}:
                 return Outcome.NOT_COMMITTED
             return Outcome.FENCED
+
+
+def _refused_for_good(error: Exception) -> HaltedError:
+    return HaltedError(
+        f"the database refuses to park what it refuses ({describe(error)}: {server_message(error)}): is its encoding "
+        "UTF8, and does a trigger or a constraint of yours stand on dead_letters or consumer_offsets? Nothing was "
+        "written; nothing is lost"
+    )

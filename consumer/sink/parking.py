@@ -15,8 +15,9 @@ from reelsync.models import DeadLetter
 
 # Parking and erasing must not miss each other: whoever parks shares the lock, whoever erases has it alone, and the
 # statement that follows sees what the other committed. Taken after all row locks of the batch, released by COMMIT.
-_LOCK_TO_PARK = text("SELECT pg_advisory_xact_lock_shared(hashtext('reelsync.dead_letters.erasure'))")
-_LOCK_TO_ERASE = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
+# Both modes need a right to write, so nobody who may only read can hold up a batch, as an advisory lock would let him.
+_LOCK_TO_PARK = text("LOCK TABLE erasure_lock IN ROW EXCLUSIVE MODE")
+_LOCK_TO_ERASE = text("LOCK TABLE erasure_lock IN SHARE ROW EXCLUSIVE MODE")
 
 # A letter belongs to the aggregate that its key names and, once it was corrected, to the corrected event's as well.
 _ERASE = text(

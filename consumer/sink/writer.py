@@ -43,6 +43,8 @@ class BatchWriter:
     def __init__(self, engine: AsyncEngine, group: str) -> None:
         self._engine = engine
         self._group = group
+        self.attempted = Written()
+        """What the latest transaction did, if it was committed: for whoever learns that only afterwards."""
         self._known_users = KnownIds()
         self._known_videos = KnownIds()
 
@@ -53,7 +55,7 @@ class BatchWriter:
             FencedError: the positions are not where the batch began; nothing was written.
             Exception: anything else; whether the batch was committed is unknown.
         """
-        written = Written(rejections=list(batch.rejections))
+        written = self.attempted = Written(rejections=list(batch.rejections))
         started = perf_counter()
         try:
             async with self._engine.connect() as connection:

@@ -6,39 +6,34 @@ moved past records that it dropped).
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
 
 from reelsync.consumer.errors import KafkaFailedError
-from reelsync.consumer.kafka.clients import new_member, stop_within
+from reelsync.consumer.kafka.clients import Member, new_member, stop_within
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import Observer
-from reelsync.consumer.offsets.check import Halt, LogState, check_position
+from reelsync.consumer.offsets.check import Halt, deleted
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.records import Partition, Poll, Record, Span
+from reelsync.consumer.records import Anchor, Partition, Poll, Record, Span
 from reelsync.consumer.settings import KafkaSettings
 
+from .anchor_check import AnchorCheck
 from .broker_silence import Silence
+from .halts import Halts
 from .offset_commits import OffsetCommits
+from .positioning import PositionStore, look_up
 
 _POLL_MS = 200
-_RECHECK_SECONDS = 15.0
+_REFUSAL_SECONDS = 1.0
 _STOP_SECONDS = 10.0
 _LEAST_SILENCE_SECONDS = 5.0
 
 _log = structlog.get_logger("reelsync.source")
-
-
-class PositionStore(Protocol):
-    """Where positions are kept."""
-
-    async def positions(self, cluster_id: str | None, starts: Mapping[Partition, int]) -> dict[Partition, Stored]:
-        """The stored positions of these partitions; one never seen is given its start first."""
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -49,19 +44,24 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def __init__(self, settings: KafkaSettings, log: KafkaLog, store: PositionStore, observer: Observer) -> None:
         self.epoch = 0
-        self.halted: dict[Partition, Halt] = {}
+        self.halts = Halts()
         self.drain: Callable[[], Awaitable[None]] | None = None
         """Awaited when partitions are revoked, so that the batch in hand can be finished."""
         self._settings = settings
         self._kafka_log = log
         self._store = store
         self._observer = observer
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Member | None = None
         self._cluster_id: str | None = None
         self._positions: dict[Partition, int] = {}
+        self._topic_ids: dict[Partition, str | None] = {}
+        """The topic of each stored position, as it is stored."""
+        self._had: set[Partition] = set()
+        """What was assigned last."""
+        self._next_look_at_refusals = 0.0
         self._assigned = False
         self._unsettled: set[Partition] = set()
-        self._next_recheck = 0.0
+        self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
         self._commits = OffsetCommits(observer)
         self._silence = Silence(max(_LEAST_SILENCE_SECONDS, settings.session_timeout_ms / 1000))
 
@@ -71,13 +71,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return self._positions
 
     @property
+    def halted(self) -> Mapping[Partition, Halt]:
+        """Partitions that wait for an operator, and why."""
+        return self.halts.halted
+
+    @property
     def settled(self) -> bool:
         """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
-        return self._assigned and self._unsettled <= self.halted.keys()
-
-    def behind(self) -> bool:
-        """Whether the last fetches told of records that were not polled yet."""
-        return any(lag > 0 for lag in self.lags().values())
+        return self._assigned and self._unsettled <= self.halts.not_read
 
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
@@ -88,8 +89,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 lags[partition] = max(0, end - position)
         return lags
 
-    async def poll(self, max_records: int) -> Poll:
-        """The next records, at most `max_records`; none after 200 ms without any, or when something had to be set up.
+    async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
+        """The next records of these partitions, at most `max_records`.
+
+        None after 200 ms without any, or when something had to be set up: then there may be other partitions to read.
 
         Raises:
             KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
@@ -98,29 +101,61 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             Exception: the position store failed; the next poll tries again.
         """
         try:
-            return await self._poll(max_records)
+            return await self._poll(max_records, partitions)
         except (KafkaError, ConsumerStoppedError) as error:
             raise KafkaFailedError(describe(error)) from error
 
-    async def _poll(self, max_records: int) -> Poll:
+    async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         consumer = self._consumer or await self._join()
-        self._recheck_halted()
+        self._recheck_refused(consumer)
+        self._unsettled |= self.halts.due()
         if self._unsettled:
             await self._settle(consumer)
+        if self._positions and not self._positions.keys() & set(partitions):
+            # They were chosen before the positions were known: to ask for none of them would be to ask for all.
+            return Poll(self.epoch, [], {}, {})
+        self.fetch_only(partitions)
         started = time.monotonic()
         try:
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
+            read = [TopicPartition(*partition) for partition in partitions]
+            fetched = await consumer.getmany(*read, timeout_ms=_POLL_MS, max_records=max_records)
             await self._listen(consumer, fetched, time.monotonic() - started)
-            return await self._taken(consumer, fetched)
+            return await self._taken(consumer, fetched, partitions)
         except BaseException:
             await self.leave()
             raise
 
+    def fetch_only(self, partitions: Collection[Partition]) -> None:
+        """Let records be fetched of these partitions alone, of those that are read. `poll` begins with it.
+
+        What was fetched of the others already stays in memory until they are polled again.
+        """
+        if self._consumer is None:
+            return
+        for partition in self._positions:
+            let = self._consumer.resume if partition in partitions else self._consumer.pause
+            let(TopicPartition(*partition))
+
     def forget(self) -> None:
         """Read the stored positions again before the next record."""
         self.epoch += 1
-        self._unsettled = {Partition(*tp) for tp in self._consumer.assignment()} if self._consumer else set()
-        self._park(self._unsettled)
+        assigned = {Partition(*tp) for tp in self._consumer.assignment()} if self._consumer else set()
+        self._unsettled |= assigned
+        self._park(assigned)
+
+    async def confirm(self, epoch: int, partitions: Collection[Partition], anchors: Mapping[Partition, Anchor]) -> None:
+        """See that a batch came from the logs that the stored positions are of. It did, if it was fetched by topic id.
+
+        `anchors` are its last records.
+
+        Raises:
+            FencedError: it did not, or partitions were assigned anew while no broker answered.
+        """
+        await self._anchor_check.confirm(lambda: self._read_by_name(epoch), partitions, anchors)
+
+    def _read_by_name(self, epoch: int) -> Collection[Partition] | None:
+        """What is fetched by name, because brokers or positions know no topic ids; None if `epoch` is over."""
+        return self._consumer.read_by_name if self.epoch == epoch and self._consumer else None
 
     def commit_later(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka, for the tools that look there. Advisory: it may fail, lag, or vanish."""
@@ -146,9 +181,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.epoch += 1
         self._positions.clear()
         self._assigned = True
-        self._unsettled = {Partition(*tp) for tp in assigned}
-        self.halted = {partition: halt for partition, halt in self.halted.items() if partition in self._unsettled}
-        self._park(self._unsettled)
+        # Nobody is assigned the partitions of a topic that is deleted: who had them last names them.
+        before, self._had = self._had, {Partition(*tp) for tp in assigned}
+        self._unsettled = self._had | before | self.halts.halted.keys()
+        self.halts.gone &= self._had
+        self._park(self._had)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the batch in hand finish; what it does after that is fenced."""
@@ -160,10 +197,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._unsettled.clear()
         await self._commits.finish()
 
-    async def _join(self) -> AIOKafkaConsumer:
+    async def _join(self) -> Member:
         self._cluster_id, _ = await self._kafka_log.cluster()
-        consumer = new_member(self._settings)
+        consumer = await new_member(self._settings)
         self._consumer = consumer
+        consumer.read_nothing()
         consumer.subscribe(list(self._settings.topics), listener=self)
         try:
             await consumer.start()
@@ -172,7 +210,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             raise
         return consumer
 
-    async def _listen(self, member: AIOKafkaConsumer, fetched: Mapping[TopicPartition, object], waited: float) -> None:
+    async def _listen(self, member: Member, fetched: Mapping[TopicPartition, object], waited: float) -> None:
         """Give up a membership whose brokers have fallen silent: a new one finds them again, or says why not."""
         if fetched:
             self._silence.broken()
@@ -184,55 +222,57 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             raise KafkaTimeoutError
 
     def _park(self, partitions: set[Partition]) -> None:
-        """Pause, and set any position: a partition without one makes aiokafka ask for Kafka's, or fail."""
+        """Pause all, and set any position: a partition without one makes aiokafka ask for Kafka's, or fail."""
         self._positions = {p: offset for p, offset in self._positions.items() if p not in partitions}
         if self._consumer is not None:
             parked = [TopicPartition(*partition) for partition in partitions]
+            self._consumer.read_nothing()
             self._consumer.pause(*parked)
             for tp in parked:
                 self._consumer.seek(tp, 0)
 
-    async def _settle(self, consumer: AIOKafkaConsumer) -> None:
+    async def _settle(self, consumer: Member) -> None:
         """Go on from the stored positions, wherever they still fit the log; halt the rest."""
         epoch, unsettled = self.epoch, frozenset(self._unsettled)
-        ranges = await self._kafka_log.ranges(unsettled)
-        earliest = self._settings.start_from == "earliest"
-        starts = {partition: begin if earliest else end for partition, (begin, end) in ranges.items()}
-        stored = await self._store.positions(self._cluster_id, starts)
-        wanted = {p: s.anchor.offset for p, s in stored.items() if s.anchor and _inside(s.anchor.offset, ranges[p])}
-        anchors = await self._kafka_log.anchors(wanted, self._settings.anchor_timeout_ms / 1000)
+        topics = await consumer.topics(self._settings.topics.keys())
+        assigned = unsettled & {Partition(*tp) for tp in consumer.assignment()}
+        found = await look_up(assigned, topics, self._kafka_log, self._store, self._cluster_id, self._settings)
         if self.epoch != epoch or self._unsettled != unsettled:
             return
-        for partition, position in stored.items():
-            halt = check_position(position, LogState(*ranges[partition], anchors.get(partition)), self._cluster_id)
-            if halt:
-                self._halt(partition, halt)
+        for partition in unsettled - assigned:
+            if partition.topic not in topics:
+                self.halts.halt(partition, deleted(partition))
             else:
-                self._go_on(consumer, partition, position.next_offset)
-        self._unsettled.clear()
+                self.halts.forget(partition)
+        for partition, halt in found.halts.items():
+            self.halts.halt(partition, halt)
+        for partition, stored in found.positions.items():
+            consumer.read_from({partition: topics[partition.topic].topic_id})
+            self._go_on(consumer, partition, stored)
+        self.halts.note_gone(assigned, found.gone)
+        self._unsettled = set(assigned - found.halts.keys() - found.positions.keys() - found.gone)
         self._observer.partitions_halted(len(self.halted))
 
-    def _go_on(self, consumer: AIOKafkaConsumer, partition: Partition, offset: int) -> None:
-        if self.halted.pop(partition, None):
-            _log.info("partition.resumed", partition=str(partition), position=offset)
-        self._positions[partition] = offset
-        consumer.seek(TopicPartition(*partition), offset)
+    def _go_on(self, consumer: Member, partition: Partition, stored: Stored) -> None:
+        self.halts.resume(partition, stored.next_offset)
+        self._positions[partition] = stored.next_offset
+        self._topic_ids[partition] = stored.topic_id
+        self._anchor_check.begin(partition, stored.anchor)
+        consumer.seek(TopicPartition(*partition), stored.next_offset)
         consumer.resume(TopicPartition(*partition))
 
-    def _halt(self, partition: Partition, halt: Halt) -> None:
-        if self.halted.get(partition) != halt:
-            fix = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest|latest|OFFSET"
-            _log.error("partition.halted", partition=str(partition), reason=halt.reason, why=halt.message, fix=fix)
-        self.halted[partition] = halt
-        self._next_recheck = time.monotonic() + _RECHECK_SECONDS
+    def _recheck_refused(self, consumer: Member) -> None:
+        """Begin anew from the stored positions where a broker says that a topic is not the one that was read."""
+        if consumer.refused and time.monotonic() >= self._next_look_at_refusals:
+            self._next_look_at_refusals = time.monotonic() + _REFUSAL_SECONDS
+            self.forget()
 
-    def _recheck_halted(self) -> None:
-        """Look again now and then: an operator may have reset the position, or the log come back."""
-        if self.halted and time.monotonic() >= self._next_recheck:
-            self._next_recheck = time.monotonic() + _RECHECK_SECONDS
-            self._unsettled |= set(self.halted)
-
-    async def _taken(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]]) -> Poll:
+    async def _taken(
+        self,
+        consumer: Member,
+        fetched: Mapping[TopicPartition, list[Record]],
+        polled: Collection[Partition],
+    ) -> Poll:
         """What was fetched, with the span of each partition that moved. Does not wait: every position is known."""
         records: list[Record] = []
         spans: dict[Partition, Span] = {}
@@ -241,13 +281,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if (partition := Partition(*tp)) in self._positions:
                 records += taken
                 last[partition] = taken[-1]
-        for partition, start in self._positions.items():
+        for partition in self._positions.keys() & set(polled):
+            start = self._positions[partition]
             if (position := await consumer.position(TopicPartition(*partition))) != start:
-                spans[partition] = Span(start, position)
+                spans[partition] = Span(start, position, self._topic_ids[partition])
         self._positions.update({partition: span.next for partition, span in spans.items()})
         return Poll(self.epoch, records, spans, last)
-
-
-def _inside(offset: int, bounds: tuple[int, int]) -> bool:
-    begin, end = bounds
-    return begin <= offset < end

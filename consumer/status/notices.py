@@ -6,7 +6,7 @@ from typing import Literal
 
 from reelsync.consumer.health.health import NOT_ASKED, BackingOff
 from reelsync.consumer.observer import Activity, Server
-from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.offsets.check import Halt, remedy, reset_command
 from reelsync.consumer.records import Partition
 
 from .history import Recent
@@ -132,11 +132,13 @@ def _halted(facts: Facts) -> Iterator[Notice]:
     count = len(facts.halted)
     text = f"{_count(count, 'partition')} halted: {partition}: {halt.message}"
     text += f"; and {count - 1} more" if count > 1 else ""
-    command = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest"
+    if halt.reason == "deleted":
+        yield Notice("halted", "error", text, remedy(partition, halt))
+        return
     fix = (
         "see that the brokers are the right ones, then replay what the log has (a replay changes no row that is right)"
     )
-    yield Notice("halted", "error", text, fix, command)
+    yield Notice("halted", "error", text, fix, reset_command(partition, "earliest"))
 
 
 def _starting(facts: Facts) -> Iterator[Notice]:

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from reelsync.consumer.health.health import NOT_ASKED, BackingOff
 from reelsync.consumer.observer import Activity, Server
-from reelsync.consumer.offsets.check import Halt
+from reelsync.consumer.offsets.check import Halt, remedy
 from reelsync.consumer.records import Partition
 
 from .document import (
@@ -227,8 +227,7 @@ def _partition_status(partition: Partition, owner: int | None, report: Report) -
 
 
 def _halt_status(partition: Partition, halt: Halt) -> HaltStatus:
-    fix = f"reelsync offsets reset {partition.topic} {partition.number} --to earliest|latest|OFFSET"
-    return HaltStatus(reason=halt.reason, why=halt.message, fix=fix)
+    return HaltStatus(reason=halt.reason, why=halt.message, fix=remedy(partition, halt))
 
 
 def _backing_off_statuses(reports: Mapping[int, Report], now: float) -> list[BackingOffStatus]:

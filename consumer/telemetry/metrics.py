@@ -15,7 +15,7 @@ from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.projections import PROJECTIONS
 from reelsync.models.engine import PoolStats
 
-_BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+_BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 15_000)
 _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
 _OTHER = "other"
 

@@ -48,6 +48,7 @@ NAMES = {
     "reelsync_retries": ("reelsync.retries", "{retry}"),
     "reelsync_version_conflicts": ("reelsync.version_conflicts", "{event}"),
     "reelsync_kafka_commit_failures": ("reelsync.kafka_commit_failures", "{commit}"),
+    "reelsync_observer_errors": ("reelsync.observer_errors", "{error}"),
     "reelsync_halted_partitions": ("reelsync.halted_partitions", "{partition}"),
 }
 """The name and the unit of each family of ours; others keep their name."""

@@ -36,6 +36,8 @@ class Batch:
     """Empty from when the batch is planned."""
     size: int = 0
     """Bytes of keys, values and headers."""
+    row_count: int = 0
+    """Rows that the events come to, placeholders not counted."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent on it so far, by phase."""
     _plan: Plan | None = field(default=None, init=False, repr=False)
@@ -96,12 +98,13 @@ class Batch:
                 self.records.append(record)
                 self.event_types[verdict["type"]] += 1
                 self.fold.add(verdict)
+        self.row_count = self.fold.row_count
 
     def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
         """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
         for partition, span in spans.items():
             held = self.spans.get(partition)
-            self.spans[partition] = Span(held.start if held else span.start, span.next)
+            self.spans[partition] = span._replace(start=held.start) if held else span
         self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
 
     def halves(self) -> tuple[Self, Self]:
@@ -119,9 +122,9 @@ class Batch:
             later = [record for record in records[cut:] if _partition_of(record) == partition]
             middle = earlier[-1].offset + 1 if earlier else span.start
             if earlier:
-                first._take(partition, Span(span.start, middle if later else span.next), earlier)  # noqa: SLF001
+                first._take(partition, span._replace(next=middle if later else span.next), earlier)  # noqa: SLF001
             if later or not earlier:
-                second._take(partition, Span(middle, span.next), later)  # noqa: SLF001
+                second._take(partition, span._replace(start=middle), later)  # noqa: SLF001
         return first, second
 
     def _take(self, partition: Partition, span: Span, records: list[Record]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from reelsync.consumer.records import Record
+from reelsync.consumer.records import Record, StoredRecord
 from reelsync.events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
 from reelsync.events.debezium import (
     OutboxTopic,
@@ -18,8 +18,9 @@ from reelsync.events.debezium import (
     Topic,
     id_in_record,
     parse_outbox_record,
-    parse_row_change,
+    row_change_parser,
 )
+from reelsync.events.registry_frame import registry_frame
 from reelsync.events.wire import erasure_event
 
 Stage = Literal["decode", "validate", "write"]
@@ -65,9 +66,7 @@ Decode = Callable[[Record], WireEvent | Rejection]
 def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
     """How records are decoded, topic by topic. Where all topics are native, none is looked up."""
     captured = {
-        name: partial(_decode_captured, topic=topic, max_value_bytes=max_value_bytes)
-        for name, topic in topics.items()
-        if not isinstance(topic, str)
+        name: _captured_decoder(topic, max_value_bytes) for name, topic in topics.items() if not isinstance(topic, str)
     }
     aggregates = {name: topic for name, topic in topics.items() if isinstance(topic, str)}
     native = _native_decoder(aggregates, max_value_bytes)
@@ -97,6 +96,8 @@ def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> De
         try:
             return parse_event(value, record.headers)
         except InvalidEventError as error:
+            if error.reason == "not_json":
+                return _decode_framed(record, error, lambda r: parse_event(r.value or b"", r.headers), _reject)
             return _reject(record, error)
         except Exception as error:  # noqa: BLE001 - told there
             return _reject_unread(record, error)
@@ -104,17 +105,44 @@ def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> De
     return decode_native
 
 
-def _decode_captured(
-    record: Record, topic: RowChangeTopic | OutboxTopic, max_value_bytes: int
+def _captured_decoder(topic: RowChangeTopic | OutboxTopic, max_value_bytes: int) -> Decode:
+    parse = partial(parse_outbox_record, topic=topic) if isinstance(topic, OutboxTopic) else row_change_parser(topic)
+    reject = partial(_reject_captured, topic)
+
+    def decode_captured(record: Record) -> WireEvent | Rejection:
+        if len(record.value or b"") > max_value_bytes:
+            return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+        try:
+            return parse(record)
+        except InvalidEventError as error:
+            if error.reason == "not_json":
+                return _decode_framed(record, error, parse, reject)
+            return reject(record, error)
+        except Exception as error:  # noqa: BLE001 - told there
+            return _reject_unread(record, error)
+
+    return decode_captured
+
+
+def _decode_framed(
+    record: Record,
+    error: InvalidEventError,
+    parse: Callable[[Record], WireEvent],
+    reject: Callable[[Record, InvalidEventError], Rejection],
 ) -> WireEvent | Rejection:
-    if len(record.value or b"") > max_value_bytes:
-        return _too_large(record, max_value_bytes, _id_in_captured(record, topic))
+    """The verdict on a record whose value is not JSON, as `error` says: it may be JSON in a schema registry's frame."""
+    frame = registry_frame(record.value or b"", record.headers)
+    if frame is None:
+        return reject(record, error)
+    place = (record.topic, record.partition, record.offset, record.timestamp)
+    unframed = StoredRecord(*place, record.key, frame.content, record.headers)
     try:
-        return parse_outbox_record(record, topic) if isinstance(topic, OutboxTopic) else parse_row_change(record, topic)
-    except InvalidEventError as error:
-        return _reject_captured(record, topic, error)
-    except Exception as error:  # noqa: BLE001 - told there
-        return _reject_unread(record, error)
+        return parse(unframed)
+    except InvalidEventError as inner:
+        shown = frame.not_json() if inner.reason == "not_json" else inner
+        return reject(unframed, shown)._replace(record=record)
+    except Exception as failure:  # noqa: BLE001 - told there
+        return _reject_unread(record, failure)
 
 
 def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
@@ -124,7 +152,7 @@ def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejecti
 
 def _decode_null(record: Record, topics: Mapping[str, Aggregate]) -> WireEvent | Rejection:
     aggregate = topics.get(record.topic)
-    if any(name.lower().startswith("ce_") for name, _ in record.headers):
+    if any(name.lower().startswith(("ce_", "ce-")) for name, _ in record.headers):
         return _bad_tombstone(record, "ce_headers", "a null value with ce_ headers is an event without data")
     if aggregate is None or aggregate == "model_usage":
         return _bad_tombstone(record, "topic", "a tombstone erases a user or a video: send it to a topic of theirs")
@@ -178,7 +206,7 @@ def _reject_unread(record: Record, error: Exception) -> Rejection:
     return Rejection(record, "decode", "invalid", detail, aggregate_id=_id_in_key(record))
 
 
-def _reject_captured(record: Record, topic: RowChangeTopic | OutboxTopic, error: InvalidEventError) -> Rejection:
+def _reject_captured(topic: RowChangeTopic | OutboxTopic, record: Record, error: InvalidEventError) -> Rejection:
     """The rejection, with what can be told of a record that Debezium wrote."""
     headers = dict(record.headers) if isinstance(topic, OutboxTopic) else {}
     return Rejection(

@@ -53,6 +53,11 @@ class Fold:
         times = [row.created_at for rows in self.rows.values() for row in rows.values()]
         return min((*times, *(fact["time"] for fact in self.facts.values())), default=None)
 
+    @property
+    def row_count(self) -> int:
+        """Rows and facts."""
+        return sum(map(len, self.rows.values())) + len(self.facts)
+
     def add(self, event: WireEvent) -> None:  # noqa: C901 - the one loop that every event goes through
         """Merge one event."""
         data = event["data"]
@@ -100,7 +105,9 @@ class Fold:
         if begun is not None:
             times = self.begun[target.table]
             key = event["data"][target.key]
-            times[key] = min(begun, times.get(key, begun))
+            held = times.get(key)
+            if held is None or begun < held:
+                times[key] = begun
 
     def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
         self.facts.setdefault(data["usage_id"], event)

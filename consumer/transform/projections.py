@@ -5,6 +5,7 @@ Pure. A projection is looked up for every event, but its values are asked for on
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, assert_never, get_args
 
 import orjson
@@ -178,10 +179,14 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 def targets_of(event: WireEvent) -> tuple[Target, ...]:
     """The rows that one event writes, also where only the event says which facets it sets."""
-    if not event["type"].endswith(".row_changed"):
-        return PROJECTIONS[event["type"]].targets
-    facets: Iterable[str] = event["data"]["facets"]
-    if event["type"] == "video.row_changed":
+    if event["type"] in {"user.row_changed", "video.row_changed"}:
+        return _row_targets(event["type"], tuple(event["data"]["facets"]))
+    return PROJECTIONS[event["type"]].targets
+
+
+@lru_cache(maxsize=256)
+def _row_targets(event_type: str, facets: tuple[str, ...]) -> tuple[Target, ...]:
+    if event_type == "video.row_changed":
         return (_row_target("videos", "video_id", facets),)
     users = _row_target("users", "user_id", facets)
     profiles = _row_target("user_profiles", "user_id", facets)

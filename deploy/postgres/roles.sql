@@ -89,6 +89,7 @@ BEGIN
         ('alembic_version', 'SELECT', false),
         ('consumer_offsets', 'SELECT, INSERT, UPDATE', false),
         ('dead_letters', 'SELECT, INSERT, UPDATE', false),
+        ('erasure_lock', 'SELECT, UPDATE', false),
         ('users', 'SELECT, INSERT, UPDATE', true),
         ('user_profiles', 'SELECT, INSERT, UPDATE', true),
         ('videos', 'SELECT, INSERT, UPDATE', true),

@@ -4,7 +4,7 @@
 routes; both give the events that everything else works on. Read from records of Debezium 3.6 (PostgreSQL, pgoutput).
 """
 
-from .envelopes import parse_row_change
+from .envelopes import parse_row_change, row_change_parser
 from .keys import id_in_record
 from .outbox import parse_outbox_record
 from .topics import CapturedRecord, OutboxTopic, RowChangeTopic, Topic
@@ -17,4 +17,5 @@ __all__ = [
     "id_in_record",
     "parse_outbox_record",
     "parse_row_change",
+    "row_change_parser",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PER_SECOND = {
+TICKS_PER_SECOND = {
     "io.debezium.time.Timestamp": 1_000,
     "io.debezium.time.MicroTimestamp": 1_000_000,
     "io.debezium.time.NanoTimestamp": 1_000_000_000,
@@ -63,7 +63,7 @@ def semantic_types(schema: Mapping[str, Any], field: str) -> dict[str, str]:
 
 def as_time(value: int, semantic_type: str | None) -> datetime | None:
     """The time that a whole number stands for; None where its type names no unit, or no such time exists."""
-    per_second = _PER_SECOND.get(semantic_type or "")
+    per_second = TICKS_PER_SECOND.get(semantic_type or "")
     if per_second is None:
         return None
     try:

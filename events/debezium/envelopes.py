@@ -4,20 +4,24 @@ Source: Debezium's PostgreSQL connector, "Data change events"; the connector for
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
-from ..codec import InvalidEventError, Problem
+from ..codec import InvalidEventError, Problem, not_json
 from ..fields import EARLIEST_TIME, LATEST_TIME, MAX_VERSION
 from ..tombstones import tombstone
 from ..wire import RowChangeType, WireEvent, erasure_event
-from .connect_json import as_time, parse_json, semantic_types, unwrapped
+from .connect_json import parse_json, semantic_types, unwrapped
 from .keys import id_in_key
+from .row_schema import RowPicker
 from .rows import CapturedRow, facets_of
 from .topics import CapturedRecord, RowChangeTopic
 
+_ROW_CHANGED: Mapping[str, RowChangeType] = {"user": "user.row_changed", "video": "video.row_changed"}
+_ROW_DELETED: Mapping[str, RowChangeType] = {"user": "user.row_deleted", "video": "video.row_deleted"}
+_ROW_TOMBSTONE: Mapping[str, RowChangeType] = {"user": "user.row_tombstone", "video": "video.row_tombstone"}
 _SET = ("c", "r", "u")
 """A row was inserted, read by a snapshot, or updated."""
 _TRUNCATED = (
@@ -28,7 +32,19 @@ _NO_ENVELOPE = (
 )
 _NO_VERSION = "must be a whole number from 1 to 2^62 - 1"
 _NO_POSITION = "is not there, as in rows of an incremental snapshot: only a version in a column orders those"
+_LATEST_MICROSECONDS = (LATEST_TIME - EARLIEST_TIME) // timedelta(microseconds=1)
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def row_change_parser(topic: RowChangeTopic) -> Callable[[CapturedRecord], WireEvent]:
+    """`parse_row_change` of one topic, many times as fast: nearly all changes are read in one pass."""
+    picker = RowPicker(topic)
+
+    def parse(record: CapturedRecord) -> WireEvent:
+        picked = picker.pick(record.value) if record.value is not None else None
+        return parse_row_change(record, topic) if picked is None else _picked_event(picked, record, topic)
+
+    return parse
 
 
 def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
@@ -45,7 +61,7 @@ def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent
     try:
         document = parse_json(record.value)
     except ValueError:
-        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+        raise InvalidEventError("not_json", [not_json(record.value)]) from None
     payload, schema = unwrapped(document)
     if not isinstance(payload, dict) or not isinstance(payload.get("source"), dict) or "op" not in payload:
         raise InvalidEventError("not_an_event", [Problem("", "no_envelope", _NO_ENVELOPE)])
@@ -56,6 +72,24 @@ def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent
         raise _invalid("op", "operation", "must be c, r, u or d")
     change = _Change(record, topic, payload, schema)
     return change.removed() if operation == "d" else change.changed()
+
+
+def _picked_event(picked: Mapping[str, Any], record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
+    """The event of a row that was inserted, read or updated."""
+    id_field = f"{topic.aggregate}_id"
+    data = {
+        id_field: picked[id_field],
+        "version": picked["version"],
+        "facets": picked["facets"],
+        "created_at": picked.get("created_at"),
+    }
+    if topic.aggregate == "video":
+        data["user_id"] = picked["user_id"]
+    if topic.deletes == "soft_delete":
+        # A row that is there was not removed, or came back.
+        data["facets"].setdefault("deletion", {"deleted_at": None})
+    source = picked["source"]
+    return _event(_ROW_CHANGED[topic.aggregate], data, _id_of(source, record), record, _time_of(source))
 
 
 @dataclass(frozen=True)
@@ -70,32 +104,36 @@ class _Change:
     def changed(self) -> WireEvent:
         row = self._row("after")
         facets, created_at = facets_of(row)
-        if self.topic.deletes == "soft_delete":
-            # A row that is there was not removed, or came back.
-            facets.setdefault("deletion", {"deleted_at": None})
-        data = {
+        picked = {
             f"{self.topic.aggregate}_id": row.id_of("id"),
             "version": self._version(row),
             "facets": facets,
             "created_at": created_at,
+            "source": self.source,
         }
         if self.topic.aggregate == "video":
-            data["user_id"] = row.id_of("user_id")
-        return _event(f"{self.topic.aggregate}.row_changed", data, self._id(), self.record, self._time())
+            picked["user_id"] = row.id_of("user_id")
+        return _picked_event(picked, self.record, self.topic)
 
     def removed(self) -> WireEvent:
         row = self._row("before")
         removed_id = (
             row.id_of("id") if self.topic.column_of_table("id") in row.columns else _id_in_key(self.record, self.topic)
         )
+        event_id, time = _id_of(self.source, self.record), _time_of(self.source)
         if self.topic.deletes == "erase":
-            milliseconds = (self._time() - EARLIEST_TIME) // timedelta(milliseconds=1)
+            milliseconds = (time - EARLIEST_TIME) // timedelta(milliseconds=1)
             erased = tombstone(self.topic.aggregate, removed_id.encode(), milliseconds)
-            return erasure_event(erased, event_id=self._id(), source=self.record.topic)
+            return erasure_event(erased, event_id=event_id, source=self.record.topic)
         data: dict[str, Any] = {f"{self.topic.aggregate}_id": removed_id, "version": self._version(row)}
         if self.topic.aggregate == "video":
             data["user_id"] = row.id_of("user_id")
-        return _event(f"{self.topic.aggregate}.row_deleted", data, self._id(), self.record, self._time())
+        return _event(_ROW_DELETED[self.topic.aggregate], data, event_id, self.record, time)
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """Where the change stands in the upstream database's log."""
+        return cast("Mapping[str, Any]", self.payload["source"])
 
     def _row(self, where: Literal["before", "after"]) -> CapturedRow:
         columns = self.payload.get(where)
@@ -110,7 +148,7 @@ class _Change:
         column = self.topic.version_column
         if column is None:
             name = self.topic.version.removeprefix("source.")
-            version = self.payload["source"].get(name)
+            version = self.source.get(name)
             if type(version) is not int or not 1 <= version <= MAX_VERSION:
                 raise _invalid(f"source.{name}", "version", _NO_POSITION if version is None else _NO_VERSION)
             return version
@@ -119,27 +157,26 @@ class _Change:
         row.check_whole()
         return min(row.version_of(column) + 1, MAX_VERSION)
 
-    def _time(self) -> datetime:
-        """When it happened: the transaction's commit, or the reading of a snapshot."""
-        source = self.payload["source"]
-        time = None
-        if type(source.get("ts_us")) is int:
-            time = as_time(source["ts_us"], "io.debezium.time.MicroTimestamp")
-        elif type(source.get("ts_ms")) is int:
-            time = as_time(source["ts_ms"], "io.debezium.time.Timestamp")
-        if time is None or not EARLIEST_TIME <= time <= LATEST_TIME:
-            raise _invalid("source.ts_ms", "time", "must be milliseconds since 1970, up to the year 2200")
-        return time
 
-    def _id(self) -> str:
-        """The same for a change that Debezium sends again, after it was restarted."""
-        source = self.payload["source"]
-        if type(source.get("lsn")) is int:
-            return f"{source['lsn']}"
-        if isinstance(source.get("file"), str) and _FILE.fullmatch(source["file"]) and type(source.get("pos")) is int:
-            row = source.get("row")
-            return f"{source['file']}:{source['pos']}:{row if type(row) is int else 0}"
-        return _place(self.record)
+def _time_of(source: Mapping[str, Any]) -> datetime:
+    """When it happened: the transaction's commit, or the reading of a snapshot."""
+    microseconds = source.get("ts_us")
+    if type(microseconds) is not int:
+        milliseconds = source.get("ts_ms")
+        microseconds = milliseconds * 1000 if type(milliseconds) is int else -1
+    if not 0 <= microseconds <= _LATEST_MICROSECONDS:
+        raise _invalid("source.ts_ms", "time", "must be milliseconds since 1970, up to the year 2200")
+    return EARLIEST_TIME + timedelta(microseconds=microseconds)
+
+
+def _id_of(source: Mapping[str, Any], record: CapturedRecord) -> str:
+    """The same for a change that Debezium sends again, after it was restarted."""
+    if type(source.get("lsn")) is int:
+        return f"{source['lsn']}"
+    if isinstance(source.get("file"), str) and _FILE.fullmatch(source["file"]) and type(source.get("pos")) is int:
+        row = source.get("row")
+        return f"{source['file']}:{source['pos']}:{row if type(row) is int else 0}"
+    return _place(record)
 
 
 def _parse_null(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
@@ -148,15 +185,17 @@ def _parse_null(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
     if topic.deletes == "erase":
         return erasure_event(erased, event_id=_place(record), source=record.topic)
     data = {f"{topic.aggregate}_id": erased.aggregate_id}
-    return _event(f"{topic.aggregate}.row_tombstone", data, _place(record), record, erased.time)
+    return _event(_ROW_TOMBSTONE[topic.aggregate], data, _place(record), record, erased.time)
 
 
-def _event(event_type: str, data: dict[str, Any], event_id: str, record: CapturedRecord, time: datetime) -> WireEvent:
+def _event(
+    event_type: RowChangeType, data: dict[str, Any], event_id: str, record: CapturedRecord, time: datetime
+) -> WireEvent:
     return {
         "specversion": "1.0",
         "id": event_id,
         "source": record.topic,
-        "type": cast("RowChangeType", event_type),
+        "type": event_type,
         "time": time,
         "subject": None,
         "dataschema": None,

@@ -6,7 +6,7 @@ Source: Debezium's documentation, "Outbox Event Router".
 import json
 from datetime import UTC, datetime, timedelta
 
-from ..codec import InvalidEventError, Problem, parse_event
+from ..codec import InvalidEventError, Problem, not_json, parse_event
 from ..tombstones import tombstone
 from ..wire import WireEvent, erasure_event
 from .connect_json import parse_json, text_of, unwrapped
@@ -56,7 +56,7 @@ def _payload(value: bytes) -> bytes:
     try:
         document, schema = unwrapped(parse_json(value))
     except ValueError:
-        raise InvalidEventError("not_json", [Problem("", "json_invalid", "the value is not JSON")]) from None
+        raise InvalidEventError("not_json", [not_json(value)]) from None
     if isinstance(document, str):
         return document.encode()
     return json.dumps(document).encode() if schema else value
@@ -112,12 +112,14 @@ def _in_headers(problem: Problem, topic: OutboxTopic) -> Problem:
 
 
 def _parse_null(record: CapturedRecord, topic: OutboxTopic) -> WireEvent:
-    """An outbox row without payload erases; the router sends it on only if told to, and the row's type must say so."""
+    """An outbox row without payload erases if its type says so, and not for want of a type: it cannot be undone."""
     if topic.aggregate == "model_usage":
         raise _bad("topic", "a null value erases a user or a video: send it to a topic of theirs")
     event_type = _headers(record, topic).get(topic.type_header)
     erasing = f"{topic.aggregate}.erased"
-    if event_type not in {None, erasing}:
+    if event_type is None:
+        raise _bad(f"header {topic.type_header}", f"is missing: a row without payload erases if its type is {erasing}")
+    if event_type != erasing:
         raise _bad("value", f"an event without payload; a row without payload erases if its type is {erasing}")
     try:
         erased = tombstone(topic.aggregate, id_in_key(record.key or b"", "id").encode(), record.timestamp)

@@ -22,13 +22,10 @@ from .topics import RowChangeTopic
 
 Facets = dict[str, dict[str, Any]]
 
-UNAVAILABLE = "__debezium_unavailable_value"
-"""What stands for a long value that PostgreSQL did not log because it did not change. Source: Debezium's PostgreSQL
-connector, "Toasted values"."""
-
-_WHOLE_ROW = "with the table's REPLICA IDENTITY at FULL a row's removal carries it"
-_NOT_LOGGED = "was not logged, because it is long and did not change: set the table's REPLICA IDENTITY to FULL"
+_WHOLE_ROW = "a removal carries the whole row only after ALTER TABLE … REPLICA IDENTITY FULL in the upstream database"
+_NOT_LOGGED = "was not logged, because it is long and did not change: ALTER TABLE … REPLICA IDENTITY FULL upstream"
 _NO_UNIT = "is a number, and nothing says in which unit: set time.precision.mode=isostring, or schemas.enable=true"
+_NUMERIC = "if the column is numeric, set decimal.handling.mode=double, and values beyond 2^53 need bigint"
 
 _OF_THE_EVENT = {"user_id", "video_id", "version"}
 
@@ -38,7 +35,8 @@ def _columns(event: type[BaseModel]) -> dict[str, CoreSchema]:
     return {name: schema for name, schema in schemas_of(event).items() if name not in _OF_THE_EVENT}
 
 
-def _column(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
+def rule_of(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
+    """The schema of one column."""
     return TypeAdapter(column_type).core_schema
 
 
@@ -48,16 +46,22 @@ def _optional(schema: CoreSchema) -> CoreSchema:
 
 def _time() -> CoreSchema:
     message = "must be a time with an offset, such as 2026-01-05T10:00:00Z, from 1970 to 2200"
-    return core_schema.custom_error_schema(_column(Time), custom_error_type="time", custom_error_message=message)
+    return core_schema.custom_error_schema(rule_of(Time), custom_error_type="time", custom_error_message=message)
 
 
-def _nullable_time() -> CoreSchema:
+def nullable_time() -> CoreSchema:
+    """The schema of a time that may be NULL."""
     return core_schema.nullable_schema(_time())
 
 
 def _flag(value: object) -> object:
     """MySQL's TINYINT(1) is 0 or 1."""
     return bool(value) if type(value) is int and value in {0, 1} else value
+
+
+def _whole(value: object) -> object:
+    """A `numeric` column is a double with `decimal.handling.mode=double`; up to 2^53 a whole one says which integer."""
+    return int(value) if type(value) is float and value.is_integer() and abs(value) <= 2**53 else value
 
 
 def _json_object(value: object) -> object:
@@ -73,7 +77,7 @@ def _json_object(value: object) -> object:
 _completed = _columns(VideoCompleted)
 _failed = _columns(VideoFailed)
 
-_FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
+FACETS: Mapping[Literal["user", "video"], Mapping[str, Mapping[str, CoreSchema]]] = {
     "user": {
         "account": _columns(UserAccount),
         "activation": {"is_active": core_schema.no_info_before_validator_function(_flag, core_schema.bool_schema())},
@@ -82,40 +86,42 @@ _FACETS: Mapping[str, Mapping[str, Mapping[str, CoreSchema]]] = {
                 _json_object, _columns(UserPreferencesChanged)["preferences"]
             )
         },
-        "login": {"last_login_at": _nullable_time()},
+        "login": {"last_login_at": nullable_time()},
         "profile": _columns(UserProfileUpdated),
-        "deletion": {"deleted_at": _nullable_time()},
+        "deletion": {"deleted_at": nullable_time()},
     },
     "video": {
         "details": _columns(VideoDetails),
         "state": {
             "status": core_schema.literal_schema(["pending", "processing", "completed", "failed"]),
-            "progress": _optional(_columns(VideoProgressed)["progress"]),
+            "progress": _optional(
+                core_schema.no_info_before_validator_function(_whole, _columns(VideoProgressed)["progress"])
+            ),
             "error_code": _optional(_failed["error_code"]),
             "error_message": _failed["error_message"],
         },
-        "start": {"started_at": _nullable_time()},
+        "start": {"started_at": nullable_time()},
         "output": {
             "output_url": core_schema.nullable_schema(_completed["output_url"]),
             "thumbnail_url": _completed["thumbnail_url"],
             "duration_seconds": _optional(_completed["duration_seconds"]),
             "processing_time": _optional(_completed["processing_time"]),
-            "file_size": _optional(_completed["file_size"]),
+            "file_size": _optional(core_schema.no_info_before_validator_function(_whole, _completed["file_size"])),
             "completed_at": _optional(_time()),
         },
-        "deletion": {"deleted_at": _nullable_time()},
+        "deletion": {"deleted_at": nullable_time()},
     },
 }
 _TIMES = {"created_at", "last_login_at", "started_at", "completed_at", "deleted_at"}
 _COLUMNS = {
     aggregate: ("created_at", *(column for columns in facets.values() for column in columns))
-    for aggregate, facets in _FACETS.items()
+    for aggregate, facets in FACETS.items()
 }
 _VALIDATORS = {
     aggregate: {facet: SchemaValidator(typed_dict(columns), STRICT) for facet, columns in facets.items()}
-    for aggregate, facets in _FACETS.items()
+    for aggregate, facets in FACETS.items()
 }
-_ID = SchemaValidator(_column(Id), STRICT)
+_ID = SchemaValidator(rule_of(Id), STRICT)
 _TIME = SchemaValidator(_time(), STRICT)
 
 
@@ -145,7 +151,7 @@ class CapturedRow:
             if name not in self.columns:
                 continue
             value = self.columns[name]
-            if value == UNAVAILABLE:
+            if value == self.topic.unavailable_value:
                 problems.append(Problem(self.path(column), "unavailable_value", _NOT_LOGGED))
             elif column in _TIMES and type(value) is int:
                 found[column] = as_time(value, self.types.get(name))
@@ -178,9 +184,14 @@ class CapturedRow:
         """
         if self.topic.aggregate == "video":
             self.id_of("user_id")
-        elif "account" not in facets_of(self)[0]:
-            problem = Problem(self.path("username"), "missing", f"shows that the row is whole: {_WHOLE_ROW}")
-            raise InvalidEventError("invalid", [problem])
+            return
+        problems = [Problem(self.path("username"), "missing", "shows that the row is whole")]
+        try:
+            if "account" in facets_of(self)[0]:
+                return
+        except InvalidEventError as error:
+            problems = [*error.problems]
+        raise InvalidEventError("invalid", [p._replace(message=f"{p.message}; {_WHOLE_ROW}") for p in problems])
 
     def version_of(self, column: str) -> int:
         """The version in a column of the table.
@@ -188,10 +199,10 @@ class CapturedRow:
         Raises:
             InvalidEventError: it is none.
         """
-        value = self.columns.get(column)
+        value = _whole(self.columns.get(column))
         if type(value) is not int or not 1 <= value <= MAX_VERSION:
-            problem = Problem(f"{self.where}.{column}", "version", "must be a whole number from 1 to 2^62 - 1")
-            raise InvalidEventError("invalid", [problem])
+            message = f"must be a whole number from 1 to 2^62 - 1; {_NUMERIC}"
+            raise InvalidEventError("invalid", [Problem(f"{self.where}.{column}", "version", message)])
         return value
 
 
@@ -205,7 +216,7 @@ def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
     facets: Facets = {}
     problems: list[Problem] = []
     for facet, validator in _VALIDATORS[row.topic.aggregate].items():
-        if carried.keys().isdisjoint(_FACETS[row.topic.aggregate][facet]):
+        if carried.keys().isdisjoint(FACETS[row.topic.aggregate][facet]):
             continue
         try:
             facets[facet] = validator.validate_python(carried)
@@ -218,9 +229,15 @@ def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
         except ValidationError as error:
             problems += _problems(row, "created_at", error)
     _raise_any(problems)
-    if "state" in facets and facets["state"]["progress"] is None:
-        facets["state"]["progress"] = 100 if facets["state"]["status"] == "completed" else 0
+    set_progress(facets)
     return facets, created_at
+
+
+def set_progress(facets: Facets) -> None:
+    """Where a row has a status and no progress, it follows from the status."""
+    state = facets.get("state")
+    if state is not None and state["progress"] is None:
+        state["progress"] = 100 if state["status"] == "completed" else 0
 
 
 def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[Problem]:
@@ -228,13 +245,12 @@ def _problems(row: CapturedRow, facet: str, error: ValidationError) -> Iterator[
         column = str(found["loc"][0]) if found["loc"] else facet
         path = ".".join([row.path(column), *map(str, found["loc"][1:])])
         if found["type"] == "missing":
-            others = ", ".join(name for name in _FACETS[row.topic.aggregate][facet] if name != column)
+            others = ", ".join(name for name in FACETS[row.topic.aggregate][facet] if name != column)
             message = f"is missing: {facet} is set whole, so the table must have it too, or none of {others}"
             yield Problem(path, "missing", message)
-        elif found["type"] == "float_type":
-            yield Problem(path, "float_type", f"{found['msg']}: set decimal.handling.mode=double")
         else:
-            yield Problem(path, found["type"], found["msg"])
+            hint = f": {_NUMERIC}" if found["type"] in {"float_type", "int_type"} else ""
+            yield Problem(path, found["type"], found["msg"] + hint)
 
 
 def _raise_any(problems: list[Problem]) -> None:

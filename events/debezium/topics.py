@@ -81,6 +81,9 @@ class RowChangeTopic(_Read):
     """Whether a row's removal puts the aggregate away (`deleted_at`) or erases it for good, like a tombstone."""
     columns: dict[Column, str] = Field(default_factory=dict)
     """Column of ours → column of the table, for those whose names differ."""
+    unavailable_value: str = Field(default="__debezium_unavailable_value", min_length=1)
+    """What stands for a long value that PostgreSQL did not log because it did not change: the connector's
+    `unavailable.value.placeholder`. Source: Debezium's PostgreSQL connector, "Toasted values"."""
 
     @field_validator("version")
     @classmethod

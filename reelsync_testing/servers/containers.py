@@ -111,11 +111,14 @@ class _Kafka(KafkaContainer):
 
 
 class ContainerBroker:
-    """Apache Kafka in KRaft mode in a container, one node; `proxy_port` is where clients are told to find it."""
+    """Apache Kafka in KRaft mode in a container, one node; `proxy_port` is where clients are told to find it.
 
-    def __init__(self, proxy_port: int | None = None) -> None:
+    `settings` are environment variables of the image, such as `KAFKA_AUTO_CREATE_TOPICS_ENABLE`.
+    """
+
+    def __init__(self, proxy_port: int | None = None, **settings: str) -> None:
         self._container = _Kafka(KAFKA_IMAGE, proxy_port).with_kraft()
-        for name, value in _KAFKA.items():
+        for name, value in (_KAFKA | settings).items():
             self._container.with_env(name, value)
 
     def __enter__(self) -> Self:

@@ -2,14 +2,19 @@
 
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, user, video
-from tests.support.processes import run_command
+from tests.support.processes import ROOT, run_command
 from tests.support.running import consuming, publish, topic_of, until_applied
 
 COMMANDS = (
@@ -51,6 +56,68 @@ def test_help_of_what_only_the_repository_has_shows_an_example(module: str) -> N
     assert f"Example: python -m {module}" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--version"], {}),
+        (["--help"], {}),
+        (["dlq", "--help"], {}),
+        (["offsets", "--help"], {}),
+        ([], {"_REELSYNC_COMPLETE": "complete_bash", "COMP_WORDS": "reelsync dlq re", "COMP_CWORD": "2"}),
+    ],
+)
+def test_what_says_what_there_is_imports_no_library(arguments: list[str], variables: dict[str, str]) -> None:
+    program = """
+import sys
+from reelsync.consumer.cli import main
+sys.argv = ["reelsync", *sys.argv[1:]]
+try:
+    main()
+finally:
+    # Pydantic is not among them: Typer itself imports it for the options of a group.
+    heavy = {"aiohttp", "aiokafka", "asyncpg", "rich", "sqlalchemy", "structlog"}
+    print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n"), done.stderr
+    assert done.stdout
+
+
+def test_completion_knows_the_commands() -> None:
+    asked = {"_REELSYNC_COMPLETE": "complete_bash", "COMP_WORDS": "reelsync dlq re", "COMP_CWORD": "2"}
+    # Of the package, not of `-m consumer`: completion is for the name of the program.
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['reelsync']; from reelsync.consumer.cli import main; main()"],
+        env=os.environ | asked,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["redrive", "restore"]
+
+
+def test_help_lists_every_command_with_its_first_sentence() -> None:
+    listed = run_command(None, "--help").stdout
+    assert [
+        name for name in {name.split()[0] for name in COMMANDS} if not re.search(rf"^  {name} ", listed, re.MULTILINE)
+    ] == []
+    assert re.search(r"^  run +Consume events until SIGTERM or SIGINT$", listed, re.MULTILINE)
+    assert " worker" not in listed
+    assert run_command(None, "--version").stdout == f"reelsync {version('reelsync')}\n"
+    refused = run_command(None, "laag")
+    assert (refused.returncode, "No such command 'laag'" in refused.stderr) == (2, True), refused.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "migrate", "check", "lag", "dlq list", "offsets show", "verify", "rebuild"])
 def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str) -> None:
     done = run_command(None, *command.split())
@@ -63,7 +130,13 @@ def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str
     ("variable", "value", "said"),
     [
         ("REELSYNC_DATABASE__URL", f"mysql://root:{SECRET}@db/x", "REELSYNC_DATABASE__URL: must have the form"),
-        ("REELSYNC_KAFKA__TOPICS", "not json", "REELSYNC_KAFKA__TOPICS must be JSON"),
+        ("REELSYNC_KAFKA__TOPICS", "not json", "REELSYNC_KAFKA__TOPICS: is not JSON, such as {"),
+        ("REELSYNC_KAFKA__TOPICS", "[]", "REELSYNC_KAFKA__TOPICS: is not a JSON object, such as {"),
+        (
+            "REELSYNC_KAFKA__SASL_USERNAME",
+            "u",
+            "error: the settings are not right.\n  REELSYNC_KAFKA__SASL_USERNAME is set",
+        ),
         ("REELSYNC_KAFKA__TOPICS", '{"t": "usr"}', "REELSYNC_KAFKA__TOPICS, topic t: "),
         (
             "REELSYNC_KAFKA__TOPICS",
@@ -71,7 +144,7 @@ def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str
             "REELSYNC_KAFKA__TOPICS, topic t, version: is missing: see docs/debezium.md",
         ),
         ("REELSYNC_BATCH__MAX_RECORDS", "0", "REELSYNC_BATCH__MAX_RECORDS: Input should be greater than or equal to 1"),
-        ("REELSYNC_KAFKA__NO_SUCH", "1", "REELSYNC_KAFKA__NO_SUCH"),
+        ("REELSYNC_KAFKA__NO_SUCH", "1", "REELSYNC_KAFKA__NO_SUCH: is no setting"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not(variable: str, value: str, said: str) -> None:
@@ -97,6 +170,43 @@ def test_check_names_a_server_that_does_not_answer_and_no_secret(settings: Setti
     assert "is PostgreSQL up" in done.stdout
     assert "no broker answers at 127.0.0.1:1" in done.stdout
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_port_of_another_protocol_is_named(settings: Settings, broker, command: str) -> None:
+    url = make_url(settings.database.url.get_secret_value())
+    host, _, port = broker.bootstrap_servers.split(",")[0].rpartition(":")
+    to_kafka = url.set(host=host, port=int(port)).render_as_string(hide_password=False)
+    done = run_command(settings, command, REELSYNC_DATABASE__URL=to_kafka, REELSYNC_DATABASE__CONNECT_TIMEOUT="2")
+    assert (done.returncode, "Traceback" in done.stderr) == (1 if command == "check" else 2, False), done.stderr
+    assert "Kafka answers there: see the port in REELSYNC_DATABASE__URL" in done.stdout + done.stderr
+    done = run_command(settings, command, REELSYNC_KAFKA__BOOTSTRAP_SERVERS=f"{url.host}:{url.port}")
+    assert (done.returncode, "Traceback" in done.stderr) == (1 if command == "check" else 2, False), done.stderr
+    assert "is no broker: PostgreSQL answers there: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS" in done.stdout + done.stderr
+
+
+def test_a_name_that_is_not_found_is_said_so(settings: Settings) -> None:
+    url = "postgresql://u:p@no-such-host.invalid/x"
+    done = run_command(
+        settings, "check", REELSYNC_DATABASE__URL=url, REELSYNC_KAFKA__BOOTSTRAP_SERVERS="no-such-broker.invalid:9092"
+    )
+    assert "name not found: see the host in REELSYNC_DATABASE__URL" in done.stdout
+    assert "name not found: no-such-broker.invalid: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS" in done.stdout
+
+
+def test_check_warns_of_passwords_in_clear_text(settings: Settings) -> None:
+    warned = {row["check"]: row["warning"] for row in json.loads(run_command(settings, "check", "--json").stdout)}
+    assert "sslmode is prefer: a server without TLS gets the password" in warned["database and schema"]
+    assert warned["brokers"] is None
+    assert "! database and schema – sslmode is prefer" in run_command(settings, "check").stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_utf_8_gets_what_it_can_show(settings: Settings, encoding: str) -> None:
+    topics = json.dumps({"日本": "video"})
+    for command in (["check"], ["check", "--json"], ["lag"], ["offsets", "show"]):
+        done = run_command(settings, *command, PYTHONIOENCODING=encoding, PYTHONUTF8="0", REELSYNC_KAFKA__TOPICS=topics)
+        assert "Traceback" not in done.stderr, command
 
 
 def test_a_wrong_password_is_an_error_at_once(settings: Settings) -> None:

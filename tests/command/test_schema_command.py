@@ -28,7 +28,7 @@ def test_export_writes_the_contract_without_settings_and_leaves_other_files(tmp_
     done = run_command(None, "schema", "export", str(tmp_path / "contract"), "--json")
     assert done.returncode == 0
     said = json.loads(done.stdout)
-    assert set(said["files"]) == set(contract_files())
+    assert set(said["files"]) == {*contract_files(), "vectors.jsonl"}
     for path, text in contract_files().items():
         assert (tmp_path / "contract" / path).read_text(encoding="utf-8") == text
     assert other.read_text() == "{}"

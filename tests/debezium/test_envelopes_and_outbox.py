@@ -199,6 +199,38 @@ def test_what_an_upstream_table_may_hold_beside_is_taken() -> None:
         assert event_of(row_change("c", row))["data"]["facets"]["state"]["progress"] == progress
 
 
+def test_a_numeric_column_as_a_double_is_the_integer_that_it_says() -> None:
+    row = video_row(status="completed", output_url="x", progress=100.0, file_size=float(2**53), revision=7.0)
+    data = event_of(row_change("c", row), version="revision")["data"]
+    assert (data["version"], data["facets"]["output"]["file_size"]) == (7, 2**53)
+    assert type(data["version"]) is type(data["facets"]["state"]["progress"]) is int
+
+
+@pytest.mark.parametrize("value", [5.5, float(2**53 + 2), "5", "BQ==", {"scale": 0, "value": "BQ=="}])
+def test_a_numeric_column_that_says_no_integer_names_the_setting(value: Any) -> None:
+    size, version = video_row(output_url="x", file_size=value), video_row(revision=value)
+    for verdict in (verdict_on(row_change("c", size)), verdict_on(row_change("c", version), version="revision")):
+        (problem,) = verdict.detail["problems"]
+        assert "decimal.handling.mode=double" in problem["message"]
+
+
+def test_the_placeholder_of_a_value_that_was_not_logged_is_the_topic_s() -> None:
+    found = row_change("u", user_row(avatar_url="__other__"))
+    assert event_of(found)["data"]["facets"]["account"]["avatar_url"] == "__other__"
+    assert problems_of(found, unavailable_value="__other__") == {"after.avatar_url": "unavailable_value"}
+    with pytest.raises(ValueError, match="unavailable_value"):
+        topics(unavailable_value="")
+
+
+def test_a_removal_with_made_up_values_names_the_statement_that_mends_it() -> None:
+    made_up = {"id": an_id(1001), "username": "", "email": "", "is_active": False, "preferences": "{}", "revision": 0}
+    users = record(envelope("d", made_up), topic=USERS, key=key_of(an_id(1001)))
+    videos = record(envelope("d", {"id": an_id(1), "user_id": "", "revision": 0}), topic=VIDEOS, key=key_of(an_id(1)))
+    for found in (users, videos):
+        problems = verdict_on(found, version="revision").detail["problems"]
+        assert all("ALTER TABLE … REPLICA IDENTITY FULL" in problem["message"] for problem in problems)
+
+
 def test_columns_with_other_names_are_found_and_named_in_problems() -> None:
     row = {"video_id": an_id(1), "owner": an_id(1002), "name": "Tour", "rev": 4}
     columns = {"id": "video_id", "user_id": "owner", "title": "name"}
@@ -339,11 +371,19 @@ def test_what_is_wrong_with_an_outbox_row_is_said_in_the_router_s_words() -> Non
 
 def test_a_null_payload_erases_if_its_type_says_so() -> None:
     assert event_of(outbox(None, event_type="video.erased"))["type"] == "video.erased"
-    assert event_of(outbox(None, event_type=None))["type"] == "video.erased"
+    assert problems_of(outbox(None, event_type=None)) == {"header eventType": "bad_tombstone"}
     for other in ("video.created", "video.craeted", "user.erased"):
         assert problems_of(outbox(None, event_type=other)) == {"value": "bad_tombstone"}
     usage = {VIDEO_OUTBOX: OutboxTopic(aggregate="model_usage")}
-    assert isinstance(decode(outbox(None, event_type=None), usage, 1_000), Rejection)
+    assert isinstance(decode(outbox(None, event_type="video.erased"), usage, 1_000), Rejection)
+
+
+@pytest.mark.parametrize("prefix", [b"\xff\xfe", b"\xef\xbb\xbf"])
+def test_what_a_serializer_put_before_the_json_is_named(prefix: bytes) -> None:
+    for found in (row_change("c", user_row()), outbox(json.dumps(DATA).encode())):
+        found.value = prefix + found.value
+        (problem,) = verdict_on(found).detail["problems"]
+        assert "it begins with" in problem["message"]
 
 
 def test_native_topics_beside_are_decoded_as_ever() -> None:

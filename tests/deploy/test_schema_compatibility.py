@@ -233,6 +233,6 @@ def test_every_revision_states_an_oldest_one_and_none_goes_back_behind_its_prede
 
 
 def test_a_worker_does_not_carry_alembic() -> None:
-    loaded = "import sys, consumer.cli; print('alembic' in sys.modules)"
+    loaded = "import sys, consumer.cli.worker; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"

@@ -142,7 +142,7 @@ class TcpProxy:
         await writer.drain()
 
     async def _released(self, condition: Callable[[], bool]) -> None:
-        while not condition():  # noqa: ASYNC110 - set from another thread
+        while not condition():
             await asyncio.sleep(0.01)
 
     def _call(self, function: Callable[[], object]) -> "Future[int]":

@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.errors import FencedError
-from reelsync.consumer.offsets.store import Ledger, fence
+from reelsync.consumer.offsets.ledger import Ledger
+from reelsync.consumer.offsets.store import Stored, fence
 from reelsync.consumer.records import Anchor, Partition, Span
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.models.engine import create_engine
@@ -78,7 +79,29 @@ async def test_a_fence_alone_moves_the_position_and_keeps_the_anchor(engine: Asy
     async with engine.begin() as connection:
         await fence(connection, GROUP, {PARTITION: Span(5, 6)}, {})
     stored = (await ledger.positions("cluster", {PARTITION: 0}))[PARTITION]
-    assert stored == (6, "cluster", Anchor(4, 1_000, 42))
+    assert stored == Stored(6, "cluster", Anchor(4, 1_000, 42))
+
+
+async def test_a_batch_of_another_topic_of_that_name_is_fenced(engine: AsyncEngine) -> None:
+    ledger = Ledger(engine, GROUP)
+    assert await ledger.adopt({PARTITION: 0}, {PARTITION: "old"}) == {PARTITION}
+    stale = batch_of(poison(), PARTITION, 0)
+    stale.spans[PARTITION] = stale.spans[PARTITION]._replace(topic_id="old")
+    assert await ledger.adopt({PARTITION: 0}, {PARTITION: "new"}) == {PARTITION}
+    with pytest.raises(FencedError):
+        await BatchWriter(engine, GROUP).write(stale)
+    assert await letters(engine) == []
+    stale.spans[PARTITION] = stale.spans[PARTITION]._replace(topic_id="new")
+    await BatchWriter(engine, GROUP).write(stale)
+    assert await letters(engine) == [1, 1, 1]
+
+
+async def test_a_position_that_moved_meanwhile_adopts_no_topic(engine: AsyncEngine) -> None:
+    ledger = Ledger(engine, GROUP)
+    assert await ledger.adopt({PARTITION: 7, Partition("video-events", 1): 0}, {PARTITION: "new"}) == {
+        Partition("video-events", 1)
+    }
+    assert (await ledger.positions("cluster", {PARTITION: 0}))[PARTITION].topic_id is None
 
 
 async def test_owners_of_overlapping_partitions_do_not_deadlock(engine: AsyncEngine) -> None:

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from reelsync.consumer.settings import Settings
 from reelsync.migrations.runner import downgrade, upgrade
@@ -24,6 +26,7 @@ RIGHTS = {
         "alembic_version": ("SELECT",),
         "consumer_offsets": WRITTEN,
         "dead_letters": WRITTEN,
+        "erasure_lock": ("SELECT", "UPDATE"),
         "model_usage": ("INSERT", "SELECT"),
         "user_profiles": WRITTEN,
         "users": WRITTEN,
@@ -123,10 +126,10 @@ def test_the_rights_are_these_and_no_others(settled: URL, roles: Roles) -> None:
 
 
 async def test_the_rights_reach_tables_that_are_made_later(admin: URL) -> None:
-    """Between a migration and the second run of the file, the consumer works: one right on one table is not narrow."""
+    """Between a migration and the second run of the file, the consumer works: two tables have rights too many."""
     made = create_roles(admin.render_as_string(hide_password=False), database=str(admin.database))
     await upgrade(made.migrate_url)
-    assert rights_on_tables(admin) == {RUN_ROLE: RIGHTS[RUN_ROLE] | {"model_usage": WRITTEN}}
+    assert rights_on_tables(admin) == {RUN_ROLE: RIGHTS[RUN_ROLE] | {"model_usage": WRITTEN, "erasure_lock": WRITTEN}}
 
 
 def test_every_table_is_named_in_the_file() -> None:
@@ -246,6 +249,35 @@ def test_the_role_that_reads_sees_no_dead_letter_and_writes_nothing(roles: Roles
     for table in ("dead_letters", "consumer_offsets"):
         with pytest.raises(AssertionError, match="permission denied"):
             psql(reader, "--command", f"SELECT count(*) FROM {table}")
+
+
+async def test_locks_of_a_role_that_reads_stop_no_batch(settings: Settings, operator_url: str) -> None:
+    """Poison is parked and a user erased while it holds every lock that it can take: advisory ones, and its tables'."""
+    name = str(make_url(operator_url).database)
+    reader = create_async_engine(roles_of(operator_url, database=name).read_url)
+    held = ["dead_letters.erasure", "redrive", "letters", "relay", "migrations", "rebuild"]
+    topic = topic_of(settings, "user")
+    async with reader.connect() as stranger:
+        for what in held:
+            keys = f"hashtext('reelsync.{what}')"
+            await stranger.execute(text(f"SELECT pg_advisory_lock({keys})"))
+            group = {"consumer_group": settings.kafka.group_id}
+            await stranger.execute(text(f"SELECT pg_advisory_lock({keys}, hashtext(:consumer_group))"), group)
+        await stranger.execute(text(f"LOCK TABLE {', '.join(RIGHTS[READ_ROLE])} IN ACCESS SHARE MODE"))
+        for mode in ("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE"):
+            savepoint = await stranger.begin_nested()
+            with pytest.raises(DBAPIError, match="permission denied"):
+                await stranger.execute(text(f"LOCK TABLE erasure_lock IN {mode} MODE"))
+            await savepoint.rollback()
+        key = an_id(1001).encode()
+        await publish(settings, topic, [(key, user("created")), (key, b"not json"), (key, None)])
+        async with consuming(settings):
+            await until_applied(settings)
+        assert await stranger.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) >= 2 * len(held)
+    await reader.dispose()
+    (letter,) = await rows_of(settings, "dead_letters")
+    assert (letter["reason"], letter["value"]) == ("not_json", None)
+    assert [row["username"] for row in await rows_of(settings, "users")] == [None]
 
 
 def test_tables_that_somebody_else_made_change_hands(admin: URL, postgres: EmbeddedPostgres) -> None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.records import Partition
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.models.engine import create_engine

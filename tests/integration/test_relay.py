@@ -230,7 +230,7 @@ async def test_brokers_that_are_away_hold_up_nothing_but_the_relay(relaying: Set
 async def test_a_value_that_the_topic_does_not_take_is_relayed_without_it(
     relaying: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reelsync.consumer.dead_letters.relay._LARGEST_BYTES", 2_000)
+    monkeypatch.setattr("reelsync.consumer.kafka.producer._LARGEST_BYTES", 2_000)
     await publish(relaying, topic_of(relaying, "video"), [(KEY, b"x" * 3_000)])
     async with consuming(relaying):
         (record,) = await relayed(relaying, 1)

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.dead_letters.redrive import Redrive
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.sink.writer import BatchWriter

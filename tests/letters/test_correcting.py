@@ -106,10 +106,11 @@ async def test_all_lines_or_none_and_each_problem_is_named(engine: AsyncEngine) 
         lines[1] | {"value_base64": "not base64!"},
         lines[1] | {"headers": [{"value": "nameless", "name": None}]},
         lines[2] | {"value": None},
+        lines[1] | {"topic": "a\0b"},
     ]
     done = await imported(engine, [bad, *strange])
     assert [problem.partition(":")[0].partition(",")[0] for problem in done.problems] == [
-        *(f"line {number}" for number in (2, 3, 4, 6, 7, 8, 9)),
+        *(f"line {number}" for number in (2, 3, 4, 6, 7, 8, 9, 11)),
         *(f"line {number}" for number in (1, 5, 10)),
     ]
     said = "\n".join(done.problems)

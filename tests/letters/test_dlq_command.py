@@ -93,6 +93,8 @@ async def test_each_filter_selects(engine: AsyncEngine, selection: Selection, of
         ({"reason": ["nonsense"]}, "--reason must be one of"),
         ({"since": "yesterday"}, "--since must be a time"),
         ({"until": "5parsecs"}, "--until must be a time"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "--since must be a time"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "--until must be a time"),
         ({"since": "999999w"}, None),
         ({"aggregate": "7"}, "--aggregate must be an id"),
         ({"place": "video-events/0/99999999999999999999"}, "named TOPIC/PARTITION/OFFSET"),

@@ -1,6 +1,7 @@
 """The migrated schema is the models' schema, and every revision goes both ways."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Iterator
 
@@ -128,3 +129,61 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
         await waiting
     await engine.dispose()
     assert await current_revision(empty) == head_revision()
+
+
+async def test_whoever_holds_a_table_is_named_with_it(empty: str) -> None:
+    await upgrade(empty)
+    settings = Settings.model_validate({"database": {"url": empty}})
+    engine = create_async_engine(
+        empty, poolclass=NullPool, connect_args={"server_settings": {"application_name": "a\x1breport"}}
+    )
+    async with engine.connect() as holder:
+        await holder.execute(text("UPDATE alembic_version SET version_num = '20260105_0001'"))
+        await holder.commit()
+        await holder.execute(text("SELECT count(*) FROM dead_letters"))
+        pid = await holder.scalar(text("SELECT pg_backend_pid()"))
+        refused = await asyncio.to_thread(run_command, settings, "migrate")
+    await engine.dispose()
+    said = refused.stderr
+    assert refused.returncode == 1, said
+    assert re.search(
+        rf"others hold: dead_letters by process {pid} \(\w+, a.*report, idle in transaction, for \d+ s\)", said
+    )
+    assert f"pg_terminate_backend({pid})" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        (["CREATE TABLE users (name text)"], "a table of that name is there, and it is not reelsync's"),
+        (
+            ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('ae1027a6acf')"],
+            "alembic_version is at revision ae1027a6acf, and no table of reelsync's is there: it is another program's",
+        ),
+        (
+            ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('a'), ('b')"],
+            "alembic_version has 2 rows, and reelsync's has one: it is another program's",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "check"])
+async def test_a_database_of_another_program_is_refused_and_left_alone(
+    empty: str, statements: list[str], said: str, command: str
+) -> None:
+    engine = create_async_engine(empty, poolclass=NullPool)
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await engine.dispose()
+    before = await catalogue(empty)
+    settings = Settings.model_validate({"database": {"url": empty}})
+    done = await asyncio.to_thread(run_command, settings, command)
+    assert done.returncode == 1
+    # `check` cannot know of a table what `migrate` does.
+    assert (
+        said if command == "migrate" or "alembic" in said else "run `reelsync migrate`"
+    ) in done.stderr + done.stdout
+    assert "give reelsync a database of its own" in done.stderr + done.stdout or command == "check"
+    assert "Traceback" not in done.stderr
+    assert await catalogue(empty) == before

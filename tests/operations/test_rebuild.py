@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from reelsync.consumer.cli.rebuild import run_rebuild, told
 from reelsync.consumer.cli.verify import run_verification
@@ -203,16 +204,17 @@ async def test_killed_in_the_middle_of_replacing_rows_it_has_changed_nothing(
     await damage(operator)
     damaged = await tables_of(settings)
     await rebuilt(migrating, apply=False)  # so that nothing else is left to do, which would wait for the lock too
-    await operator.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.dead_letters.erasure'))"))
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    with rebuilding(migrating) as child:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'erasure_lock'::regclass AND NOT granted")
+    holding = create_async_engine(operator.engine.url, poolclass=NullPool)
+    async with holding.begin() as holder:
+        await holder.execute(text("LOCK TABLE erasure_lock IN SHARE ROW EXCLUSIVE MODE"))
+        with rebuilding(migrating) as child:
 
-        async def in_the_middle() -> bool:
-            assert child.poll() is None
-            return bool(await operator.scalar(waiting))
+            async def in_the_middle() -> bool:
+                assert child.poll() is None
+                return bool(await operator.scalar(waiting))
 
-        await eventually(in_the_middle, "rows are replaced, and dead letters wait")
-    await operator.execute(text("SELECT pg_advisory_unlock_all()"))
+            await eventually(in_the_middle, "rows are replaced, and dead letters wait")
     assert await tables_of(settings) == damaged
     await rebuilt(migrating)
     assert await tables_of(settings) == before

@@ -54,7 +54,8 @@ almost_events = st.fixed_dictionaries(
         | json_values,
     },
 ).map(lambda document: json.dumps(document).encode())
-values = st.none() | st.binary(max_size=60) | almost_events
+framed_events = st.builds(b"".join, st.tuples(st.just(b"\x00\x00\x00\x00\x07"), almost_events))
+values = st.none() | st.binary(max_size=60) | almost_events | framed_events
 
 
 @given(
@@ -106,6 +107,7 @@ captured_values = st.one_of(
     .map(json.dumps)
     .map(str.encode),
     almost_events,
+    framed_events,
     almost_events.map(bytes.decode).map(json.dumps).map(str.encode),
 )
 captured_headers = st.lists(

@@ -1,20 +1,25 @@
 """The law, against PostgreSQL: any order, duplication and cuts, any number of concurrent writers; the same rows."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
-from tests.support.builders import shuffled
+from tests.support.builders import record, shuffled, video
+from tests.support.edge_logs import edge_log, edge_rows
 from tests.support.random_logs import random_log
-from tests.support.writing import cuts, snapshot, write_all
+from tests.support.row_changes import topics
+from tests.support.writing import cuts, deliver_all, snapshot, write_all
 
 ORDERS = 4
 WRITERS = 4
@@ -81,3 +86,44 @@ async def test_a_replay_writes_nothing(postgres: EmbeddedPostgres) -> None:
         await engine.dispose()
     assert sum(sum(written.changed.values()) for written in replayed) == 0
     assert sum(sum(written.sent.values()) for written in replayed) > 0
+
+
+async def test_a_time_far_from_utc_is_merged_whatever_the_cut(postgres: EmbeddedPostgres) -> None:
+    """PostgreSQL takes no offset of 16 hours: in a batch of its own the event was refused, in a larger one it won."""
+    far = json.loads(video("updated", 1, 2)) | {"time": "2026-01-06T02:01:00+16:00"}
+    log = [
+        record(value, offset)
+        for offset, value in enumerate(
+            (video("created", 1, 1), json.dumps(far).encode(), video("progressed", 1, 3, progress=7))
+        )
+    ]
+    ends = []
+    for size in (1, len(log)):
+        with a_database(postgres, f"law_far_{size}") as url:
+            engine = create_engine(url)
+            parts = [log[start : start + size] for start in range(0, len(log), size)]
+            rejections = await deliver_all(engine, parts, Partition("video-events", 0))
+            ends.append((await snapshot(engine), [rejection.detail for rejection in rejections]))
+            await engine.dispose()
+    assert ends[0] == ends[1]
+    (row,) = ends[0][0]["videos"].values()
+    assert (row["title"], ends[0][1]) == ("Video 1, again", [])
+
+
+@pytest.mark.parametrize("log", [edge_log(), edge_rows()], ids=["events", "rows"])
+async def test_values_at_every_bound_get_one_verdict_whatever_the_cut(
+    postgres: EmbeddedPostgres, log: list[Any]
+) -> None:
+    ends = []
+    for size in (1, len(log)):
+        with a_database(postgres, f"law_edges_{size}") as url:
+            engine = create_engine(url)
+            parts = [log[start : start + size] for start in range(0, len(log), size)]
+            rejections = await deliver_all(engine, parts, Partition("any", 0), DEFAULT_TOPICS | topics())
+            letters = sorted((one.record.offset, one.stage, one.reason, json.dumps(one.detail)) for one in rejections)
+            ends.append((await snapshot(engine), letters))
+            await engine.dispose()
+    assert ends[0][1] == ends[1][1]
+    assert ends[0][0] == ends[1][0]
+    assert {stage for _, stage, _, _ in ends[0][1]} == {"decode", "validate"}
+    assert len(log) / 10 < len(ends[0][1]) < len(log) / 3

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.sink.writer import BatchWriter

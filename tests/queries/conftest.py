@@ -5,16 +5,30 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from reelsync.models.pooler import Pooler
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.queries.filling import Filled, fill
 from tests.queries.reader import Reader, reading
+from tests.support.pgbouncer import MODES, pgbouncer
+
+
+@pytest.fixture(params=["none", *MODES])
+def pooler(request: pytest.FixtureRequest) -> Pooler:
+    """What stands between the reader and the server: nothing, or PgBouncer in one of its modes."""
+    found: Pooler = request.param
+    return found
 
 
 @pytest.fixture
-async def reader(operator_url: str) -> AsyncIterator[Reader]:
+async def reader(operator_url: str, pooler: Pooler) -> AsyncIterator[Reader]:
     """A reader of the test's own database: a service with rights of its own, not the consumer's."""
-    async with reading(operator_url) as reader:
-        yield reader
+    if pooler == "none":
+        async with reading(operator_url) as reader:
+            yield reader
+        return
+    with pgbouncer(pooler, operator_url) as started:
+        async with reading(started.before(operator_url), pooler) as reader:
+            yield reader
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import ORMExecuteState, raiseload
 
 from reelsync.models import create_engine, create_session_factory, get_session
+from reelsync.models.pooler import Pooler
 from tests.queries.cases import Case, Sample
 
 
@@ -37,9 +38,9 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Reader]:
-    """A reader of the database at `url`."""
-    engine: AsyncEngine = create_engine(url)
+async def reading(url: str, pooler: Pooler = "none") -> AsyncIterator[Reader]:
+    """A reader of the database at `url`, where this pooler listens or none."""
+    engine: AsyncEngine = create_engine(url, pooler=pooler)
     sent: list[Sent] = []
 
     def remember(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:

@@ -1,7 +1,7 @@
 """Sessions roll back and give their connection back, whatever ends them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -21,15 +21,28 @@ from reelsync.models import (
     get_pool_stats,
     get_session,
 )
+from reelsync.models.pooler import Pooler
+from tests.support.pgbouncer import pgbouncer
 from tests.support.running import eventually
 
 SLEEP = text("SELECT pg_sleep(600)")
 
 
 @pytest.fixture
-async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+def address(pooler: Pooler, database: str) -> Iterator[str]:
+    """The database, or PgBouncer before it."""
+    if pooler == "none":
+        yield database
+        return
+    with pgbouncer(pooler, database) as started:
+        yield started.before(database)
+
+
+@pytest.fixture
+async def engine(address: str, pooler: Pooler) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(
-        database,
+        address,
+        pooler=pooler,
         pool_size=2,
         max_overflow=1,
         pool_timeout=0.2,
@@ -233,14 +246,15 @@ async def test_pool_stats(engine: AsyncEngine) -> None:
 
 
 async def test_a_connection_that_died_in_the_pool_is_found_and_counted(
-    engine: AsyncEngine, sessions: SessionFactory, watch: AsyncSession
+    engine: AsyncEngine, sessions: SessionFactory, watch: AsyncSession, pooler: Pooler
 ) -> None:
+    """In transaction mode it is the pooler's connection that dies, and the pooler lends another."""
     async with get_session(sessions) as session:
         pid = await session.scalar(text("SELECT pg_backend_pid()"))
     await watch.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
     async with get_session(sessions) as session:
         assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
-    assert get_pool_stats(engine).invalid == 1
+    assert get_pool_stats(engine).invalid == (0 if pooler == "transaction" else 1)
 
 
 async def test_stats_of_another_engine_are_refused(database: str) -> None:
@@ -311,3 +325,21 @@ async def test_a_scoped_session_rolls_back_when_removed(sessions: SessionFactory
     await scoped.flush()
     await scoped.remove()
     assert await users(watch) == 0
+
+
+async def test_a_statement_that_a_migration_made_invalid_says_to_run_the_block_again(
+    sessions: SessionFactory, operator_url: str
+) -> None:
+    async def read() -> list[str]:
+        async with get_session(sessions) as session:
+            return list(await session.scalars(select(User.username)))
+
+    await read()
+    operator = create_engine(operator_url)
+    async with operator.begin() as connection:
+        await connection.execute(text("ALTER TABLE users ALTER COLUMN username TYPE text"))
+    await operator.dispose()
+    with pytest.raises(DBAPIError) as failed:
+        await read()
+    assert "run the block again" in failed.value.__notes__[0]
+    assert await read() == []

@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.observer import Written
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
+from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.batch import Batch
-from reelsync.consumer.transform.decode import decoder
+from reelsync.consumer.transform.decode import Rejection, decoder
 from reelsync.events.debezium import Topic
 
 GROUP = "law"
@@ -53,6 +55,28 @@ async def write_all(
         written.append(await writer.write(batch_of(part, partition, start, topics)))
         start += len(part)
     return written
+
+
+async def deliver_all(
+    engine: AsyncEngine,
+    parts: Sequence[Sequence[Any]],
+    partition: Partition,
+    topics: Mapping[str, Topic] = DEFAULT_TOPICS,
+) -> list[Rejection]:
+    """The same, as a consumer does it: of a batch that the database refuses, only the events at fault are parked."""
+    writer, ledger = BatchWriter(engine, GROUP), Ledger(engine, GROUP)
+    start = (await ledger.positions(None, {partition: 0}))[partition].next_offset
+    rejections = []
+    for part in parts:
+        try:
+            written = await writer.write(batch_of(part, partition, start, topics))
+        except DBAPIError as error:
+            if classify(error) is not Verdict.DATA:
+                raise
+            written = await writer.write(batch_of(part, partition, start, topics), carefully=True)
+        rejections += written.rejections
+        start += len(part)
+    return rejections
 
 
 async def snapshot(engine: AsyncEngine) -> dict[str, dict[str, dict[str, Any]]]:

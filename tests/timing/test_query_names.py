@@ -140,6 +140,7 @@ def test_every_name_says_what_it_does() -> None:
         "alembic_version",
         "consumer_offsets",
         "dead_letters",
+        "erasure_lock",
         "model_usage",
         "user_profiles",
         "users",
@@ -175,6 +176,7 @@ async def test_no_statement_of_the_consumer_is_other(settings: Settings) -> None
             await running
     assert not [statement for statement in unnamed(sent) if not statement.startswith("SELECT * FROM")], "ours do not"
     assert {name for name in QUERIES if name.startswith(("offsets.", "redrive.", "dead_letters."))} - set(sent) == {
+        "offsets.adopt",
         "offsets.reset",
         *(f"dead_letters.{action}" for action in ("insert", "update", "delete", *OPERATORS, "relay_turn", "relayed")),
     }

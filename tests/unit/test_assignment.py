@@ -6,7 +6,7 @@ from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.source.kafka_source import KafkaSource
-from reelsync.consumer.telemetry.metrics import Metrics
+from tests.support.observing import RecordingObserver
 
 
 class NoPositions:
@@ -15,7 +15,7 @@ class NoPositions:
 
 def test_a_partition_that_was_settled_after_its_revocation_is_not_read_under_the_next_assignment() -> None:
     settings = KafkaSettings()
-    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), Metrics())  # type: ignore[arg-type]
+    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), RecordingObserver())  # type: ignore[arg-type]
     source._positions[Partition("video-events", 0)] = 5
     epoch = source.epoch
     source.on_partitions_assigned({TopicPartition("video-events", 1)})

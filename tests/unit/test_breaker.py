@@ -83,3 +83,21 @@ def test_it_stops_at_the_first_batch_after_which_both_limits_are_reached(
                 dead_letters.admit(*batches[number])
             return
         dead_letters.admit(*batches[number])
+
+
+def test_batches_without_records_are_not_kept() -> None:
+    dead_letters = limit()
+    for _ in range(1_000):
+        dead_letters.admit(0, 0)
+        dead_letters.withdraw(0)
+    assert len(dead_letters._batches) == 0
+
+
+def test_a_batch_that_was_fenced_counts_once_however_often_it_is_read() -> None:
+    dead_letters = limit()
+    for _ in range(10):
+        dead_letters.admit(9, 9)
+        dead_letters.withdraw(9)
+    dead_letters.admit(9, 9)
+    with pytest.raises(HaltedError):
+        dead_letters.admit(9, 9)

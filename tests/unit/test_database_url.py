@@ -1,13 +1,17 @@
 """Database URLs as psql takes them, as asyncpg gets them. What asyncpg makes of them is asked of asyncpg itself."""
 
 import ssl
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from reelsync.models.database_url import for_asyncpg
+from reelsync.models.database_url import for_asyncpg, parse_url, place_of
 
 URL = "postgresql+asyncpg://writer:p%40ss@db.example:5433/reelsync"
 
@@ -77,8 +81,64 @@ def test_what_sqlalchemy_knows_stays_in_the_url() -> None:
         "?sslmode=verify-fulll",
         "?sslrootcert=system&sslmode=require",
         "?sslrootcert=system&sslcert=/c.pem",
+        "?target_session_attrs=secret",
+        "?ssl_min_protocol_version=secret",
+        "?sslnegotiation=secret",
+        "?prepared_statement_cache_size=secret",
+        "?secret=1",
+        "?password=secret",
+        "?host=a&port=secret",
+        "?host=a:secret&host=b:1",
+        "?host=s%20ecret",
+        "?host=a&host=b:1",
+        "?host=a:1&port=secret",
+        "?host=a,b&port=1,2,3",
     ],
 )
 def test_what_would_be_ignored_or_weaker_is_refused(query: str) -> None:
-    with pytest.raises(ValueError, match="has"):
+    with pytest.raises(ValueError, match="has") as refused:
         for_asyncpg(URL + query)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:p@db.example/d", "db.example:5432"),
+        ("postgresql://u:p@[::1]:5433/d", "[::1]:5433"),
+        ("postgresql://u:p@a:1,b/d", "a:1, b:5432"),
+        ("postgresql://u:p@/d?host=a:1&host=b:2", "a:1, b:2"),
+        ("postgresql://u:p@/d?host=a,b&port=1,2", "a:1, b:2"),
+        ("postgresql://u:p@/d?host=a&port=7", "a:7"),
+        ("postgresql://u:p@/d?host=/var/run/postgresql", "the local socket in /var/run/postgresql"),
+        ("postgresql:///d", "the local socket"),
+    ],
+)
+def test_a_place_is_named_as_asyncpg_takes_it(url: str, place: str) -> None:
+    parsed, _ = for_asyncpg(url)
+    assert place_of(parsed) == place
+    _, given_to_asyncpg = dialect().create_connect_args(parsed)
+    hosts, ports = (_listed(given_to_asyncpg.get(name)) for name in ("host", "port"))
+    asked = [f"{host}:{port}" for host, port in zip(hosts, ports or [5432], strict=False) if host[0] != "/"]
+    assert asked == ([] if "socket" in place else place.replace("[", "").replace("]", "").split(", "))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+@given(
+    before=st.text("@:/?#[]%&=+,ab1", max_size=4),
+    after=st.text("@:/?#[]%&=+,ab1", max_size=4),
+    form=st.sampled_from(["u:{}@h/d", "u:{}@h:5432/d?sslmode=require", "u:{}", "{}@h/d", "u{}:p@h/d", "u:{}@[::1]/d"]),
+)
+def test_a_password_shows_in_no_message_and_in_no_place(before: str, after: str, form: str) -> None:
+    url = "postgresql+asyncpg://" + form.format(f"{before}hunter2{after}")
+    try:
+        parsed = parse_url(url)
+    except ValueError as error:
+        shown = "".join(traceback.format_exception(error))
+    else:
+        # What was understood is quoted; a password is none of it. Without its @, nothing tells a password from a host.
+        shown = f"{place_of(parsed)} {parsed.database} {list(parsed.query)}" if "@" in form else ""
+    assert "hunter2" not in shown

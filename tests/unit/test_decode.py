@@ -214,3 +214,24 @@ def test_a_record_that_the_decoder_fails_on_is_rejected_and_told_of_without_its_
     assert problem["code"] == "decoder_failed"
     assert "TypeError" in problem["message"]
     assert "personal" not in str(found.detail)
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+@pytest.mark.parametrize(
+    ("prefix", "cause"),
+    [(b"\0", "schema registry"), (b"\xef\xbb\xbf", "byte order mark"), (b"\xff\xfe", "UTF-16")],
+)
+def test_what_stands_before_the_json_names_who_put_it_there(prefix: bytes, cause: str, mode: str) -> None:
+    attributes = {"ce_specversion": b"1.0", "ce_source": b"/t", "ce_time": b"2026-01-05T10:00:00Z"}
+    headers = [*CE_HEADERS, *attributes.items()] if mode == "binary" else []
+    rejection = rejected(prefix + video("created"), headers=headers)
+    assert rejection.reason == "not_json"
+    assert cause in rejection.detail["problems"][0]["message"]
+
+
+def test_headers_as_over_http_are_named_and_make_no_tombstone_of_a_null_value() -> None:
+    headers = [("ce-specversion", b"1.0"), ("ce-type", b"video.created"), ("ce-id", b"1")]
+    data = json.dumps(json.loads(video("created"))["data"]).encode()
+    rejection = rejected(data, headers=headers)
+    assert (rejection.reason, "ce_" in rejection.detail["problems"][0]["message"]) == ("not_an_event", True)
+    assert rejected(None, headers=headers, key=KEY).reason == "bad_tombstone"

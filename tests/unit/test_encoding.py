@@ -15,6 +15,7 @@ from reelsync.events.examples import EXAMPLES
 from reelsync.events.json_schema import event_schema
 from reelsync.events.publishing import EventEncoder, Mode, OutgoingRecord, uuid7
 from reelsync.testing.builders import a_user, a_video, every_event
+from tests.support.builders import an_id
 
 SPAN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENCODER = EventEncoder(source="/render/eu-1")
@@ -146,7 +147,7 @@ def test_a_tombstone_is_read_as_an_erasure(aggregate: Any) -> None:
     assert verdict["data"][f"{aggregate}_id"] == record.key.decode()
 
 
-@pytest.mark.parametrize(("aggregate", "erased"), [("model_usage", str(uuid7())), ("video", "number 7")])
+@pytest.mark.parametrize(("aggregate", "erased"), [("model_usage", an_id(1)), ("video", "number 7")])
 def test_what_cannot_be_erased_is_said(aggregate: Any, erased: str) -> None:
     with pytest.raises(ValueError, match=r"UUID|erases a user or a video"):
         ENCODER.tombstone(aggregate, erased)

@@ -318,7 +318,7 @@ def test_data_that_a_step_cannot_take_is_invalid_and_not_shown() -> None:
         assert MARK not in str(error)
 
 
-@pytest.mark.parametrize("made", [[], None, {"time": object()}, {b"bytes": 1}], ids=str)
+@pytest.mark.parametrize("made", [[], None, pytest.param({"time": object()}, id="an object"), {b"bytes": 1}], ids=str)
 def test_a_step_that_gives_no_json_object_is_named(made: Any) -> None:
     with pytest.raises(UpcastError, match="from schema version 2 to 3"):
         upcast({}, "video.created", 1, {"video.created": (lambda _: {}, lambda _: made)})

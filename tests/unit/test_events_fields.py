@@ -1,6 +1,7 @@
 """Every bound of `events.fields`: what PostgreSQL could refuse is refused, and what it can keep is kept as it is."""
 
 import json
+from collections import deque
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator, core_schema
+from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
-from reelsync.events import canonical_id
+from reelsync.events import canonical_id, json_objects
 from reelsync.events.fields import Amount, Attribute, Count, Id, Money, Percent, Text, Time, Username, Version
 from reelsync.events.json_objects import MAX_JSON_BYTES, MAX_JSON_DEPTH, JsonObject
 
@@ -93,17 +94,22 @@ def test_publishers_may_pass_a_uuid_object() -> None:
         ("1970-01-01T01:00:00+01:00", datetime(1970, 1, 1, tzinfo=UTC)),
         ("1969-12-31T23:00:00-01:00", datetime(1970, 1, 1, tzinfo=UTC)),
         ("2200-01-01T00:00:00Z", datetime(2200, 1, 1, tzinfo=UTC)),
+        ("2026-01-06T02:01:00+16:00", datetime(2026, 1, 5, 10, 1, tzinfo=UTC)),
+        ("2026-01-05T10:00:00-23:59", datetime(2026, 1, 6, 9, 59, tzinfo=UTC)),
+        ("2200-01-01T23:59:00+23:59", datetime(2200, 1, 1, tzinfo=UTC)),
+        ("1969-12-31T00:01:00-23:59", datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_an_instant_cut_to_microseconds(text: str, instant: datetime) -> None:
-    parsed = from_json(Time, json.dumps(text))
-    assert parsed == instant
-    assert parsed.utcoffset() is not None
+def test_a_time_is_an_instant_cut_to_microseconds_and_kept_in_utc(text: str, instant: datetime) -> None:
+    """PostgreSQL refuses offsets of 16 hours and more, and a fold would let some of them through."""
+    for parsed in (from_json(Time, json.dumps(text)), TypeAdapter(Time).validate_python(text)):
+        assert parsed == instant
+        assert parsed.tzinfo is UTC
 
 
-@pytest.mark.parametrize("offset", ["Z", "+00:00"])
-def test_times_that_are_written_in_utc_share_the_utc_of_the_standard_library(offset: str) -> None:
-    assert from_json(Time, f'"2026-01-05T10:00:00.123{offset}"').tzinfo is UTC
+def test_a_leap_second_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match=r"leap second \(:60\)"):
+        from_json(Time, '"2026-06-30T23:59:60Z"')
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,7 @@ PLAIN_TIME = SchemaValidator(
     numbers=st.tuples(*(st.integers(0, most) for most in (13, 32, 25, 61, 61))),
     fraction=st.sampled_from(["", "."]) | st.from_regex(r"\.[0-9]{1,10}", fullmatch=True),
     between=st.sampled_from("Tt "),
-    offset=st.sampled_from(["Z", "z", "", "+00:00", "-03:30", "+24:00"]),
+    offset=st.sampled_from(["Z", "z", "", "+00:00", "-03:30", "+23:59", "-16:00", "+24:00"]),
 )
 def test_the_form_for_utc_gives_what_pydantic_gives(
     year: int, numbers: tuple[int, ...], fraction: str, between: str, offset: str
@@ -168,6 +174,7 @@ def test_publishers_may_pass_an_aware_datetime_and_no_other() -> None:
     adapter = TypeAdapter(Time)
     noon = datetime(2026, 1, 5, 12, tzinfo=timezone(timedelta(hours=2)))
     assert adapter.validate_python(noon) == noon
+    assert adapter.validate_python(noon).tzinfo is UTC
     for bad in (datetime(2026, 1, 5), datetime(2201, 1, 1, tzinfo=UTC), noon.date(), 1_767_225_600):  # noqa: DTZ001
         with pytest.raises(ValidationError):
             adapter.validate_python(bad)
@@ -306,6 +313,8 @@ def test_no_other_text_is_a_username(text: str) -> None:
         {"text": "\\u0000 is six characters"},
         {"🎬": ["é", None, True, 1.5, {"deep": [[]]}]},
         {"digits": "1" * 400},
+        {"text": '\\"' + "1" * 400, "n": 10**308},
+        {"backslashes": "\\" * 7 + "u0000"},
         {"brackets": "[{" * 100},
     ],
     ids=lambda value: ascii(value)[:30],
@@ -360,6 +369,33 @@ def test_a_json_object_may_be_64_kib_long_in_utf_8(character: str) -> None:
     longest = character * count + "x" * rest
     assert from_json(JsonObject, json.dumps({"s": longest})) == {"s": longest}
     assert refused(JsonObject, json.dumps({"s": longest + "x"})) == "json_size"
+
+
+@pytest.mark.parametrize(
+    "many", ["[]," * 160_000 + "1e999", "[]," * 160_000 + '"\\u0000"', "[" * 60 + "0," * 99_999 + "0" + "]" * 60]
+)
+def test_what_is_too_long_is_not_walked(many: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def walked(*_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(json_objects, "_levels", walked)
+    assert refused(JsonObject, f'{{"a":[{many}]}}') in {"json_size", "json_number"}
+
+
+@pytest.mark.parametrize("value", [{"a": [[]] * 160_000}, {"a": [{}] * 160_000}, {str(n): 0 for n in range(160_000)}])
+def test_a_python_value_with_more_parts_than_it_has_bytes_for_is_looked_at_no_further(value: dict[str, Any]) -> None:
+    levels = json_objects._levels(value)
+    with pytest.raises(PydanticCustomError, match="65,536 bytes"):
+        deque(levels, maxlen=0)
+    with pytest.raises(ValidationError, match="65,536 bytes"):
+        TypeAdapter(JsonObject).validate_python(value)
+
+
+@pytest.mark.parametrize("value", [{"a": [1] * 32_764}, {"a": [[]] * 21_843}])
+def test_the_longest_object_may_have_as_many_parts_as_fit(value: dict[str, Any]) -> None:
+    assert MAX_JSON_BYTES - 10 <= len(json.dumps(value, separators=(",", ":"))) <= MAX_JSON_BYTES
+    assert TypeAdapter(JsonObject).validate_python(value) == value
+    assert from_json(JsonObject, json.dumps(value)) == value
 
 
 @pytest.mark.parametrize("literal", ["[]", "null", '"{}"', "1", "true"])

@@ -23,6 +23,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("video_id", "user_id", "usage_id"), st.integers(0, 9).map(an_id)),
     "version": st.integers(1, 2**62 - 1),
     "username": st.from_regex("[a-zA-Z0-9_]{3,50}", fullmatch=True),
+    "email": TEXT.filter(bool),
     "is_active": st.booleans(),
     "preferences": st.dictionaries(TEXT, st.recursive(TEXT | st.integers() | st.none(), st.lists), max_size=3),
     "progress": st.integers(0, 100),

@@ -40,6 +40,7 @@ LABELS = {
     "reelsync_version_conflicts_total": set(),
     "reelsync_kafka_commit_failures_total": set(),
     "reelsync_halted_partitions": set(),
+    "reelsync_observer_errors_total": set(),
 }
 OPENTELEMETRY = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0}
 

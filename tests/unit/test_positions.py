@@ -23,6 +23,10 @@ HERE = Stored(10, "here", ANCHOR)
         (Stored(10, "here", None), LogState(0, 20, None), "here"),
         (Stored(10, "here", None), LogState(0, 20, ANCHOR), "here"),
         (Stored(0, None, None), LogState(0, 0, None), None),
+        (HERE._replace(topic_id="old"), LogState(0, 20, ANCHOR, "old"), "here"),
+        (HERE._replace(topic_id="old"), LogState(0, 20, ANCHOR), "here"),
+        (HERE, LogState(0, 20, ANCHOR, "new"), "here"),
+        (Stored(0, "here", None, "old"), LogState(0, 20, None, "new"), "here"),
     ],
     ids=[
         "in the middle",
@@ -35,6 +39,10 @@ HERE = Stored(10, "here", ANCHOR)
         "no anchor stored",
         "an anchor only in the log",
         "nothing yet",
+        "the same topic",
+        "a broker without topic ids",
+        "stored without a topic",
+        "another topic, and nothing taken before",
     ],
 )
 def test_reading_goes_on_where_nothing_is_skipped_or_repeated(
@@ -64,3 +72,13 @@ def test_any_other_position_halts_with_the_reason_and_the_numbers(
     assert halt is not None
     assert halt.reason == reason
     assert [word for word in words if word not in halt.message] == []
+
+
+@pytest.mark.parametrize(
+    "log", [LogState(0, 20, ANCHOR, "new"), LogState(0, 3, None, "new"), LogState(11, 20, None, "new")]
+)
+def test_another_topic_halts_whatever_its_log_has(log: LogState) -> None:
+    halt = check_position(HERE._replace(topic_id="old"), log, "here")
+    assert halt is not None
+    assert halt.reason == "recreated"
+    assert [word for word in ("10", "old", "new") if word not in halt.message] == []

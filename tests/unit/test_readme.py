@@ -122,7 +122,8 @@ def test_every_field_of_the_status_is_explained() -> None:
 def _texts_of_the_code() -> tuple[list[str], set[str]]:
     """Every text in the code, with `…` for what is filled in, and the names of what is logged as more than a detail."""
     texts, logged = [], set()
-    for path in [*(ROOT / "consumer").rglob("*.py"), ROOT / "models" / "__init__.py"]:
+    rooms = ("consumer", "models", "migrations")
+    for path in [path for room in rooms for path in (ROOT / room).rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 texts.append(

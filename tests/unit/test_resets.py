@@ -41,7 +41,13 @@ def test_targets(to: str, target: object) -> None:
     assert parse_target(to) == target
 
 
-@pytest.mark.parametrize("to", ["", "first", "-1", "@", "2026-01-05T12:00:00", "2026-01-05", "@99999999999999999999"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("", "first", "-1", "@", "2026-01-05T12:00:00", "2026-01-05", "@99999999999999999999"),
+        *("0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "@-1", "9" * 5_000),
+    ],
+)
 def test_what_is_no_target_is_refused(to: str) -> None:
     with pytest.raises(ValueError, match="--to"):
         parse_target(to)

@@ -1,15 +1,21 @@
 """`reelsync dlq`: one file for each thing that is done with dead letters."""
 
-import typer
+from typing import ClassVar
 
-from . import closing, purge, redrive, show, transfer
+from reelsync.consumer.cli.lazy import Commands, LazyGroup, new_app
 
-app = typer.Typer(help="Dead letters: records that could not be applied as they are.", no_args_is_help=True)
-app.command("list")(show.list_letters)
-app.command("show")(show.show)
-app.command("redrive")(redrive.redrive)
-app.command("discard")(closing.discard)
-app.command("restore")(closing.restore)
-app.command("export")(transfer.export)
-app.command("import")(transfer.import_lines)
-app.command("purge")(purge.purge)
+
+class _Letters(LazyGroup):
+    commands_by_name: ClassVar[Commands] = {
+        "list": "dlq.show:list_letters",
+        "show": "dlq.show:show",
+        "redrive": "dlq.redrive:redrive",
+        "discard": "dlq.closing:discard",
+        "restore": "dlq.closing:restore",
+        "export": "dlq.transfer:export",
+        "import": "dlq.transfer:import_lines",
+        "purge": "dlq.purge:purge",
+    }
+
+
+app = new_app(_Letters, "Dead letters: records that could not be applied as they are.", add_completion=False)

@@ -141,11 +141,10 @@ def _time(option: str, given: str | None) -> datetime | None:
         except OverflowError:
             return datetime.min.replace(tzinfo=UTC)
     try:
-        time = datetime.fromisoformat(given)
-    except ValueError:
+        return datetime.fromisoformat(given).astimezone(UTC)
+    except (OverflowError, OSError, ValueError):
         wrong = f"{option} must be a time such as 2026-01-05T10:00:00Z, or a duration such as 2h, not {given!r}"
         raise UsageError(wrong) from None
-    return time if time.tzinfo else time.astimezone()
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ from reelsync.models.upsert import table_of
 
 from .shadow_tables import SCHEMA
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.dead_letters.erasure'))")
 _NAMED = {"query_name": "rebuild.letters"}
 
 
@@ -17,7 +16,9 @@ async def add_letters(connection: AsyncConnection, live: str, group: str) -> Non
     """Park what the replay could not apply and nobody has parked yet; what operators did to the others stands."""
     table = table_of(DeadLetter)
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    await connection.execute(_LOCK, execution_options=_NAMED)
+    await connection.execute(
+        text(f"LOCK TABLE {live}.erasure_lock IN SHARE ROW EXCLUSIVE MODE"), execution_options=_NAMED
+    )
     parameters = {"consumer_group": group}
     await connection.execute(
         text(

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from reelsync.consumer.dead_letters.name_conflicts import Redriven
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan
-from reelsync.consumer.offsets.store import Ledger
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import BatchSettings
 from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.source.batching import BatchSize
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Decode
 
@@ -64,12 +65,12 @@ class Filling:
             UnavailableError: nothing can be read on.
             Exception: the database failed; what was committed stays, and the next run goes on from there.
         """
-        batch = Batch(0, self.decode)
+        batch, size = Batch(0, self.decode), BatchSize(self.limits)
         async for scanned in scan(self.log, stretches):
             batch.add(scanned.records, [self.decode(record) for record in scanned.records])
             last = {Partition(record.topic, record.partition): record for record in scanned.records}
             batch.extend(scanned.spans, last)
-            if batch.count >= self.limits.max_records or batch.size >= self.limits.max_bytes:
+            if size.is_full(batch):
                 batch = await self._write(batch)
         if batch.spans:
             await self._write(batch)

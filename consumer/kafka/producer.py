@@ -1,0 +1,102 @@
+"""Producers: one that sends many records at once, and one that sends record by record to one topic."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
+
+from reelsync.consumer.errors import KafkaFailedError, MisconfiguredError, ReelsyncError
+from reelsync.consumer.settings import KafkaSettings
+from reelsync.events.publishing import AIOKAFKA_OPTIONS, DeliveryError
+
+from .clients import connection_options
+from .diagnosis import diagnose
+
+_LARGEST_BYTES = 8_388_608
+_STOP_SECONDS = 3.0
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, UnsupportedForMessageFormatError)
+
+
+class RefusedError(ReelsyncError):
+    """The topic does not take this record, however often it is sent."""
+
+
+@asynccontextmanager
+async def publishing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for many records, each acknowledged by all in-sync replicas.
+
+    Raises:
+        ReelsyncError: the brokers did not take what was sent; says what to do.
+    """
+    options = {**await connection_options(settings), **AIOKAFKA_OPTIONS}
+    producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=_LARGEST_BYTES)
+    try:
+        await producer.start()
+        yield producer
+    except (DeliveryError, KafkaError, OSError) as failed:
+        error = failed.cause if isinstance(failed, DeliveryError) else failed
+        problem = await diagnose(settings, error)
+        if isinstance(problem, MisconfiguredError):
+            raise problem from error
+        message = (
+            f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
+            "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"
+        )
+        raise ReelsyncError(message) from error
+    finally:
+        await producer.stop()
+
+
+class TopicProducer:
+    """Sends records one at a time, because a refusal of one refuses all that were sent with it."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
+        """Send a record, and wait until all in-sync replicas have it. Connects when it is first called.
+
+        Raises:
+            RefusedError: the topic does not take it.
+            KafkaFailedError: the brokers did not do as asked, or could not be reached.
+        """
+        try:
+            producer = await self._started()
+            await producer.send_and_wait(self._topic, value, key=key, headers=headers)
+        except _REFUSALS as error:
+            raise RefusedError(type(error).__name__) from error
+        except UnknownError as error:
+            # What aiokafka makes of INVALID_RECORD (87): a compacted topic takes no record without a key.
+            kind = RefusedError if key is None else KafkaFailedError
+            raise kind(type(error).__name__) from error
+        except KafkaError as error:
+            raise KafkaFailedError(type(error).__name__) from error
+
+    async def close(self) -> None:
+        """Drop the connection; what is sent next makes a new one."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+        with suppress(KafkaError, asyncio.CancelledError, TimeoutError):
+            await stopping
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            options = await connection_options(self._settings)
+            self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
+            await self._producer.start()
+        return self._producer

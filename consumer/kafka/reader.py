@@ -1,0 +1,165 @@
+"""aiokafka's consumer, made to read a topic by its id and to create none.
+
+By name, a fetch goes on at the old offset in a topic that was deleted and created again, and skips what is before it.
+By id, the broker refuses. So every record that comes here came from the log whose id was given for its partition.
+"""
+
+import asyncio
+import inspect
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaTimeoutError, NoError, for_code
+from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
+from aiokafka.protocol.metadata import MetadataRequest
+
+from reelsync.consumer.records import Partition
+
+from .protocol import (
+    INCONSISTENT_TOPIC_ID,
+    UNKNOWN_TOPIC_ID,
+    DescribeTopics,
+    FetchById,
+    FetchResponseById,
+    MetadataResponseWithIds,
+)
+
+_NOTHING_TO_FETCH_SECONDS = 0.1
+_ANSWER_SECONDS = 10.0
+_DESCRIBING = "describing"
+_UNKNOWN_TOPIC = 3
+_REFUSALS = frozenset({_UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID})
+
+
+class Topic(NamedTuple):
+    """A topic as the brokers describe it: its number of partitions, and its id, None from brokers older than ids."""
+
+    partitions: int
+    topic_id: str | None
+
+
+class Reader(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """A consumer whose client is the one below."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka's consumer
+        super().__init__(**options)
+        accepted = inspect.signature(AIOKafkaClient).parameters.keys() & options.keys()
+        self._client = _Client(**{name: options[name] for name in accepted})
+
+    def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
+        """Fetch these partitions from the topics of these ids from now on, or by name where the id is None.
+
+        Once this was called, a partition without an entry is not fetched.
+        """
+        known = self._client.topic_ids or {}
+        self._client.topic_ids = known | {TopicPartition(*place): topic_id for place, topic_id in topic_ids.items()}
+
+    def read_nothing(self) -> None:
+        """Fetch no partition until it is given a topic again."""
+        self._client.topic_ids = {}
+        self._client.refused.clear()
+        self._client.read_by_name.clear()
+
+    @property
+    def refused(self) -> bool:
+        """Whether a broker refused a fetch since, because its topic does not have the given id."""
+        return bool(self._client.refused)
+
+    @property
+    def read_by_name(self) -> set[Partition]:
+        """The partitions that were fetched by name since, because there was no id or the broker is older than ids."""
+        return {Partition(*tp) for tp in self._client.read_by_name}
+
+    async def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        """Those of the topics that there are. Asking creates none.
+
+        Raises:
+            KafkaError: no broker answered, or one did not say.
+        """
+        if not names:
+            return {}
+        node, question = self._client.get_random_node(), DescribeTopics(sorted(names))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                # Over a connection of its own: on the others it would wait for the answer to a fetch.
+                response = await self._client.send(node, question, group=_DESCRIBING)
+        except TimeoutError:
+            raise KafkaTimeoutError from None
+        found = {}
+        for error_code, name, *rest in response.topics:
+            if error_code == _UNKNOWN_TOPIC:
+                continue
+            if (error := for_code(error_code)) is not NoError:
+                raise error(name)
+            has_ids = response.API_VERSION == MetadataResponseWithIds.API_VERSION
+            partitions = rest[2 if has_ids else 1]
+            found[name] = Topic(len(partitions), rest[0] if has_ids else None)
+        return found
+
+
+class _Client(AIOKafkaClient):  # type: ignore[misc]
+    """A client that makes fetches by id of aiokafka's fetches by name, and whose questions create no topic."""
+
+    topic_ids: dict[TopicPartition, str | None] | None = None
+    """The topic that each partition is fetched from; None until somebody says so: then names will do."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka's client
+        super().__init__(**options)
+        self.refused: set[TopicPartition] = set()
+        self.read_by_name: set[TopicPartition] = set()
+
+    async def send(self, node_id: Any, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as in aiokafka
+        """The answer to a request; to a fetch, what the topics of the given ids have and nothing else."""
+        if self.topic_ids is None or not isinstance(request, FetchRequest):
+            return await super().send(node_id, request, **options)
+        fetched = [TopicPartition(topic, part[0]) for topic, parts in request.topics for part in parts]
+        asked = {tp: self.topic_ids[tp] for tp in fetched if tp in self.topic_ids and tp not in self.refused}
+        if not asked:
+            await asyncio.sleep(_NOTHING_TO_FETCH_SECONDS)
+            return FetchResponse_v11(0, 0, 0, [])
+        response = await super().send(node_id, FetchById(request, asked), **options)
+        if response.API_VERSION != FetchResponseById.API_VERSION:
+            self.read_by_name.update(asked)
+            return response
+        return FetchResponse_v11(0, 0, 0, self._accepted(response, asked))
+
+    def _accepted(self, response: Any, asked: Mapping[TopicPartition, str | None]) -> list[tuple[str, list[Any]]]:  # noqa: ANN401
+        """What was answered to a fetch by id, as if it had been one by name, without what was refused."""
+        answers = {(topic_id, part[0]): part for topic_id, parts, _ in response.topics for part in parts}
+        by_name = defaultdict(list)
+        for tp, topic_id in asked.items():
+            if self.topic_ids is None or self.topic_ids.get(tp) != topic_id:
+                continue  # It is to be read from another topic since.
+            # The embedded broker names no id where it does not know the one that was asked for.
+            part = answers.get((topic_id, tp.partition)) or answers.get((None, tp.partition))
+            if part is not None and part[1] in _REFUSALS:
+                self.refused.add(tp)
+                self.force_metadata_update()
+            elif part is not None:
+                by_name[tp.topic].append(_without_tags(part))
+        return list(by_name.items())
+
+    async def _get_conn(self, node_id: Any, **options: Any) -> Any:  # noqa: ANN401
+        """What aiokafka asks for topics over, by its own `_metadata_update` alone."""
+        connection = await super()._get_conn(node_id, **options)
+        return connection and _CreatesNoTopic(connection)
+
+
+class _CreatesNoTopic:
+    """A connection, for metadata: aiokafka's own question creates a topic that is gone, where the broker lets it."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401
+        self._connection = connection
+
+    def send(self, request: MetadataRequest) -> Any:  # noqa: ANN401
+        """Ask, and create nothing."""
+        return self._connection.send(MetadataRequest(request._topics, allow_auto_topic_creation=False))  # noqa: SLF001
+
+
+def _without_tags(part: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A partition's answer in the layout of version 11, which has no tagged fields."""
+    *before, aborted, replica, records, _ = part
+    return *before, [(producer, first) for producer, first, _ in aborted or ()], replica, records or b""

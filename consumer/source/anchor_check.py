@@ -1,0 +1,70 @@
+"""For brokers older than topic ids: whether records that were fetched by name came from the log they should be of.
+
+A topic that was deleted never comes back. So if the record that was taken last from a partition is still there after a
+batch was fetched, the batch came from the same log.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import FencedError, MisconfiguredError, UnavailableError
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.records import Anchor, Partition
+
+_log = structlog.get_logger("reelsync.source")
+
+
+class AnchorCheck:
+    """Keeps the last record taken from each partition, and looks for it, waiting for `seconds` at most."""
+
+    def __init__(self, log: KafkaLog, seconds: float) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._anchors: dict[Partition, Anchor] = {}
+
+    def begin(self, partition: Partition, anchor: Anchor | None) -> None:
+        """The partition is read on from after this record, or from where none was taken before."""
+        self._anchors.pop(partition, None)
+        if anchor is not None:
+            self._anchors[partition] = anchor
+
+    async def confirm(
+        self,
+        read_by_name: Callable[[], Collection[Partition] | None],
+        partitions: Collection[Partition],
+        anchors: Mapping[Partition, Anchor],
+    ) -> None:
+        """Check that a batch of these partitions came from the right logs. `anchors` are its last records.
+
+        Raises:
+            FencedError: it did not, or its assignment ended (`read_by_name` says so by None) while no broker answered.
+        """
+        backoff = Backoff()
+        while (by_name := read_by_name()) is not None:
+            try:
+                changed = await self._find_changed(set(by_name).intersection(partitions))
+            except (KafkaError, UnavailableError, MisconfiguredError) as error:
+                _log.warning("anchor.unknown", error=describe(error))
+                await backoff.wait()
+                continue
+            if changed:
+                message = f"{', '.join(map(str, changed))} was created again after it was read last"
+                raise FencedError(message)
+            self._anchors.update(anchors)
+            return
+        message = "its partitions were assigned anew meanwhile"
+        raise FencedError(message)
+
+    async def _find_changed(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """Those of the partitions with another record in that place. One without any there is taken to be the same.
+
+        Raises:
+            KafkaError: the brokers did not answer.
+        """
+        known = {partition: self._anchors[partition] for partition in partitions if partition in self._anchors}
+        found = await self._log.anchors({place: anchor.offset for place, anchor in known.items()}, self._seconds)
+        return sorted(partition for partition, anchor in known.items() if found.get(partition, anchor) != anchor)

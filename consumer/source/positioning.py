@@ -1,0 +1,104 @@
+"""Where partitions are read on from: their stored positions, if these fit the log that there is."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, Protocol
+
+from reelsync.consumer.kafka.log import KafkaLog, is_there
+from reelsync.consumer.kafka.reader import Topic
+from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted
+from reelsync.consumer.offsets.store import Stored
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings
+
+
+class PositionStore(Protocol):
+    """Where positions are kept."""
+
+    async def positions(
+        self,
+        cluster_id: str | None,
+        starts: Mapping[Partition, int],
+        topic_ids: Mapping[Partition, str | None] | None = None,
+    ) -> dict[Partition, Stored]:
+        """The stored positions of these partitions; one never seen is given its start, and its topic, first."""
+
+    async def adopt(
+        self, next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None]
+    ) -> set[Partition]:
+        """Say which topics positions are of, where they are at these offsets still; those of which it was said."""
+
+
+class Found(NamedTuple):
+    """Positions to read on from, partitions to halt, and partitions that their topic, created again, does not have.
+
+    One that is in none of them is to be looked up again.
+    """
+
+    positions: dict[Partition, Stored]
+    halts: dict[Partition, Halt]
+    gone: frozenset[Partition]
+
+
+async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and the settings
+    partitions: Collection[Partition],
+    topics: Mapping[str, Topic],
+    log: KafkaLog,
+    store: PositionStore,
+    cluster_id: str | None,
+    settings: KafkaSettings,
+) -> Found:
+    """Look up the stored positions and the logs, and compare them.
+
+    `topics` was asked before: a position is of the topic with the id that was told there, and what is read by that id
+    later comes from there, even if the topic is created again while the logs are asked here.
+
+    Raises:
+        KafkaError: the brokers did not do as asked.
+        Exception: the position store failed.
+    """
+    there = [partition for partition in partitions if is_there(partition, topics)]
+    halts = {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
+    gone = frozenset(partitions) - {*there, *halts}
+    if not there:
+        return Found({}, halts, gone)
+    topic_ids = {partition: topics[partition.topic].topic_id for partition in there}
+    ranges = await log.ranges(there)
+    starts = {
+        partition: begin if settings.start_from == "earliest" else end for partition, (begin, end) in ranges.items()
+    }
+    stored = await store.positions(cluster_id, starts, topic_ids)
+    wanted = {p: s.anchor.offset for p, s in stored.items() if s.anchor and _inside(s.anchor.offset, ranges[p])}
+    anchors = await log.anchors(wanted, settings.anchor_timeout_ms / 1000, topic_ids)
+    positions = {}
+    for partition, position in stored.items():
+        state = LogState(*ranges[partition], anchors.get(partition), topic_ids[partition])
+        if halt := check_position(position, state, cluster_id):
+            halts[partition] = halt
+        else:
+            positions[partition] = position
+    return Found(await _adopted(store, positions, topic_ids), halts, gone)
+
+
+async def _adopted(
+    store: PositionStore, positions: Mapping[Partition, Stored], topic_ids: Mapping[Partition, str | None]
+) -> dict[Partition, Stored]:
+    """The positions, each stored with the id of its topic; without those that were moved meanwhile.
+
+    A position has no id or an older one if an older release stored it, or if nothing was taken from the topic before.
+    """
+    strange = {
+        partition: position.next_offset
+        for partition, position in positions.items()
+        if topic_ids[partition] not in {None, position.topic_id}
+    }
+    adopted = await store.adopt(strange, topic_ids) if strange else set()
+    return {
+        partition: position._replace(topic_id=topic_ids[partition]) if partition in adopted else position
+        for partition, position in positions.items()
+        if partition in adopted or partition not in strange
+    }
+
+
+def _inside(offset: int, bounds: tuple[int, int]) -> bool:
+    begin, end = bounds
+    return begin <= offset < end
