@@ -10,7 +10,7 @@ from reelsync.consumer.cli import run_to_exit
 from reelsync.consumer.cli.terminal import UsageError, out, run_async
 
 
-def bench(  # noqa: PLR0913, PLR0917 - the options of a command
+def bench(
     events: Annotated[
         int, typer.Option(envvar="EVENTS", min=1_000, help="For fast contenders; slow ones get a share.")
     ] = 300_000,

@@ -87,7 +87,7 @@ def print_report(console: Console, about: Machine, summaries: Sequence[Summary])
     )
 
 
-def write_json(path: Path, about: Machine, summaries: Iterable[Summary], **options: Any) -> None:  # noqa: ANN401
+def write_json(path: Path, about: Machine, summaries: Iterable[Summary], **options: Any) -> None:
     """The same, with the options of the run."""
     document = {"machine": about._asdict(), "options": options, "results": [as_json(summary) for summary in summaries]}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,9 @@ from sqlalchemy.exc import DBAPIError
 class ReelsyncError(Exception):
     """An error whose message is meant for people: what is wrong, where, and what to do."""
 
+    sqlstate: str | None = None
+    """The SQLSTATE of the database's error that it explains, if it explains one."""
+
 
 class FencedError(ReelsyncError):
     """Another owner has the partition, or the batch belongs to an assignment that is over: forget it."""

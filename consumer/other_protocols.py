@@ -36,6 +36,11 @@ def protocol_of(host: str, port: int, expected: Protocol) -> Protocol | None:
     return next((name for name in _QUESTIONS if name != expected and _speaks(host, port, _QUESTIONS[name])), None)
 
 
+def refuses_tls(host: str, port: int) -> bool:
+    """Whether PostgreSQL is there and does not speak TLS. Waits for up to a second."""
+    return _speaks(host, port, _Question(_QUESTIONS["PostgreSQL"].sent, lambda answer: answer == b"N"))
+
+
 def _speaks(host: str, port: int, question: _Question) -> bool:
     with suppress(OSError), socket.create_connection((host, port), _SECONDS) as connection:
         connection.sendall(question.sent)

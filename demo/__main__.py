@@ -12,8 +12,8 @@ from reelsync.consumer.cli.terminal import JsonOption, run_async
 def demo(
     events: Annotated[int, typer.Option(min=1_000, help="About so many events.")] = 60_000,
     seed: Annotated[int, typer.Option(help="Another seed, another day.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running until Ctrl-C.")] = False,  # noqa: FBT002
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running until Ctrl-C.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Publish a made-up day to embedded servers, consume it, and verify every row. `make setup` installs what it needs.
 

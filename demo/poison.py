@@ -23,11 +23,11 @@ class Poison(NamedTuple):
     key: bytes | None = FROM_EVENT
 
 
-def _with_data(**data: Any) -> Callable[[Document], Document]:  # noqa: ANN401 - what is wrong is the point
+def _with_data(**data: Any) -> Callable[[Document], Document]:
     return lambda event: event | {"data": event["data"] | data}
 
 
-def _with(**attributes: Any) -> Callable[[Document], Document]:  # noqa: ANN401
+def _with(**attributes: Any) -> Callable[[Document], Document]:
     return lambda event: event | attributes
 
 

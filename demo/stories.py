@@ -41,7 +41,7 @@ def user_story(rng: random.Random, number: int, user_id: str) -> Iterator[Happen
     clock, version = _times(rng, 0.6), 0
     name = f"{rng.choice(_ADJECTIVES)}_{rng.choice(_NOUNS)}_{number}"
 
-    def happens(kind: str, **data: Any) -> Happening:  # noqa: ANN401 - event data
+    def happens(kind: str, **data: Any) -> Happening:
         nonlocal version
         version += rng.choice((1, 1, 1, 2))
         return Happening(next(clock), f"user.{kind}", {"user_id": user_id, "version": version} | data, "user")
@@ -104,7 +104,7 @@ def video_story(rng: random.Random, number: int, video_id: str, owner: str, heir
     """A video is asked for, rendered, perhaps after failures, and looked after; a few change owner or are forgotten."""
     clock, version = _times(rng, 0.8), 0
 
-    def happens(kind: str, **data: Any) -> Happening:  # noqa: ANN401 - event data
+    def happens(kind: str, **data: Any) -> Happening:
         nonlocal version
         version += 1
         return Happening(

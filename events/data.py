@@ -29,7 +29,7 @@ class EventData(BaseModel):
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
 
-    def __new__(cls, **data: Any) -> Self:  # noqa: ANN401 - Pydantic's signature
+    def __new__(cls, **data: Any) -> Self:
         """See that each field exists. Validation makes its instances without arguments, and so comes past this."""
         if unknown := data.keys() - cls.model_fields.keys():
             fields = ", ".join(cls.model_fields)

@@ -40,7 +40,7 @@ _DESCRIPTIONS: JsonObject = {
 class _Plain(GenerateJsonSchema):
     """Pydantic's generator without the titles that it makes of names."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002 - Pydantic's signature
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - Pydantic's signature
         return False
 
 

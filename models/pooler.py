@@ -39,7 +39,7 @@ def connect_arguments(server_settings: Mapping[str, str], pooler: Pooler) -> dic
     return arguments
 
 
-async def connect(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as asyncpg takes and gives it
+async def connect(*args: Any, **kwargs: Any) -> Any:
     """`asyncpg.connect`, with a hint in the error if the other side does not take our startup parameters."""
     import asyncpg  # noqa: PLC0415 - the models can be used with another driver
 
@@ -80,12 +80,12 @@ async def _told_at_login(connection: AsyncConnection) -> int:
 
 def _beginning_with(settings: Mapping[str, str]) -> type:
     """A connection that sets these in the message that begins a transaction, so that they hold until its end."""
-    import asyncpg  # noqa: PLC0415 - as above
+    import asyncpg  # noqa: PLC0415 - the models can be used with another driver
 
     local = "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items())
 
     class Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
-        async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ANN401, ASYNC109
+        async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109
             # asyncpg sends BEGIN through this method. `SET` takes no snapshot, unlike a SELECT of set_config.
             whole = query.rstrip(";") + local if query.startswith("BEGIN") and not args else query
             return str(await super().execute(whole, *args, timeout=timeout))

@@ -34,9 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def reelsync_servers(pytestconfig: pytest.Config) -> "Kind":
     """`containers` or `embedded`: where the servers come from."""
-    from reelsync.testing.servers.docker import why_no_docker  # noqa: PLC0415 - likewise
+    from reelsync.testing.servers.docker import why_no_docker
 
-    from .servers import available_kind  # noqa: PLC0415 - see above
+    from .servers import available_kind
 
     asked = pytestconfig.getoption("--reelsync-servers") or pytestconfig.getini("reelsync_servers")
     if asked == "containers" and (why := why_no_docker()):
@@ -50,7 +50,7 @@ def reelsync_servers(pytestconfig: pytest.Config) -> "Kind":
 @pytest.fixture(scope="session")
 def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
     """A PostgreSQL server: `url()` is where it is, and `create_database(name)` makes an empty one."""
-    from .servers import postgres_of  # noqa: PLC0415 - see above
+    from .servers import postgres_of
 
     with postgres_of(reelsync_servers) as server:
         yield server
@@ -59,7 +59,7 @@ def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
 @pytest.fixture(scope="session")
 def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
     """The name of a migrated database that others are made from, which takes a fraction of the time."""
-    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - see above
+    from reelsync.migrations.runner import upgrade
 
     reelsync_postgres.create_database(_TEMPLATE)
     _run(upgrade(reelsync_postgres.url(_TEMPLATE)))
@@ -69,7 +69,7 @@ def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
 @pytest.fixture(scope="session")
 def reelsync_broker(reelsync_servers: "Kind") -> "Iterator[Broker]":
     """A broker; `bootstrap_servers` is where it is."""
-    from .servers import broker_of  # noqa: PLC0415 - see above
+    from .servers import broker_of
 
     with broker_of(reelsync_servers) as server:
         yield server
@@ -87,7 +87,7 @@ def reelsync_database_url(reelsync_postgres: "DatabaseServer", reelsync_template
 @pytest.fixture
 def reelsync_topics(reelsync_broker: "Broker") -> dict[str, str]:
     """Topics of the test's own, three partitions each: aggregate → topic, as `Publisher(topics=…)` takes it."""
-    from .running import PARTITIONS  # noqa: PLC0415 - see above
+    from .running import PARTITIONS
 
     suffix = secrets.token_hex(4)
     topics = {"video": f"video-{suffix}", "user": f"user-{suffix}", "model_usage": f"model-usage-{suffix}"}
@@ -100,7 +100,7 @@ def reelsync_settings(
     reelsync_broker: "Broker", reelsync_database_url: str, reelsync_topics: dict[str, str]
 ) -> "Settings":
     """Settings of a consumer of those topics into that database."""
-    from .settings import settings_for  # noqa: PLC0415 - see above
+    from .settings import settings_for
 
     return settings_for(
         bootstrap_servers=reelsync_broker.bootstrap_servers,
@@ -112,7 +112,7 @@ def reelsync_settings(
 @pytest.fixture
 def reelsync_consumer(reelsync_settings: "Settings") -> "Iterator[RunningConsumer]":
     """A running consumer: publish to it, wait until it has applied all, look at the rows."""
-    from .consumer_thread import consumer_thread  # noqa: PLC0415 - see above
+    from .consumer_thread import consumer_thread
 
     with consumer_thread(reelsync_settings) as running:
         yield running

@@ -95,7 +95,7 @@ async def rows_of(settings: Settings, table: str, order: str = "1") -> list[dict
     engine = engine_of(settings.database)
     try:
         async with engine.connect() as connection:
-            found = await connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}"))  # noqa: S608 - a test's own
+            found = await connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}"))
             return [dict(row) for row in found.mappings()]
     finally:
         await engine.dispose()

@@ -45,7 +45,7 @@ app = new_app(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"reelsync {installed_version('reelsync')}")
         raise typer.Exit
@@ -53,7 +53,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: FBT002 - a flag
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -75,9 +75,9 @@ def run_to_exit(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from reelsync.consumer.errors import ReelsyncError  # noqa: PLC0415 - most of what --help needs is imported late
+        from reelsync.consumer.errors import ReelsyncError
 
-        from .terminal import complain  # noqa: PLC0415 - likewise
+        from .terminal import complain
 
         if not isinstance(error, ReelsyncError):
             raise

@@ -23,7 +23,7 @@ from reelsync.models.pooler import Pooler
 from .terminal import JsonOption, err, load, out, print_json, printable, run_async
 
 
-def check(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
+def check(json: JsonOption = False) -> None:
     """Check settings, brokers, topics, database and schema, and print a fix for each problem.
 
     Example: reelsync check --json

@@ -14,7 +14,7 @@ from .terminal import JsonOption, load, out, print_json, print_rows, run_async
 _COLUMNS = ("topic", "partition", "position", "begin", "end", "lag")
 
 
-def lag(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
+def lag(json: JsonOption = False) -> None:
     """Show how far the group is behind, partition by partition.
 
     Example: reelsync lag --json

@@ -22,7 +22,7 @@ Commands = dict[str, str | typer.Typer]
 _WIDTH = 120
 
 
-def new_app(commands: "type[LazyGroup]", summary: str, **options: Any) -> typer.Typer:  # noqa: ANN401 - Typer's own
+def new_app(commands: "type[LazyGroup]", summary: str, **options: Any) -> typer.Typer:
     """An application whose commands are those of the group."""
     return typer.Typer(
         cls=commands,
@@ -40,10 +40,10 @@ class LazyGroup(TyperGroup):
 
     commands_by_name: ClassVar[Commands] = {}
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002, D102 - Click's method
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002, D102 - Click's method
         return list(self.commands_by_name)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002, D102 - likewise
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002, D102 - likewise
         match self.commands_by_name.get(cmd_name):
             case None:
                 return None
@@ -55,7 +55,7 @@ class LazyGroup(TyperGroup):
                 group.name = cmd_name
                 return group
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401, D102 - likewise
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: D102 - likewise
         name, command, rest = super().resolve_command(ctx, args)
         place = self.commands_by_name.get(name or "")
         return name, _imported(str(name), place) if isinstance(place, str) else command, rest
@@ -70,7 +70,7 @@ def _docstring(place: str) -> str:
     return ast.get_docstring(found[0]) or ""
 
 
-def _imported(name: str, place: str) -> Any:  # noqa: ANN401 - a command of Click, which Typer has its own copy of
+def _imported(name: str, place: str) -> Any:
     module, function = _split(place)
     act = getattr(import_module(module), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": _WIDTH})

@@ -13,7 +13,7 @@ from reelsync.migrations.revisions import head_revision
 from .terminal import JsonOption, err, load, print_json, run_async
 
 
-def migrate(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
+def migrate(json: JsonOption = False) -> None:
     """Bring the database's schema up to this version. Safe to run at any time, and by several at once.
 
     Example: reelsync migrate
@@ -44,7 +44,7 @@ async def _bring_up(settings: DatabaseSettings) -> SchemaState:
     Raises:
         ReelsyncError: it could not be migrated.
     """
-    from reelsync.migrations.runner import upgrade  # noqa: PLC0415 - Alembic, which no other command needs
+    from reelsync.migrations.runner import upgrade
 
     url, password = settings.url.get_secret_value(), database_password(settings)
     try:

@@ -21,7 +21,7 @@ _ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "gone")
 _AGE_SECONDS = 10.0
 
 
-def show(json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
+def show(json: JsonOption = False) -> None:
     """Show the group's position in each partition, and the log around it.
 
     Lag is the number of offsets to go; age, how long ago the oldest record among them was written; updated at, when the

@@ -23,7 +23,7 @@ _SHOWN_PROBLEMS = 20
 
 def publish(
     file: Annotated[str, typer.Argument(help="JSON Lines, one structured event each; - for standard input.")],
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Publish events from a file. Lines that are not valid events are reported and left out; the rest is sent.
 

@@ -27,21 +27,21 @@ _SHOWN = 20
 
 
 def rebuild(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Replay and compare; change no row.")] = False,  # noqa: FBT002
-    accept_loss: Annotated[  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Replay and compare; change no row.")] = False,
+    accept_loss: Annotated[
         bool,
         typer.Option(
             "--accept-loss",
             help="Also remove rows, and facets, that the log does not tell of; corrected letters are parked again.",
         ),
     ] = False,
-    restart: Annotated[  # noqa: FBT002
+    restart: Annotated[
         bool, typer.Option("--restart", help="Do not go on with a replay that was interrupted.")
     ] = False,
-    discard: Annotated[  # noqa: FBT002
+    discard: Annotated[
         bool, typer.Option("--discard", help="Drop the shadow tables of an earlier one, and end.")
     ] = False,
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Replay the whole log into shadow tables, as far as the group has come, and replace the rows that differ.
 

@@ -29,7 +29,7 @@ _MOVED = ("topic", "partition", "from", "to", "replayed", "skipped", "halted")
 _NAMED = 6
 
 
-def reset(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def reset(
     topic: Annotated[str | None, typer.Argument(help="The topic; left out with --all.")] = None,
     partition: Annotated[
         int | None, typer.Argument(min=0, help="The partition; all of the topic's if left out.")
@@ -37,10 +37,10 @@ def reset(  # noqa: PLR0913, PLR0917 - each is an option of the command
     to: Annotated[
         str, typer.Option(help="earliest, latest, an offset, a time (2026-01-05T10:00:00Z) or @MILLISECONDS.")
     ] = "",
-    every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,  # noqa: FBT002
-    force: Annotated[bool, typer.Option("--force", help="Also while consumers are at work there.")] = False,  # noqa: FBT002
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,  # noqa: FBT002
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while consumers are at work there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Set the position of a partition, of a topic, or of all. To a time: the first record written then or later.
 

@@ -16,7 +16,7 @@ from .terminal import load, run_async
 
 def run(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the group's partitions.")] = 1,
-    no_live: Annotated[bool, typer.Option("--no-live", help="In a terminal, too, only write logs.")] = False,  # noqa: FBT002
+    no_live: Annotated[bool, typer.Option("--no-live", help="In a terminal, too, only write logs.")] = False,
 ) -> None:
     """Consume events until SIGTERM or SIGINT. In a terminal, show the state below the log.
 

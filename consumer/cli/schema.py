@@ -18,7 +18,7 @@ _LEVELS: dict[Requirement, Verdict] = {"none": "NONE", "backward": "BACKWARD", "
 
 def export(
     directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")],
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Write the contract: a JSON Schema for writers and one for readers of every event type, and an AsyncAPI document.
 
@@ -38,7 +38,7 @@ def check(
     old: Annotated[Path, typer.Argument(help="The contract before: a directory, or one schema.")],
     new: Annotated[Path, typer.Argument(help="The contract after: likewise.")],
     require: Annotated[Requirement, typer.Option(help="Fail if a type's verdict is less than this.")] = "backward",
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Say of each type whether a change of its schema is BACKWARD, FORWARD or FULL compatible, or NONE, and why.
 

@@ -68,7 +68,7 @@ def complain(message: str) -> None:
     err.print(Text.assemble(("error: ", "bold red"), lines), soft_wrap=True)
 
 
-def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON has
+def print_json(document: Any) -> None:
     """One JSON document on standard output, in UTF-8 whatever the terminal's encoding is."""
     sys.stdout.flush()
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE

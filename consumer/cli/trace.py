@@ -30,7 +30,7 @@ def trace(
     since: Annotated[
         str, typer.Option(help="Only what was written then or later: 2026-01-05T10:00:00Z or @MILLISECONDS.")
     ] = "",
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Find an event: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
 

@@ -21,20 +21,20 @@ _NAMED = 6
 _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
-def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def verify(
     slices: Annotated[
         int,
         typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, with that share of memory; 0 decides."),
     ] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Show so many findings.")] = 50,
-    values: Annotated[bool, typer.Option("--values", help="Show what the columns hold: personal data.")] = False,  # noqa: FBT002
-    unlogged_ok: Annotated[  # noqa: FBT002
+    values: Annotated[bool, typer.Option("--values", help="Show what the columns hold: personal data.")] = False,
+    unlogged_ok: Annotated[
         bool, typer.Option("--unlogged-ok", help="Rows that no record tells of are in order: services write some.")
     ] = False,
-    letters_ok: Annotated[  # noqa: FBT002
+    letters_ok: Annotated[
         bool, typer.Option("--deleted-letters-ok", help="Poison without a dead letter is in order: some were deleted.")
     ] = False,
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
 

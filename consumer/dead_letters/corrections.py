@@ -207,7 +207,7 @@ async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Cha
     await blank_erased(connection, {change.aggregate for change in changes} - {None})
 
 
-def _store_statement(action: str, entry: Entry) -> Any:  # noqa: ANN401 - SQLAlchemy's Update
+def _store_statement(action: str, entry: Entry) -> Any:
     key = [TABLE.c[name] == bindparam(f"key_{name}", type_=TABLE.c[name].type) for name in KEY_NAMES]
     values = {name: bindparam(f"new_{name}", type_=TABLE.c[name].type) for name in _CORRECTED}
     change = update(TABLE).where(TABLE.c.consumer_group == bindparam("group"), *key)

@@ -136,7 +136,7 @@ async def redrive_until(
     stop: asyncio.Event,
     wake: asyncio.Event,
     backoff: Backoff,
-    redrive: Any,  # noqa: ANN401 - a coroutine function
+    redrive: Any,
 ) -> None:
     """Redrive when woken, and again with back-off while letters stay parked; once at the start for those of before."""
     wake.set()
@@ -161,7 +161,7 @@ async def redrive_until(
             wake.set()
 
 
-def _newest_first(located: Located) -> Any:  # noqa: ANN401 - a sort key
+def _newest_first(located: Located) -> Any:
     return (-located.event["time"].timestamp(), located.event["data"]["user_id"])
 
 

@@ -20,7 +20,7 @@ from reelsync.models.upsert import JsonText
 from .table import KEY_NAMES, KEY_TYPES, Letter
 
 
-def _close_statement(waiting: str) -> Any:  # noqa: ANN401 - SQLAlchemy's TextClause
+def _close_statement(waiting: str) -> Any:
     return text(
         f"""
         WITH r AS MATERIALIZED (
@@ -47,7 +47,7 @@ def _close_statement(waiting: str) -> Any:  # noqa: ANN401 - SQLAlchemy's TextCl
          WHERE d.consumer_group = :consumer_group
            AND (d.topic, d.partition, d."offset", d.record_timestamp, d.crc)
              = (h.topic, h.partition, h."offset", h.record_timestamp, h.crc)
-        """  # noqa: S608 - constants
+        """
     ).bindparams(bindparam("rows", type_=JsonText()))
 
 

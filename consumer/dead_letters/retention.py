@@ -37,12 +37,12 @@ _BLANK = text(
         WHERE {_EXPIRED} AND headers IS NOT NULL
         ORDER BY topic, partition, "offset"
         LIMIT :at_once FOR NO KEY UPDATE SKIP LOCKED))
-    """  # noqa: S608 - constants
+    """
 )
 
 # What an erasure by a consumer of the first release left: it does not know of corrections.
 _BLANK_CORRECTIONS = text(
-    """
+    """  # noqa: S608 - constants
     UPDATE dead_letters d
        SET key = NULL, value = NULL, headers = NULL,
            corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
@@ -54,7 +54,7 @@ _BLANK_CORRECTIONS = text(
     """
 )
 
-_COUNT = text(f"SELECT count(*) FROM dead_letters WHERE {_EXPIRED}")  # noqa: S608 - constants
+_COUNT = text(f"SELECT count(*) FROM dead_letters WHERE {_EXPIRED}")
 
 _DELETE = text(
     f"""
@@ -63,7 +63,7 @@ _DELETE = text(
        SELECT ctid FROM dead_letters WHERE {_EXPIRED}
         ORDER BY topic, partition, "offset"
         LIMIT :at_once FOR UPDATE SKIP LOCKED))
-    """  # noqa: S608 - constants
+    """
 )
 
 

@@ -92,6 +92,6 @@ class Selection:
             yield or_(column.aggregate_id == self.aggregate, column.corrected_aggregate_id == self.aggregate)
 
 
-def _after(key: Place | LetterKey) -> Any:  # noqa: ANN401 - a comparison of rows
+def _after(key: Place | LetterKey) -> Any:
     columns = KEY_COLUMNS[: len(key)]
     return tuple_(*columns) > tuple_(*(literal(part, column.type) for part, column in zip(key, columns, strict=True)))

@@ -123,7 +123,7 @@ class Entry(NamedTuple):
     by: str | None = None
 
 
-def audited(action: str, entry: Entry) -> Any:  # noqa: ANN401 - an expression for UPDATE
+def audited(action: str, entry: Entry) -> Any:
     """The audit with one more entry: `action`, `at`, `by`, `because`."""
     by = literal_column("session_user") if entry.by is None else entry.by
     made = func.jsonb_build_object("action", action, "at", func.now(), "by", by, "because", entry.because)

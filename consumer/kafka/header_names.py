@@ -22,7 +22,7 @@ _OVERHEAD = 12
 class _Names(bytearray):
     """A buffer from which any bytes can be decoded."""
 
-    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 - an index or a slice
+    def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)
         return _Names(found) if isinstance(at, slice) else found
 
@@ -30,7 +30,7 @@ class _Names(bytearray):
         return super().decode(encoding, errors)
 
 
-class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka has no types
+class _LenientBatch(_DefaultRecordBatchPy):
     """aiokafka's decoder in Python, slow, on such a buffer."""
 
     def _maybe_uncompress(self) -> None:
@@ -65,14 +65,14 @@ class ReadableRecords:
 
 
 class _ReadableBatch:
-    def __init__(self, batch: Any, data: memoryview) -> None:  # noqa: ANN401
+    def __init__(self, batch: Any, data: memoryview) -> None:
         self._batch = batch
         self._data = data
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the fetcher asks of a batch
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
-    def __next__(self) -> Any:  # noqa: ANN401
+    def __next__(self) -> Any:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:

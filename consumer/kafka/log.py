@@ -141,7 +141,7 @@ class KafkaLog:
         return found
 
     @asynccontextmanager
-    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:  # noqa: ANN401
+    async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:
         """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
         read_any_header_name()
         reader = Reader(

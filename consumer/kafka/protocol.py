@@ -34,7 +34,7 @@ _ID_BYTES = 16
 _UNKNOWN = -1
 
 
-class TopicId(AbstractType):  # type: ignore[misc]  # aiokafka has no types
+class TopicId(AbstractType):
     """The id of a topic as Kafka's own tools print it, 22 characters; None for the id that stands for no id."""
 
     @classmethod
@@ -43,13 +43,13 @@ class TopicId(AbstractType):  # type: ignore[misc]  # aiokafka has no types
         return _NO_ID if value is None else base64.urlsafe_b64decode(f"{value}==")
 
     @classmethod
-    def decode(cls, data: Any) -> str | None:  # noqa: ANN401
+    def decode(cls, data: Any) -> str | None:
         """The id in the next 16 bytes."""
         raw = data.read(_ID_BYTES)
         return None if raw == _NO_ID else base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-class MetadataResponseWithIds(Response):  # type: ignore[misc]
+class MetadataResponseWithIds(Response):
     """Brokers, and topics with their ids."""
 
     API_KEY = 3
@@ -96,7 +96,7 @@ class MetadataResponseWithIds(Response):  # type: ignore[misc]
     )
 
 
-class MetadataRequestWithIds(RequestStruct):  # type: ignore[misc]
+class MetadataRequestWithIds(RequestStruct):
     """Asks for topics by name."""
 
     API_KEY = 3
@@ -111,7 +111,7 @@ class MetadataRequestWithIds(RequestStruct):  # type: ignore[misc]
     )
 
 
-class DescribeTopics(Request[MetadataRequestWithIds]):  # type: ignore[misc]
+class DescribeTopics(Request[MetadataRequestWithIds]):
     """Asks which of these topics there are, in the version with ids where the broker has it. It creates none."""
 
     API_KEY = 3
@@ -119,7 +119,7 @@ class DescribeTopics(Request[MetadataRequestWithIds]):  # type: ignore[misc]
     def __init__(self, topics: list[str]) -> None:
         self._topics = topics
 
-    def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:  # noqa: ANN401
+    def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:
         """The request in the best version that the broker of the connection has."""
         if _has(versions, MetadataRequestWithIds):
             return self.build(MetadataRequestWithIds)
@@ -131,7 +131,7 @@ class DescribeTopics(Request[MetadataRequestWithIds]):  # type: ignore[misc]
         return request_struct_class(topics, False, False, {})  # noqa: FBT003 - in the order of the layout
 
 
-class FetchResponseById(Response):  # type: ignore[misc]
+class FetchResponseById(Response):
     """Records of topics that are named by their ids."""
 
     API_KEY = 1
@@ -168,7 +168,7 @@ class FetchResponseById(Response):  # type: ignore[misc]
     )
 
 
-class FetchRequestById(RequestStruct):  # type: ignore[misc]
+class FetchRequestById(RequestStruct):
     """Asks for records of topics that are named by their ids: a topic made anew answers with an error."""
 
     API_KEY = 1
@@ -211,7 +211,7 @@ class FetchRequestById(RequestStruct):  # type: ignore[misc]
     )
 
 
-class FetchById(FetchRequest):  # type: ignore[misc]  # aiokafka has no types
+class FetchById(FetchRequest):
     """A fetch of aiokafka's, narrowed to the partitions that have an entry in `topic_ids`.
 
     It names topics by their ids if there are ids and the broker has that version, and by name otherwise.
@@ -228,7 +228,7 @@ class FetchById(FetchRequest):  # type: ignore[misc]  # aiokafka has no types
         self._topics = list(by_name.items())
         self._by_id = by_id
 
-    def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:  # noqa: ANN401
+    def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:
         """The request in the best version that the broker of the connection has."""
         if None in self._by_id or not _has(versions, FetchRequestById):
             return super().prepare(versions)

@@ -41,10 +41,10 @@ class Topic(NamedTuple):
     topic_id: str | None
 
 
-class Reader(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+class Reader(AIOKafkaConsumer):
     """A consumer whose client is the one below."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka's consumer
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         accepted = inspect.signature(AIOKafkaClient).parameters.keys() & options.keys()
         self._client = _Client(**{name: options[name] for name in accepted})
@@ -100,18 +100,18 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
         return found
 
 
-class _Client(AIOKafkaClient):  # type: ignore[misc]
+class _Client(AIOKafkaClient):
     """A client that makes fetches by id of aiokafka's fetches by name, and whose questions create no topic."""
 
     topic_ids: dict[TopicPartition, str | None] | None = None
     """The topic that each partition is fetched from; None until somebody says so: then names will do."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka's client
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.refused: set[TopicPartition] = set()
         self.read_by_name: set[TopicPartition] = set()
 
-    async def send(self, node_id: Any, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as in aiokafka
+    async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
         """The answer to a request; to a fetch, what the topics of the given ids have and nothing else."""
         if self.topic_ids is None or not isinstance(request, FetchRequest):
             return await super().send(node_id, request, **options)
@@ -126,7 +126,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             return response
         return FetchResponse_v11(0, 0, 0, self._accepted(response, asked))
 
-    def _accepted(self, response: Any, asked: Mapping[TopicPartition, str | None]) -> list[tuple[str, list[Any]]]:  # noqa: ANN401
+    def _accepted(self, response: Any, asked: Mapping[TopicPartition, str | None]) -> list[tuple[str, list[Any]]]:
         """What was answered to a fetch by id, as if it had been one by name, without what was refused."""
         answers = {(topic_id, part[0]): part for topic_id, parts, _ in response.topics for part in parts}
         by_name = defaultdict(list)
@@ -142,7 +142,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
                 by_name[tp.topic].append(_without_tags(part))
         return list(by_name.items())
 
-    async def _get_conn(self, node_id: Any, **options: Any) -> Any:  # noqa: ANN401
+    async def _get_conn(self, node_id: Any, **options: Any) -> Any:
         """What aiokafka asks for topics over, by its own `_metadata_update` alone."""
         connection = await super()._get_conn(node_id, **options)
         return connection and _CreatesNoTopic(connection)
@@ -151,10 +151,10 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
 class _CreatesNoTopic:
     """A connection, for metadata: aiokafka's own question creates a topic that is gone, where the broker lets it."""
 
-    def __init__(self, connection: Any) -> None:  # noqa: ANN401
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def send(self, request: MetadataRequest) -> Any:  # noqa: ANN401
+    def send(self, request: MetadataRequest) -> Any:
         """Ask, and create nothing."""
         return self._connection.send(MetadataRequest(request._topics, allow_auto_topic_creation=False))  # noqa: SLF001
 

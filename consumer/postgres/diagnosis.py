@@ -6,16 +6,17 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asyncpg import ClientConfigurationError
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError, WrongPortError
-from reelsync.consumer.other_protocols import Protocol, protocol_of
+from reelsync.consumer.other_protocols import Protocol, protocol_of, refuses_tls
 from reelsync.consumer.settings import DatabaseSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, causes, handshake_problem
 from reelsync.models.database_url import DEFAULT_PORT, hosts_of, libpq_parameters, parse_url, place_of
 
-from .sqlstate import Verdict, classify, describe, server_message, sqlstate
+from .sqlstate import ASYNCPG_ERRORS, Verdict, classify, describe, server_message, sqlstate
 
 _URL = "REELSYNC_DATABASE__URL"
 _FIXES = {
@@ -39,12 +40,8 @@ def explained(settings: DatabaseSettings) -> Iterator[None]:
     """
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, *ASYNCPG_ERRORS) as error:
         raise explain(error, settings) from error
-    except Exception as error:
-        if type(error).__module__.startswith("asyncpg."):
-            raise explain(error, settings) from error
-        raise
 
 
 def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
@@ -52,6 +49,12 @@ def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
 
     What the server says at a login names users, databases and addresses, no password, and is quoted.
     """
+    explained_error = _explain(error, settings)
+    explained_error.sqlstate = sqlstate(error)
+    return explained_error
+
+
+def _explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
     url = parse_url(settings.url.get_secret_value())
     where = f"the database {url.database} at {place_of(url)}"
     if other := _other_protocol(error, url):
@@ -97,17 +100,17 @@ def _tls_problem(error: BaseException, url: URL) -> str | None:
         return problem
     may_do_without = {"allow", "prefer"}  # These go on without TLS, so what asyncpg calls a rejection is none.
     for cause in causes(error):
-        if (
-            type(cause) is ConnectionError
-            and "rejected SSL upgrade" in str(cause)
-            and tls_mode(url) not in may_do_without
-        ):
+        if type(cause) is ConnectionError and tls_mode(url) not in may_do_without and _refuses_tls(url):
             return f"it does not speak TLS: turn it on there, or see sslmode in {_URL}"
-        if type(cause).__name__ == "ClientConfigurationError":
+        if isinstance(cause, ClientConfigurationError):
             return f"{cause}: see {_URL}".replace("\n", ", ")
         if isinstance(cause, OSError) and cause.errno is not None and (files := _files(url).problem()):
             return files
     return None
+
+
+def _refuses_tls(url: URL) -> bool:
+    return any(refuses_tls(host, url.port or DEFAULT_PORT) for host in hosts_of(url))
 
 
 def tls_mode(url: URL) -> str:

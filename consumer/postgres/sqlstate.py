@@ -61,15 +61,14 @@ _APPENDIX_A = (
 _CLASSES = frozenset(_APPENDIX_A.split())
 
 
-# asyncpg raises errors of its own, unwrapped, when a connection dies between two statements.
+ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises unwrapped, when a connection dies between two statements."""
 _NO_ANSWER = (
     DBAPIError,
     PoolTimeoutError,
     OSError,
     TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
+    *ASYNCPG_ERRORS,
 )
 
 

@@ -115,8 +115,7 @@ class Deliverer:
             except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
                 verdict = self._judge(error)
                 refusals += carefully and verdict is Verdict.DATA
-                if refusals == _REFUSALS:
-                    raise _refused_for_good(error) from error
+                _check_refusals(refusals, error)
             match await self._outcome(batch):
                 case Outcome.COMMITTED:
                     return [self._writer.attempted]
@@ -156,7 +155,7 @@ class Deliverer:
         while True:
             try:
                 stored = await self._ledger.next_offsets(batch.spans)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
                 self._judge(error)
                 await backoff.wait(self._trying_again)
                 continue
@@ -167,9 +166,12 @@ class Deliverer:
             return Outcome.FENCED
 
 
-def _refused_for_good(error: Exception) -> HaltedError:
-    return HaltedError(
-        f"the database refuses to park what it refuses ({describe(error)}: {server_message(error)}): is its encoding "
-        "UTF8, and does a trigger or a constraint of yours stand on dead_letters or consumer_offsets? Nothing was "
-        "written; nothing is lost"
-    )
+def _check_refusals(refusals: int, error: Exception) -> None:
+    """Halt after so many refusals of a batch from which all that is refused was to be parked."""
+    if refusals == _REFUSALS:
+        message = (
+            f"the database refuses to park what it refuses ({describe(error)}: {server_message(error)}): is its "
+            "encoding UTF8, and does a trigger or a constraint of yours stand on dead_letters or consumer_offsets? "
+            "Nothing was written; nothing is lost"
+        )
+        raise HaltedError(message) from error

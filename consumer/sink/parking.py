@@ -35,7 +35,7 @@ _ERASE = text(
 )
 
 
-def _park_statement() -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
+def _park_statement() -> Any:
     table: Any = DeadLetter.__table__
     parked = insert(table)
     sent = parked.excluded

@@ -41,11 +41,11 @@ class Held(Protocol):
     """What a batch holds so far: records, their bytes, and the rows that they come to."""
 
     @property
-    def count(self) -> int: ...  # noqa: D102
+    def count(self) -> int: ...
     @property
-    def size(self) -> int: ...  # noqa: D102
+    def size(self) -> int: ...
     @property
-    def row_count(self) -> int: ...  # noqa: D102
+    def row_count(self) -> int: ...
 
 
 class Turns:

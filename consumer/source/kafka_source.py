@@ -36,7 +36,7 @@ _LEAST_SILENCE_SECONDS = 5.0
 _log = structlog.get_logger("reelsync.source")
 
 
-class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class KafkaSource(ConsumerRebalanceListener):
     """Polls the topics of the settings as a member of the group.
 
     `epoch` numbers what has been assigned and positioned: it rises whenever what was read before must be forgotten.

@@ -36,7 +36,7 @@ def time_connections(engine: Engine, tell: Tell) -> None:
 
     def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(connect)
-        def noted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the driver takes and gives it
+        def noted(*args: Any, **kwargs: Any) -> Any:
             checkout = _checkout.get()
             if checkout is not None and checkout.connecting_since is None:
                 checkout.connecting_since = perf_counter()
@@ -46,7 +46,7 @@ def time_connections(engine: Engine, tell: Tell) -> None:
 
     def checking_out(take: Callable[[], Any]) -> Callable[[], Any]:
         @wraps(take)
-        def timed() -> Any:  # noqa: ANN401
+        def timed() -> Any:
             checkout = _Checkout()
             token = _checkout.set(checkout)
             error: BaseException | None = None
@@ -86,7 +86,7 @@ def time_transactions(engine: Engine, tell: Tell) -> None:
     def timing(query_name: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
         def wrap(act: Callable[[Any], None]) -> Callable[[Any], None]:
             @wraps(act)
-            def timed(connection: Any) -> None:  # noqa: ANN401 - the driver's
+            def timed(connection: Any) -> None:
                 if _checkout.get() is not None or _has_no_transaction(connection):
                     act(connection)
                     return
@@ -106,7 +106,7 @@ def time_transactions(engine: Engine, tell: Tell) -> None:
     _wrap(engine.dialect, "do_rollback", timing("rollback"))
 
 
-def _has_no_transaction(connection: Any) -> bool:  # noqa: ANN401
+def _has_no_transaction(connection: Any) -> bool:
     """Whether nothing was sent since the last transaction, so that nothing is sent to end one: asyncpg's adapter knows.
 
     Of other drivers it is not known, and each call counts.

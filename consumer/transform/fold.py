@@ -48,7 +48,7 @@ class Fold:
             self.add(event)
 
     @property
-    def earliest(self) -> Any:  # noqa: ANN401 - a datetime, whose type the validators do not state
+    def earliest(self) -> Any:
         """The earliest time of all events; None if there are none."""
         times = [row.created_at for rows in self.rows.values() for row in rows.values()]
         return min((*times, *(fact["time"] for fact in self.facts.values())), default=None)

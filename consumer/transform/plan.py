@@ -154,16 +154,16 @@ def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -
     return rendered
 
 
-def _placeholder(key: str, time: Any, **others: str) -> bytes:  # noqa: ANN401 - a datetime, whose type the validators do not state
+def _placeholder(key: str, time: Any, **others: str) -> bytes:
     """A row of version 0. Its times are provisional: the row's own first event replaces them."""
     return _members({"id": key, "created_at": time, "updated_at": time, "version": 0, **others})
 
 
-def _placeholder_video(key: str, user_id: str, time: Any) -> bytes:  # noqa: ANN401
+def _placeholder_video(key: str, user_id: str, time: Any) -> bytes:
     return _placeholder(key, time, user_id=user_id)
 
 
-def _fact(event: Any) -> dict[str, Any]:  # noqa: ANN401
+def _fact(event: Any) -> dict[str, Any]:
     time = event["time"]
     return {**event["data"], "id": event["data"]["usage_id"], "used_at": time, "created_at": time, "updated_at": time}
 

@@ -126,7 +126,7 @@ _account = _copied(*MERGES["users"].facets["account"])
 _profile = _copied(*MERGES["user_profiles"].facets["profile"])
 
 
-def _constant(**values: Any) -> Fill:  # noqa: ANN401 - column values
+def _constant(**values: Any) -> Fill:
     return lambda row, _event: row.update(values)
 
 

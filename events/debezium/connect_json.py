@@ -20,7 +20,7 @@ TICKS_PER_SECOND = {
 """Ticks in a second of the types that are whole numbers since 1970."""
 
 
-def parse_json(text: bytes | str) -> Any:  # noqa: ANN401 - JSON
+def parse_json(text: bytes | str) -> Any:
     """What `text` holds; NaN and infinities are no JSON.
 
     Raises:
@@ -29,7 +29,7 @@ def parse_json(text: bytes | str) -> Any:  # noqa: ANN401 - JSON
     return from_json(text, allow_inf_nan=False)
 
 
-def unwrapped(document: Any) -> tuple[Any, Mapping[str, Any]]:  # noqa: ANN401 - JSON
+def unwrapped(document: Any) -> tuple[Any, Mapping[str, Any]]:
     """The payload, and its schema; an empty one, if schemas are off."""
     if isinstance(document, dict) and document.keys() == {"schema", "payload"}:
         schema = document["schema"]

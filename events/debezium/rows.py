@@ -35,7 +35,7 @@ def _columns(event: type[BaseModel]) -> dict[str, CoreSchema]:
     return {name: schema for name, schema in schemas_of(event).items() if name not in _OF_THE_EVENT}
 
 
-def rule_of(column_type: Any) -> CoreSchema:  # noqa: ANN401 - a type of `reelsync.events.fields`
+def rule_of(column_type: Any) -> CoreSchema:
     """The schema of one column."""
     return TypeAdapter(column_type).core_schema
 

@@ -113,7 +113,7 @@ class OutboxTopic(_Read):
     """The header with the event's time; without one the record's timestamp is taken."""
 
 
-def _form_of(entry: Any) -> str:  # noqa: ANN401 - whatever the settings hold
+def _form_of(entry: Any) -> str:
     if isinstance(entry, str):
         return "native"
     return str(entry.get("format") if isinstance(entry, dict) else getattr(entry, "format", None))

@@ -78,7 +78,7 @@ def _read(file: Path) -> Schema:
         raise UnreadableContractError(f"{file} is not a schema: {error}") from None
 
 
-def _check_dialect(document: Any) -> None:  # noqa: ANN401 - what a file held
+def _check_dialect(document: Any) -> None:
     dialect = document.get("$schema") if isinstance(document, dict) else None
     if dialect is not None and dialect not in _DIALECTS:
         raise ValueError("it must be in JSON Schema 2020-12, the one dialect that is compared here")

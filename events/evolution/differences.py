@@ -36,7 +36,7 @@ class Difference(NamedTuple):
     read: Any
 
 
-def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON
+def canonical(value: Any) -> str:
     """Text that is equal for equal JSON values: 1 is 1.0, true is not 1 (JSON Schema 2020-12 core, section 4.2.2)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

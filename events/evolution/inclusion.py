@@ -174,7 +174,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _value_differences(value: Any, choices: list[Schema], path: str) -> list[Difference]:  # noqa: ANN401 - any JSON
+def _value_differences(value: Any, choices: list[Schema], path: str) -> list[Difference]:
     if any(_value_passes(value, choice) for choice in choices):
         return []
     plain_choices = [choice for choice in choices if isinstance(choice, dict)]
@@ -182,7 +182,7 @@ def _value_differences(value: Any, choices: list[Schema], path: str) -> list[Dif
     return [Difference(path, "value", "enum", value, [one for one in allowed if one is not None])]
 
 
-def _value_passes(value: Any, schema: Schema) -> bool:  # noqa: ANN401 - any JSON
+def _value_passes(value: Any, schema: Schema) -> bool:
     """Whether one value surely passes: a value is a schema of its own, with the tightest bounds there are."""
     if isinstance(schema, bool):
         return schema
@@ -201,7 +201,7 @@ def _value_passes(value: Any, schema: Schema) -> bool:  # noqa: ANN401 - any JSO
     return not any(_same_kind(kind, tightest, limits, ""))
 
 
-def _as_schema(value: Any) -> tuple[str, Keywords]:  # noqa: ANN401 - any JSON
+def _as_schema(value: Any) -> tuple[str, Keywords]:
     if value is None:
         return "null", {}
     if isinstance(value, bool):

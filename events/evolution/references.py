@@ -24,7 +24,7 @@ _LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
 _TABLES = frozenset({"properties", "patternProperties"})
 
 
-def plain(schema: Any) -> Schema:  # noqa: ANN401 - what a file held
+def plain(schema: Any) -> Schema:
     """`schema` without references and annotations.
 
     A reference that is recursive, or leads out of the document, stays as it is: nothing is known about it.
@@ -35,7 +35,7 @@ def plain(schema: Any) -> Schema:  # noqa: ANN401 - what a file held
     return _plain(schema, schema, ())
 
 
-def _plain(schema: Any, root: Any, inside: tuple[str, ...]) -> Schema:  # noqa: ANN401
+def _plain(schema: Any, root: Any, inside: tuple[str, ...]) -> Schema:
     if isinstance(schema, bool):
         return schema
     if not isinstance(schema, dict):
@@ -55,7 +55,7 @@ def _plain(schema: Any, root: Any, inside: tuple[str, ...]) -> Schema:  # noqa: 
     return {"allOf": [target, found]} if found else target
 
 
-def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:  # noqa: ANN401
+def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:
     if name in _SCHEMAS:
         return _plain(part, root, inside)
     if name in _LISTS and isinstance(part, list):
@@ -73,7 +73,7 @@ def _see_that_keywords_are_well_formed(schema: dict[str, Any]) -> None:
                 raise ValueError(f"{name} is not what JSON Schema 2020-12 has there")
 
 
-def _at(root: Any, pointer: str) -> Any:  # noqa: ANN401
+def _at(root: Any, pointer: str) -> Any:
     """What a JSON Pointer in a fragment leads to (RFC 6901, section 6)."""
     place = root
     for part in pointer.split("/")[1:]:

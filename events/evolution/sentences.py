@@ -65,10 +65,10 @@ def sentence(found: Difference, direction: Direction) -> str:
     return f"{found.path or 'the whole'} {told}"
 
 
-def _listed(parts: Any) -> str:  # noqa: ANN401 - part of a schema
+def _listed(parts: Any) -> str:
     return " or ".join(map(_shown, parts)) if isinstance(parts, list) and parts else _shown(parts)
 
 
-def _shown(part: Any) -> str:  # noqa: ANN401 - part of a schema
+def _shown(part: Any) -> str:
     text = "none" if part is None else part if isinstance(part, str) else json.dumps(part)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

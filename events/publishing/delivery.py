@@ -121,7 +121,7 @@ def _all_sent(records: Sequence[OutgoingRecord], outcomes: Sequence[Outcome]) ->
     return sent
 
 
-def _way_of(producer: Any) -> Callable[[Sequence[OutgoingRecord]], Awaitable[list[Outcome]]]:  # noqa: ANN401 - known by its methods
+def _way_of(producer: Any) -> Callable[[Sequence[OutgoingRecord]], Awaitable[list[Outcome]]]:
     if hasattr(producer, "send_and_wait"):
         return lambda records: _through_aiokafka(producer, records)
     produce = getattr(producer, "produce", None)
@@ -145,7 +145,7 @@ async def _through_aiokafka(producer: AiokafkaProducer, records: Sequence[Outgoi
     return await _pipelined(records, start, lambda done: (done.partition, done.offset))
 
 
-def _check_started(producer: Any) -> None:  # noqa: ANN401 - beyond the Protocol
+def _check_started(producer: Any) -> None:
     """Refuse a producer that would wait for ever for the metadata of a topic: aiokafka does not, 0.14 at least."""
     client = getattr(producer, "client", None)
     if client is not None and not client.cluster.brokers():
@@ -199,7 +199,7 @@ def _through_confluent(producer: ConfluentProducer, records: Sequence[OutgoingRe
     """The client calls back for every record that it took, at the latest after `delivery.timeout.ms`."""
     outcomes: dict[int, Outcome] = {}
 
-    def learn(number: int, error: Any, message: Any) -> None:  # noqa: ANN401 - the client's classes
+    def learn(number: int, error: Any, message: Any) -> None:
         record = records[number]
         if error is None:
             outcomes[number] = Sent(record.id, record.topic, message.partition(), message.offset())

@@ -27,10 +27,10 @@ def postgres_of(kind: Kind) -> AbstractContextManager[DatabaseServer]:
         ServiceError: on entering: it did not start, or its package is missing.
     """
     if kind == "containers":
-        from .containers import ContainerPostgres  # noqa: PLC0415 - needs testcontainers
+        from .containers import ContainerPostgres
 
         return ContainerPostgres()
-    from .embedded_postgres import EmbeddedPostgres  # noqa: PLC0415 - POSIX only
+    from .embedded_postgres import EmbeddedPostgres
 
     binaries = os.environ.get("TEST_POSTGRES_BINARIES")
     return EmbeddedPostgres(durable=False, binaries=Path(binaries) if binaries else None)
@@ -43,9 +43,9 @@ def broker_of(kind: Kind) -> AbstractContextManager[Broker]:
         ServiceError: on entering: it did not start, or its package is missing.
     """
     if kind == "containers":
-        from .containers import ContainerBroker  # noqa: PLC0415 - needs testcontainers
+        from .containers import ContainerBroker
 
         return ContainerBroker()
-    from .embedded_broker import EmbeddedBroker  # noqa: PLC0415 - POSIX only
+    from .embedded_broker import EmbeddedBroker
 
     return EmbeddedBroker()

@@ -61,7 +61,7 @@ class ChildServer:
     ) -> None:
         self._log = log
         with log.open("ab") as output:
-            self._server: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - a fixed command
+            self._server: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -70,7 +70,7 @@ class ChildServer:
                 start_new_session=True,
                 **as_account(account),
             )
-        self._guard = subprocess.Popen(  # noqa: S603 - likewise
+        self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "guard", orphan_signal, str(self.pid), str(orphan_remove or "")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

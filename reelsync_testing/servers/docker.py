@@ -15,8 +15,8 @@ def why_no_docker() -> str | None:
     """Why containers cannot be started here; None if they can."""
     if find_spec("testcontainers") is None:
         return "the package testcontainers is missing: pip install 'reelsync[testing]'"
-    import docker  # noqa: PLC0415 - a dependency of testcontainers, which may be missing
-    from docker.errors import DockerException  # noqa: PLC0415 - likewise
+    import docker
+    from docker.errors import DockerException
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # a client whose engine is away leaves its socket open

@@ -232,7 +232,7 @@ class EmbeddedPostgres:
 
 
 def _call(command: list[str], env: Mapping[str, str], account: Account | None) -> str:
-    done: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - a fixed command
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **as_account(account)
     )
     if done.returncode:

@@ -89,7 +89,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.Captu
                 logging.getLogger().handlers.clear()
                 structlog.reset_defaults()
         written = capfd.readouterr()
-        return code, written.out + written.err  # type: ignore[return-value]
+        return code, written.out + written.err
 
     return run
 

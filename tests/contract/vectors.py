@@ -133,7 +133,7 @@ def _text(content: bytes | None) -> str | Json | None:
     try:
         return None if content is None else content.decode()
     except UnicodeDecodeError:
-        return {"base64": b64encode(content).decode()}  # type: ignore[arg-type]
+        return {"base64": b64encode(content).decode()}
 
 
 def lines() -> str:

@@ -92,7 +92,7 @@ class TcpProxy:
 
     async def _close(self) -> None:
         self._server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:  # type: ignore[arg-type]
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,7 +146,7 @@ class TcpProxy:
             await asyncio.sleep(0.01)
 
     def _call(self, function: Callable[[], object]) -> "Future[int]":
-        return asyncio.run_coroutine_threadsafe(function(), self._loop)  # type: ignore[arg-type]
+        return asyncio.run_coroutine_threadsafe(function(), self._loop)
 
 
 def _is_offset_commit(chunk: bytes) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.topics import create_again, topic_id
 
 from reelsync.consumer.settings import Settings
 from tests.faults.campaign import LONG, SEEDS, ConsumerProcess
@@ -18,7 +19,6 @@ from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
 from tests.support.running import eventually, rows_of, topic_of
-from tests.topics import create_again, topic_id
 
 PARTITIONS, MEMBERS = 3, 3
 _BURST = 50

@@ -55,7 +55,7 @@ def install(app: Consumer, crash: Crash) -> None:
         assert committed is not None
         committed.add_done_callback(lambda _task: crash.reach("after_kafka_commit"))
 
-    app.source.commit_later = commit  # type: ignore[method-assign]
+    app.source.commit_later = commit
 
 
 def remove_fence(app: Consumer, crash: Crash) -> None:
@@ -74,7 +74,7 @@ def remove_fence(app: Consumer, crash: Crash) -> None:
             await fence(connection, app.settings.kafka.group_id, batch.spans, batch.anchors)
         return written
 
-    app.writer.write = write_then_store  # type: ignore[method-assign]
+    app.writer.write = write_then_store
 
 
 async def main(step: str, transaction: int, guard: str) -> None:

@@ -20,7 +20,7 @@ def changed(settings: Settings, section: str, **values: object) -> Settings:
 
 
 async def retries(consumer: object, reason: str) -> float:
-    value = consumer.metrics.registry.get_sample_value("reelsync_retries_total", {"reason": reason})  # type: ignore[attr-defined]
+    value = consumer.metrics.registry.get_sample_value("reelsync_retries_total", {"reason": reason})
     return value or 0.0
 
 

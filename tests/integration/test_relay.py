@@ -189,7 +189,7 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
     topic = relaying.dead_letters.relay_topic or ""
     relay = KafkaRelay(engine, relaying.kafka.group_id, relaying.kafka, topic, counted.append)
     producer = await relay._started_producer()
-    relay._producer = Choosy(producer, 6_000)  # type: ignore[assignment]
+    relay._producer = Choosy(producer, 6_000)
     assert (await relay.relay_some(), await relay.relay_some(), counted) == (4, 0, [2])
     assert None not in await marked(relaying)
     records = {record.value: dict(record.headers) for record in await relayed(relaying, 2)}

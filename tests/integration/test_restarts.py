@@ -142,7 +142,7 @@ async def test_a_consumer_that_joins_and_leaves_in_full_flow_loses_nothing(setti
             async with consuming(busy) as guest:
 
                 async def has_joined(guest: object = guest) -> bool:
-                    return bool(guest.source.positions)  # type: ignore[attr-defined]
+                    return bool(guest.source.positions)
 
                 await eventually(has_joined, "the guest has partitions")
         await until_applied(settings)

@@ -35,7 +35,7 @@ async def until_asked_again(consumer: Consumer, times: int = 3) -> None:
         await ask()
         asked += 1
 
-    consumer.monitor._probe.ask = counted  # type: ignore[method-assign]
+    consumer.monitor._probe.ask = counted
 
     async def enough() -> bool:
         return asked > times

@@ -43,7 +43,7 @@ async def stretches(settings: Settings, backlogs: dict[Partition, int]) -> list[
     found: list[Partition] = []
     async with consuming(settings) as consumer:
 
-        def observe(batch, _written) -> None:  # type: ignore[no-untyped-def]
+        def observe(batch, _written) -> None:
             for record in batch.records:
                 partition = Partition(record.topic, record.partition)
                 found.extend([partition] if found[-1:] != [partition] else [])

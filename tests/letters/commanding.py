@@ -45,4 +45,4 @@ def _run(settings: Settings, arguments: tuple[str, ...]) -> Done:
 
 def _text(stream: io.TextIOWrapper) -> str:
     stream.flush()
-    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    return stream.buffer.getvalue().decode()

@@ -44,5 +44,5 @@ def committed(tally: Tally, outcomes: Any) -> None:
     reach("after_commit")
 
 
-Tally.add = committed  # type: ignore[method-assign]
+Tally.add = committed
 app(["dlq", "redrive", "--all"])

@@ -123,12 +123,12 @@ async def test_a_letter_that_somebody_discards_meanwhile_is_not_applied(engine: 
     place = Place("video-events", 1, 1)
 
     async def discard_then_merge(connection: Any, events: Any) -> Any:
-        running.writer.merge_carefully = merge  # type: ignore[method-assign]
+        running.writer.merge_carefully = merge
         async with engine.begin() as other:
             await other.execute(text("UPDATE dead_letters SET state = 'discarded' WHERE \"offset\" = 1"))
         return await merge(connection, events)
 
-    running.writer.merge_carefully = discard_then_merge  # type: ignore[method-assign]
+    running.writer.merge_carefully = discard_then_merge
     tally = await running.run(EVERYTHING)
     assert (tally.applied, await counted(engine)) == (2, {("redriven", 2): 2, ("discarded", 1): 1})
     assert an_id(1) not in (await snapshot(engine))["videos"]

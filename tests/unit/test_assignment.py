@@ -15,7 +15,7 @@ class NoPositions:
 
 def test_a_partition_that_was_settled_after_its_revocation_is_not_read_under_the_next_assignment() -> None:
     settings = KafkaSettings()
-    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), RecordingObserver())  # type: ignore[arg-type]
+    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), RecordingObserver())
     source._positions[Partition("video-events", 0)] = 5
     epoch = source.epoch
     source.on_partitions_assigned({TopicPartition("video-events", 1)})

@@ -22,7 +22,7 @@ def parsed_by_asyncpg(query: str) -> tuple[list[Any], Any]:
     given = url.translate_connect_args(username="user") | arguments
     names = ("passfile", "service", "servicefile", "direct_tls", "server_settings")
     names += ("target_session_attrs", "krbsrvname", "gsslib", "ssl", "dsn")
-    return _parse_connect_dsn_and_args(**(dict.fromkeys(names) | given))  # type: ignore[no-any-return]
+    return _parse_connect_dsn_and_args(**(dict.fromkeys(names) | given))
 
 
 @pytest.fixture(autouse=True)

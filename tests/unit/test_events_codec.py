@@ -205,7 +205,7 @@ def test_an_event_without_a_type_is_not_an_event() -> None:
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_DATA))
 def test_every_required_field_is_missed_by_its_path(event_type: str) -> None:
-    required = [name for name, field in EVENT_DATA[event_type].model_fields.items() if field.is_required()]  # type: ignore[index]
+    required = [name for name, field in EVENT_DATA[event_type].model_fields.items() if field.is_required()]
     assert paths(invalid(structured(event_type, {}))) == [f"data.{name}" for name in required]
 
 
@@ -266,7 +266,7 @@ def test_no_value_of_an_event_ever_shows_in_its_error(event_type: str, draw: st.
     for place, names in (
         (document, [*document, "subject", "dataschema"]),
         (data, [*EVENT_DATA[event_type].model_fields]),
-    ):  # type: ignore[index]
+    ):
         for name in draw.draw(st.sets(st.sampled_from(names), min_size=1)) - {"data", "type"}:
             place[name] = draw.draw(WRONG)
     value = json.dumps(document).encode()

@@ -67,7 +67,7 @@ def test_names_and_labels(
     registry: CollectorRegistry, exposed: Callable[..., bytes], parse: Callable[..., object]
 ) -> None:
     found: dict[str, set[str]] = {}
-    for family in parse(exposed(registry).decode()):  # type: ignore[attr-defined]
+    for family in parse(exposed(registry).decode()):
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 name = sample.name if family.type != "histogram" else family.name

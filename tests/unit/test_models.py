@@ -102,8 +102,8 @@ def test_to_dict_has_iso_8601_times_and_values_that_json_has(row: Base, expected
 
 
 def test_json_is_jsonb_on_postgresql_and_json_elsewhere() -> None:
-    on_postgresql: Any = JSONType().dialect_impl(postgresql.dialect())  # type: ignore[no-untyped-call]
-    elsewhere: Any = JSONType().dialect_impl(sqlite.dialect())  # type: ignore[no-untyped-call]
+    on_postgresql: Any = JSONType().dialect_impl(postgresql.dialect())
+    elsewhere: Any = JSONType().dialect_impl(sqlite.dialect())
     assert isinstance(on_postgresql.impl, JSONB)
     assert isinstance(elsewhere.impl, JSON)
     assert not isinstance(elsewhere.impl, JSONB)
@@ -145,7 +145,7 @@ def test_the_states_of_a_video_are_text() -> None:
     }
     assert VideoStatus("completed") is VideoStatus.COMPLETED
     assert f"{VideoStatus.FAILED}" == "failed"
-    assert TABLES["videos"].c["status"].type.compile(postgresql.dialect()) == "VARCHAR(20)"  # type: ignore[no-untyped-call]
+    assert TABLES["videos"].c["status"].type.compile(postgresql.dialect()) == "VARCHAR(20)"
 
 
 def test_video_id_is_another_name_of_the_id() -> None:
@@ -237,7 +237,7 @@ def test_every_column_but_the_generated_one_is_in_the_merge_once(model: Any) -> 
 
 @pytest.mark.parametrize("model", list(UPSERTS), ids=lambda model: model.__name__)
 def test_a_merge_sends_all_rows_in_one_parameter(model: type[Base]) -> None:
-    compiled = UPSERTS[model].compile(dialect=postgresql.asyncpg.dialect())  # type: ignore[attr-defined]
+    compiled = UPSERTS[model].compile(dialect=postgresql.asyncpg.dialect())
     assert list(compiled.params) == ["rows"]
 
 

@@ -116,7 +116,7 @@ def test_a_row_has_only_columns_of_its_table_and_a_version_for_each_facet_it_set
     tables = rows_from(*(video(kind, n, n) for n, kind in enumerate(kinds, 1)), *ALL)
     for table, rows in tables.items():
         if table != "model_usage":
-            merge = MERGES[table]  # type: ignore[index]
+            merge = MERGES[table]
             for row in rows:
                 assert set(row) <= set(merge.columns)
                 set_here = {facet for facet in merge.facets if row.get(version_column(facet))}

@@ -22,7 +22,7 @@ def contract(
 ) -> Path:
     """The contract of one type, with `changes` made to the data of its schemas."""
     for side in SIDES:
-        schema = copy.deepcopy(event_schema(VIDEO, side))  # type: ignore[arg-type]
+        schema = copy.deepcopy(event_schema(VIDEO, side))
         for change in changes if side in sides else ():
             change(schema["properties"]["data"])
         (folder / side).mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def test_a_setting_is_read_from_its_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str, path: str, value: Any
 ) -> None:
     monkeypatch.setenv(f"REELSYNC_{variable}", text)
-    assert read(Settings(), path) == value  # type: ignore[call-arg]
+    assert read(Settings(), path) == value
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_a_setting_of_a_secure_connection_is_read_with_its_protocol_and_refused_
     ],
 )
 def test_a_setting_left_out_has_the_default_that_is_promised(path: str, value: Any) -> None:
-    assert read(Settings(), path) == value  # type: ignore[call-arg]
+    assert read(Settings(), path) == value
 
 
 def test_a_file_named_env_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("REELSYNC_KAFKA__GROUP_ID=of-file\nREELSYNC_LOG__LEVEL=ERROR\nOTHER=1\n")
     monkeypatch.setenv("REELSYNC_LOG__LEVEL", "WARNING")
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     assert (settings.kafka.group_id, settings.log.level) == ("of-file", "WARNING")
 
 
@@ -226,7 +226,7 @@ def test_the_database_has_no_default_and_the_broker_s_commands_do_not_ask_for_it
 ) -> None:
     monkeypatch.delenv("REELSYNC_DATABASE__URL")
     with pytest.raises(ValidationError) as caught:
-        Settings()  # type: ignore[call-arg]
+        Settings()
     assert [problem["loc"] for problem in caught.value.errors()] == [("database",)]
     assert BrokerSettings().kafka.topics == DEFAULT_TOPICS
 
@@ -235,7 +235,7 @@ def test_a_database_section_without_url_is_told_by_its_path(monkeypatch: pytest.
     monkeypatch.delenv("REELSYNC_DATABASE__URL")
     monkeypatch.setenv("REELSYNC_DATABASE__POOL_SIZE", "3")
     with pytest.raises(ValidationError) as caught:
-        Settings()  # type: ignore[call-arg]
+        Settings()
     assert [problem["loc"] for problem in caught.value.errors()] == [("database", "url")]
 
 
@@ -253,7 +253,7 @@ def test_a_database_section_without_url_is_told_by_its_path(monkeypatch: pytest.
 def test_a_url_for_another_driver_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("REELSYNC_DATABASE__URL", url)
     with pytest.raises(ValidationError, match=r"postgresql\+asyncpg://") as caught:
-        Settings()  # type: ignore[call-arg]
+        Settings()
     assert "canary-7c1e" not in str(caught.value)
 
 
@@ -273,7 +273,7 @@ def test_a_url_for_another_driver_is_refused_and_not_shown(monkeypatch: pytest.M
 def test_a_value_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
     monkeypatch.setenv(f"REELSYNC_{variable}", text)
     with pytest.raises(ValidationError):
-        Settings()  # type: ignore[call-arg]
+        Settings()
 
 
 def test_no_secret_shows_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +281,7 @@ def test_no_secret_shows_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"REELSYNC_KAFKA__{name}", "canary-7c1e")
     monkeypatch.setenv("REELSYNC_KAFKA__SASL_USERNAME", "u")
     monkeypatch.setenv("REELSYNC_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     shown = [
         repr(settings),
         str(settings),

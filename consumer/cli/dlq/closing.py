@@ -34,7 +34,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Change nothing: c
 _Move = Callable[..., Coroutine[Any, Any, int]]
 
 
-def discard(  # noqa: PLR0913, PLR0917 - options
+def discard(
     because: BecauseOption,
     place: PlaceArgument = None,
     reason: ReasonOption = None,
@@ -43,10 +43,10 @@ def discard(  # noqa: PLR0913, PLR0917 - options
     aggregate: AggregateOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    everything: AllOption = False,  # noqa: FBT002 - a flag
+    everything: AllOption = False,
     by: ByOption = None,
-    dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Take parked letters off the list, for a reason. They stay in the table, and come back with `restore`.
 
@@ -63,7 +63,7 @@ def discard(  # noqa: PLR0913, PLR0917 - options
     _say(moved, "discarded", dry_run=dry_run, json=json)
 
 
-def restore(  # noqa: PLR0913, PLR0917 - options
+def restore(
     place: PlaceArgument = None,
     reason: ReasonOption = None,
     event_type: TypeOption = None,
@@ -71,11 +71,11 @@ def restore(  # noqa: PLR0913, PLR0917 - options
     aggregate: AggregateOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    everything: AllOption = False,  # noqa: FBT002 - a flag
+    everything: AllOption = False,
     because: Annotated[str | None, typer.Option(help="Why; kept in the letter's audit.")] = None,
     by: ByOption = None,
-    dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Park discarded letters again.
 

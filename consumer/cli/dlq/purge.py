@@ -17,8 +17,8 @@ from .selection import age_of, letters_engine
 
 def purge(
     older_than: Annotated[str, typer.Option(help="Closed longer ago than this: a duration such as 90d.")],
-    dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Delete redriven and discarded letters for good. Needs the role that owns the tables.
 
@@ -31,7 +31,7 @@ def purge(
     try:
         purged = run_async(_purge(settings, age, dry_run=dry_run))
     except ReelsyncError as error:
-        if "42501" in str(error):
+        if error.sqlstate == "42501":
             message = f"{error}. `dlq purge` deletes, so it needs the role that migrates in REELSYNC_DATABASE__URL"
             raise ReelsyncError(message) from error
         raise

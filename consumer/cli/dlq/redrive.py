@@ -46,7 +46,7 @@ class Report:
     conflicts: Counter[str] = field(default_factory=Counter)
 
 
-def redrive(  # noqa: PLR0913, PLR0917 - options
+def redrive(
     place: PlaceArgument = None,
     reason: ReasonOption = None,
     event_type: TypeOption = None,
@@ -54,12 +54,12 @@ def redrive(  # noqa: PLR0913, PLR0917 - options
     aggregate: AggregateOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
-    untried: UntriedOption = False,  # noqa: FBT002 - a flag
-    everything: AllOption = False,  # noqa: FBT002 - a flag
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say what would be valid now.")] = False,  # noqa: FBT002
-    force: Annotated[bool, typer.Option("--force", help="Also those that were tried too often.")] = False,  # noqa: FBT002
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    corrected: CorrectedOption = False,
+    untried: UntriedOption = False,
+    everything: AllOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say what would be valid now.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also those that were tried too often.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Apply parked letters again; consumers may run meanwhile. A letter that is still wrong stays parked.
 

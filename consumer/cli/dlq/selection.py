@@ -49,7 +49,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="All that are parked, if 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def selection_of(  # noqa: PLR0913 - one for each option
+def selection_of(
     *,
     place: str | None = None,
     reason: list[str] | None = None,

@@ -47,7 +47,7 @@ _COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
 
-def list_letters(  # noqa: PLR0913, PLR0917 - options
+def list_letters(
     place: PlaceArgument = None,
     reason: ReasonOption = None,
     event_type: TypeOption = None,
@@ -55,11 +55,11 @@ def list_letters(  # noqa: PLR0913, PLR0917 - options
     aggregate: AggregateOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
+    corrected: CorrectedOption = False,
     state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest attempted first.")] = 50,
-    counts: Annotated[bool, typer.Option("--count", help="Count them, by reason, type and topic.")] = False,  # noqa: FBT002
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    counts: Annotated[bool, typer.Option("--count", help="Count them, by reason, type and topic.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List dead letters, the latest first, or count them. Their contents are not shown.
 
@@ -98,7 +98,7 @@ def list_letters(  # noqa: PLR0913, PLR0917 - options
 
 def show(
     letter: Annotated[str, typer.Argument(metavar="PLACE", help="Where it stands: TOPIC/PARTITION/OFFSET.")],
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,
 ) -> None:
     """Show one dead letter: what is wrong with it, what to do, and the record, as received and decoded.
 
@@ -217,7 +217,7 @@ def escaped(content: bytes | None) -> str:
     return "–" if content is None else printable(content.decode(errors="backslashreplace"))
 
 
-def decoded(value: bytes | None) -> Any:  # noqa: ANN401 - whatever JSON has
+def decoded(value: bytes | None) -> Any:
     """The JSON in a value; None if it is none, or too deep to show."""
     try:
         found = None if value is None else orjson.loads(value)
@@ -227,7 +227,7 @@ def decoded(value: bytes | None) -> Any:  # noqa: ANN401 - whatever JSON has
     return found
 
 
-def as_lines(document: Any) -> list[str]:  # noqa: ANN401 - whatever JSON has
+def as_lines(document: Any) -> list[str]:
     """A JSON document, indented."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode().split("\n")
 

@@ -45,7 +45,7 @@ from .selection import (
 _SHOWN_PROBLEMS = 20
 
 
-def export(  # noqa: PLR0913, PLR0917 - options
+def export(
     place: PlaceArgument = None,
     reason: ReasonOption = None,
     event_type: TypeOption = None,
@@ -53,7 +53,7 @@ def export(  # noqa: PLR0913, PLR0917 - options
     aggregate: AggregateOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    corrected: CorrectedOption = False,  # noqa: FBT002 - a flag
+    corrected: CorrectedOption = False,
 ) -> None:
     """Write parked letters to standard output as JSON Lines, so that you can correct and import them.
 
@@ -80,8 +80,8 @@ def import_lines(
     file: Annotated[str, typer.Argument(help="JSON Lines as `dlq export` writes them, edited; - for standard input.")],
     because: Annotated[str | None, typer.Option(help="Why; kept in the letters' audit.")] = None,
     by: ByOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing: say what is wrong.")] = False,  # noqa: FBT002
-    json: JsonOption = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing: say what is wrong.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Store corrections beside the records that they correct: all edited lines, or none if one is still wrong.
 

@@ -22,7 +22,7 @@ async def add_letters(connection: AsyncConnection, live: str, group: str) -> Non
     parameters = {"consumer_group": group}
     await connection.execute(
         text(
-            f"INSERT INTO {live}.dead_letters ({columns}) SELECT {columns} FROM {SCHEMA}.dead_letters"  # noqa: S608
+            f"INSERT INTO {live}.dead_letters ({columns}) SELECT {columns} FROM {SCHEMA}.dead_letters"
             " WHERE consumer_group = :consumer_group AND state = 'parked' ON CONFLICT DO NOTHING"
         ),
         parameters,
@@ -38,7 +38,7 @@ async def add_letters(connection: AsyncConnection, live: str, group: str) -> Non
                AND d.aggregate_id IN (SELECT aggregate_id FROM {SCHEMA}.dead_letters)
                AND (EXISTS (SELECT FROM {live}.users u WHERE u.id = d.aggregate_id AND u.version >= {ERASED_VERSION})
                  OR EXISTS (SELECT FROM {live}.videos v WHERE v.id = d.aggregate_id AND v.version >= {ERASED_VERSION}))
-            """  # noqa: S608
+            """
         ),
         parameters,
         execution_options=_NAMED,
@@ -59,7 +59,7 @@ async def park_corrections(connection: AsyncConnection, live: str, group: str) -
                      'action', 'parked', 'at', now(), 'by', session_user, 'because', 'rebuild --accept-loss')
              WHERE consumer_group = :consumer_group AND state = 'redriven'
                AND headers IS NOT NULL AND corrected_headers IS NOT NULL
-            """  # noqa: S608
+            """
         ),
         {"consumer_group": group},
         execution_options=_NAMED,

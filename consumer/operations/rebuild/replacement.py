@@ -52,7 +52,7 @@ async def note_differences(connection: AsyncConnection, live: str) -> int:
               FROM {live}.{table.name} l FULL JOIN {SCHEMA}.{table.name} s ON s.{key} = l.{key}
              WHERE l.{key} IS NULL OR s.{key} IS NULL OR {differs}
                 ON CONFLICT DO NOTHING
-        """  # noqa: S608 - names of our own
+        """
         noted += await _run(connection, statement)
     return noted
 
@@ -72,10 +72,10 @@ async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool)
             AND NOT EXISTS (SELECT FROM {SCHEMA}.{table.name} s WHERE s.{key} = l.{key})
         """
         if exactly:
-            removed = await _run(connection, f"DELETE FROM {tables[0]} USING {tables[1]} WHERE {only_live}")  # noqa: S608
+            removed = await _run(connection, f"DELETE FROM {tables[0]} USING {tables[1]} WHERE {only_live}")
             replaced[number] = part._replace(removed=removed)
         else:
-            kept = await _scalar(connection, f"SELECT count(*) FROM {', '.join(tables)} WHERE {only_live}")  # noqa: S608
+            kept = await _scalar(connection, f"SELECT count(*) FROM {', '.join(tables)} WHERE {only_live}")
             replaced[number] = part._replace(kept=part.kept + kept)
     await _run(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     return replaced
@@ -90,7 +90,7 @@ async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple
     offsets = f"{live}.{table_of(ConsumerOffset).name}"
     found = await connection.execute(
         text(
-            f"SELECT topic, partition, next_offset FROM {offsets} WHERE consumer_group = :consumer_group"  # noqa: S608
+            f"SELECT topic, partition, next_offset FROM {offsets} WHERE consumer_group = :consumer_group"
             " ORDER BY topic, partition FOR NO KEY UPDATE"
         ),
         {"consumer_group": group},
@@ -111,19 +111,19 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
           JOIN {live}.{table.name} l ON l.{key} = s.{key}
     """
     differing = ", ".join(f"CASE WHEN {rebuilt[name]} IS DISTINCT FROM l.{name} THEN '{name}' END" for name in columns)
-    changes = f"SELECT s.{key} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"  # noqa: S608
+    changes = f"SELECT s.{key} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"
     by_column = await connection.execute(
-        text(f"SELECT name, count(*) FROM ({changes}) c, unnest(c.columns) name GROUP BY name ORDER BY 2 DESC, 1"),  # noqa: S608
+        text(f"SELECT name, count(*) FROM ({changes}) c, unnest(c.columns) name GROUP BY name ORDER BY 2 DESC, 1"),
         execution_options={"query_name": "rebuild.compare"},
     )
     changed_columns = {str(name): int(count) for name, count in by_column}
     sample = await connection.execute(
-        text(f"SELECT id, columns FROM ({changes}) c WHERE c.columns <> '{{}}' ORDER BY id LIMIT {_SAMPLE}"),  # noqa: S608
+        text(f"SELECT id, columns FROM ({changes}) c WHERE c.columns <> '{{}}' ORDER BY id LIMIT {_SAMPLE}"),
         execution_options={"query_name": "rebuild.compare"},
     )
     sampled = [("changed", str(row_id), tuple(names)) for row_id, names in sample]
     all_rebuilt = "ROW(" + ", ".join(rebuilt[name] for name in columns) + ")"
-    kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0  # noqa: S608
+    kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0
     values = ", ".join(f"{name} = {rebuilt[name]}" for name in columns if name != key)
     changed = await _run(
         connection,
@@ -132,7 +132,7 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
           FROM {SCHEMA}.{table.name} s
           JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
          WHERE l.{key} = s.{key} AND {all_rebuilt} IS DISTINCT FROM {_row("l", table)}
-        """,  # noqa: S608
+        """,
     )
     listed = ", ".join(columns)
     added = await connection.execute(
@@ -143,13 +143,13 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
               FROM {SCHEMA}.{table.name} s JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
              WHERE NOT EXISTS (SELECT FROM {live}.{table.name} l WHERE l.{key} = s.{key})
              ORDER BY s.{key} RETURNING {key}
-            """  # noqa: S608
+            """
         ),
         execution_options={"query_name": "rebuild.replace"},
     )
     ids = [str(row_id) for row_id in added.scalars()]
     sampled += [("added", row_id, ()) for row_id in ids[: _SAMPLE - len(sampled)]]
-    rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))  # noqa: S608
+    rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))
     return Replaced(table.name, rows, len(ids), changed, 0, int(kept), changed_columns, sampled)
 
 

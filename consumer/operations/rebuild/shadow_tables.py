@@ -21,8 +21,8 @@ _ALL = (*TABLES, table_of(ConsumerOffset), table_of(DeadLetter), ERASURE_LOCK)
 
 _EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 _IS_MARKED = text(f"SELECT to_regclass('{SCHEMA}.replay') IS NOT NULL")
-_MARK = text(f"INSERT INTO {SCHEMA}.replay (what) VALUES (:what)")  # noqa: S608 - a name of our own
-_MARKED = text(f"SELECT what FROM {SCHEMA}.replay")  # noqa: S608
+_MARK = text(f"INSERT INTO {SCHEMA}.replay (what) VALUES (:what)")
+_MARKED = text(f"SELECT what FROM {SCHEMA}.replay")
 _MAY_CREATE = text("SELECT has_database_privilege(current_database(), 'CREATE')")
 _LIVE_SCHEMA = text(
     """

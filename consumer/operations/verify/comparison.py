@@ -120,11 +120,11 @@ def _differing(expected: Row, held: Row, columns: Iterable[str]) -> tuple[str, .
     return tuple(column for column in columns if not _is_same(expected[column], held[column]))
 
 
-def _is_same(one: Any, other: Any) -> bool:  # noqa: ANN401 - whatever a column holds
+def _is_same(one: Any, other: Any) -> bool:
     return one == other or (isinstance(one, dict) and bool(_as_doubles(one) == _as_doubles(other)))
 
 
-def _as_doubles(document: Any) -> Any:  # noqa: ANN401 - whatever JSON has
+def _as_doubles(document: Any) -> Any:
     """JSON with its numbers as doubles: jsonb writes 1e23 as an integer, which Python takes for another number."""
     if isinstance(document, dict):
         return {name: _as_doubles(value) for name, value in document.items()}

@@ -33,7 +33,7 @@ MOST_SLICES = 256
 
 def _rows_of(table: str) -> TextClause:
     key = "user_id" if table == "user_profiles" else "id"
-    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({key}), 15) % :slices = :slice")  # noqa: S608
+    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({key}), 15) % :slices = :slice")
 
 
 _ROWS = {table: _rows_of(table) for table in TABLES}
