@@ -41,8 +41,8 @@ def test_the_lag_is_each_partitions_and_other_gauges_add_up() -> None:
     one, other = Metrics(), Metrics()
     one.lags({Partition("video-events", 0): 7, Partition("video-events", 1): 5})
     other.lags({Partition("video-events", 1): 6})
-    one.halted(1)
-    other.halted(2)
+    one.halted_partitions.set(1)
+    other.halted_partitions.set(2)
     families = collected(one, other)
     assert value(families, "reelsync_lag_records", topic="video-events", partition="0") == 7
     assert value(families, "reelsync_lag_records", topic="video-events", partition="1") == 6
@@ -59,7 +59,7 @@ def test_a_series_was_created_when_the_first_process_created_it() -> None:
 def test_of_a_process_that_ended_the_counts_remain() -> None:
     ended = Metrics()
     ended.fenced.inc()
-    ended.halted(1)
+    ended.halted_partitions.set(1)
     ended.query(QueryTiming("videos.merge", 0.2, 1))
     remaining = {family.name for family in accumulated(collected(ended))}
     assert {"reelsync_fenced", "db_client_operation_duration_seconds"} <= remaining
