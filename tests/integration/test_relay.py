@@ -12,6 +12,7 @@ from reelsync.consumer.app import Consumer
 from reelsync.consumer.dead_letters.relay import KafkaRelay
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.header_names import read_any_header_name
+from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.consumer.settings import Settings
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
@@ -215,7 +216,8 @@ async def test_brokers_that_are_away_hold_up_nothing_but_the_relay(relaying: Set
     """The relay's own clients lead nowhere, as when its topic has no leader: events go on being consumed."""
     consumer = Consumer(relaying)
     assert consumer.relay is not None
-    consumer.relay.kafka = relaying.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    nowhere = relaying.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    consumer.relay._producer = TopicProducer(nowhere, consumer.relay.topic)
     stop = asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
     for number in range(3):
