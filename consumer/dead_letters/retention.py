@@ -42,7 +42,7 @@ _BLANK = text(
 
 # What an erasure by a consumer of the first release left: it does not know of corrections.
 _BLANK_CORRECTIONS = text(
-    """  # noqa: S608 - constants
+    """
     UPDATE dead_letters d
        SET key = NULL, value = NULL, headers = NULL,
            corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL

@@ -12,6 +12,7 @@ from reelsync.consumer.app import Consumer
 from reelsync.consumer.dead_letters.relay import KafkaRelay
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.header_names import read_any_header_name
+from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.consumer.settings import Settings
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
@@ -122,7 +123,7 @@ async def test_a_crash_between_sending_and_marking_sends_again_with_the_same_key
     assert Counter((record.key, record.value) for record in records) == {
         (KEY, value): 2 for value in (video("progressed", 1, progress=101), b"\xffnot json", b"")
     }
-    await relay._drop_producer()
+    await relay._producer.close()
     await engine.dispose()
 
 
@@ -133,16 +134,16 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
     """Otherwise brokers too slow for a round would get its letters again and again, and never those behind them."""
     engine = create_engine(parked.database.url.get_secret_value())
     relay = KafkaRelay(engine, parked.kafka.group_id, parked.kafka, parked.dead_letters.relay_topic or "")
-    assert await relay._started_producer()
+    assert await relay._producer._started()
     send, sent = KafkaRelay._send_one, []
 
-    async def send_two(self: KafkaRelay, producer: Any, message: Any) -> bool:
+    async def send_two(self: KafkaRelay, message: Any) -> bool:
         if len(sent) == 2:
             if failure:
                 raise failure
             await asyncio.Event().wait()
         sent.append(message)
-        return await send(self, producer, message)
+        return await send(self, message)
 
     with monkeypatch.context() as patch:
         patch.setattr(KafkaRelay, "_send_one", send_two)
@@ -155,7 +156,7 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
     assert sorted(time is None for time in await marked(parked)) == [False, False, True]
     assert (await relay.relay_some(), await relay.relay_some()) == (1, 0)
     assert len({record.value for record in await relayed(parked, 3)}) == 3
-    await relay._drop_producer()
+    await relay._producer.close()
     await engine.dispose()
 
 
@@ -188,8 +189,8 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
     counted: list[int] = []
     topic = relaying.dead_letters.relay_topic or ""
     relay = KafkaRelay(engine, relaying.kafka.group_id, relaying.kafka, topic, counted.append)
-    producer = await relay._started_producer()
-    relay._producer = Choosy(producer, 6_000)
+    producer = await relay._producer._started()
+    relay._producer._producer = Choosy(producer, 6_000)
     assert (await relay.relay_some(), await relay.relay_some(), counted) == (4, 0, [2])
     assert None not in await marked(relaying)
     records = {record.value: dict(record.headers) for record in await relayed(relaying, 2)}
@@ -207,7 +208,7 @@ async def test_of_several_consumers_one_relays(parked: Settings) -> None:
     relays = [KafkaRelay(engine, parked.kafka.group_id, parked.kafka, topic) for _ in range(3)]
     assert sorted(await asyncio.gather(*(relay.relay_some() for relay in relays))) == [0, 0, 3]
     for relay in relays:
-        await relay._drop_producer()
+        await relay._producer.close()
     await engine.dispose()
 
 
@@ -215,7 +216,8 @@ async def test_brokers_that_are_away_hold_up_nothing_but_the_relay(relaying: Set
     """The relay's own clients lead nowhere, as when its topic has no leader: events go on being consumed."""
     consumer = Consumer(relaying)
     assert consumer.relay is not None
-    consumer.relay.kafka = relaying.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    nowhere = relaying.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    consumer.relay._producer = TopicProducer(nowhere, consumer.relay.topic)
     stop = asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
     for number in range(3):
