@@ -6,7 +6,7 @@ import signal
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -121,13 +121,25 @@ async def test_an_outage_of_the_database_is_not_ready_but_live(settings: Setting
         assert (await client.status())["backing_off"] == []
 
 
+def bring_nothing(consumer: Consumer) -> Callable[[], None]:
+    """The client of Kafka is asked for records and has none, although there are some; call the answer to end that."""
+    client: Any = consumer.source._consumer
+
+    async def nothing(*_partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[TopicPartition, Any]:
+        assert max_records
+        await asyncio.sleep(timeout_ms / 1000)
+        return {}
+
+    client.getmany = nothing
+    return lambda: delattr(client, "getmany")
+
+
 async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings, broker: Broker) -> None:
     """The broker takes connections and answers nothing, while records are known to wait."""
     topic = topic_of(settings, "video")
     async with served(quick(settings)) as (consumer, client):
         await eventually(client.answers("/readyz", 200), "ready")
-        kafka: Any = consumer.source._consumer
-        kafka.pause(*[TopicPartition(*partition) for partition in consumer.source.positions])
+        bring_records_again = bring_nothing(consumer)
         await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
 
         async def behind() -> bool:
@@ -145,7 +157,7 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
             await eventually(waited_out, "an outage twice as long as the patience")
             reasons = (await client.get("/readyz")).json["reasons"]
             assert any(reason.startswith("kafka does not answer") for reason in reasons)
-        consumer.source.forget()
+        bring_records_again()
         await until_applied(settings)
         await eventually(client.answers("/readyz", 200), "ready again")
 
@@ -177,15 +189,13 @@ async def test_a_consumer_that_went_silent_is_not_live(settings: Settings) -> No
     topic = topic_of(settings, "video")
     async with served(quick(settings)) as (consumer, client):
         await eventually(client.answers("/readyz", 200), "ready")
-        client_of_kafka: Any = consumer.source._consumer
-        partitions = [TopicPartition(*partition) for partition in consumer.source.positions]
-        client_of_kafka.pause(*partitions)
+        bring_records_again = bring_nothing(consumer)
         await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
         await eventually(client.answers("/livez", 503), "it is seen to be stuck")
         (reason,) = (await client.get("/livez")).json["reasons"]
         assert reason.startswith("no progress for")
         assert (await client.status())["lag"] == 20
-        client_of_kafka.resume(*partitions)
+        bring_records_again()
         await eventually(client.answers("/livez", 200), "it goes on")
         await until_applied(settings)
 

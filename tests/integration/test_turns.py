@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from reelsync.consumer import batching
 from reelsync.consumer.kafka import clients
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
+from reelsync.consumer.source import batching
 from reelsync.consumer.source.batching import Turns
 from tests.support.builders import an_id, video
 from tests.support.running import consuming, eventually, rows_of, topic_of, until_applied
