@@ -121,16 +121,20 @@ async def test_an_outage_of_the_database_is_not_ready_but_live(settings: Setting
         assert (await client.status())["backing_off"] == []
 
 
-def bring_nothing(consumer: Consumer) -> Callable[[], None]:
+async def bring_nothing(consumer: Consumer) -> Callable[[], None]:
     """The client of Kafka is asked for records and has none, although there are some; call the answer to end that."""
     client: Any = consumer.source._consumer
+    asked = asyncio.Event()
 
     async def nothing(*_partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[TopicPartition, Any]:
         assert max_records
+        asked.set()
         await asyncio.sleep(timeout_ms / 1000)
         return {}
 
     client.getmany = nothing
+    # The question before may still be under way, and would bring what is published now.
+    await asked.wait()
     return lambda: delattr(client, "getmany")
 
 
@@ -139,7 +143,7 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
     topic = topic_of(settings, "video")
     async with served(quick(settings)) as (consumer, client):
         await eventually(client.answers("/readyz", 200), "ready")
-        bring_records_again = bring_nothing(consumer)
+        bring_records_again = await bring_nothing(consumer)
         await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
 
         async def behind() -> bool:
@@ -189,7 +193,7 @@ async def test_a_consumer_that_went_silent_is_not_live(settings: Settings) -> No
     topic = topic_of(settings, "video")
     async with served(quick(settings)) as (consumer, client):
         await eventually(client.answers("/readyz", 200), "ready")
-        bring_records_again = bring_nothing(consumer)
+        bring_records_again = await bring_nothing(consumer)
         await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(20)])
         await eventually(client.answers("/livez", 503), "it is seen to be stuck")
         (reason,) = (await client.get("/livez")).json["reasons"]
