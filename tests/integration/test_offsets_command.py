@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.kafka.log import count_members
 from reelsync.consumer.settings import Settings
-from reelsync.consumer.source import kafka_source
+from reelsync.consumer.source import halts
 from tests.integration.test_positions_and_logs import change_positions
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
@@ -135,7 +135,7 @@ async def test_a_group_that_everybody_has_left_is_reset(settings: Settings) -> N
 async def test_what_a_live_group_has_halted_is_reset_as_the_consumer_says(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_source, "_RECHECK_SECONDS", 0.5)
+    monkeypatch.setattr(halts, "_RECHECK_SECONDS", 0.5)
     await consumed(settings, 5)
     await change_positions(settings, "next_offset = next_offset + 1000")
     async with consuming(settings) as consumer:
