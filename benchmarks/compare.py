@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
+from benchmarks.contender_processes import BenchmarkError
 from benchmarks.contenders import Contender
-from benchmarks.measure import BenchmarkError, Turn, measure
+from benchmarks.measure import Turn, measure
 from benchmarks.published_log import PublishedLog, published
 from benchmarks.servers import Servers
 from benchmarks.summary import Summary, summarise

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accounting import cpu_seconds
+from benchmarks.contender_processes import BenchmarkError
 from benchmarks.contenders import CONTENDERS, reelsync
 from benchmarks.contenders.assignment import ROOT, Assignment, environment
 from benchmarks.expected import prepare_database
-from benchmarks.measure import BenchmarkError, measure
+from benchmarks.measure import measure
 from benchmarks.published_log import published
 from benchmarks.report import machine, widened
 from benchmarks.servers import BrokerChoice, Servers, fresh_name, servers

@@ -6,24 +6,21 @@ go, and ends when the last event is committed.
 """
 
 import asyncio
-import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from benchmarks.accounting import Pids, cpu_seconds, peak_memory
+from benchmarks.contender_processes import BenchmarkError, Processes, running
 from benchmarks.contenders import Contender
-from benchmarks.contenders.assignment import ROOT, Assignment, Launch
+from benchmarks.contenders.assignment import Assignment
 from benchmarks.expected import difference
 from benchmarks.published_log import PublishedLog
 from benchmarks.servers import Servers, fresh_name
-from reelsync.consumer.errors import ReelsyncError
 from reelsync.testing.servers.child_process import last_lines
 
 _LOOK_SECONDS = 0.02
@@ -48,10 +45,6 @@ _ROWS = text(
     "SELECT COALESCE(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables "
     "WHERE relname IN ('users', 'user_profiles', 'videos', 'model_usage', 'dead_letters')"
 )
-
-
-class BenchmarkError(ReelsyncError):
-    """A turn could not be measured."""
 
 
 class Turn(NamedTuple):
@@ -118,7 +111,7 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
     async with servers.connected(database) as watcher:
         rows_before = (await watcher.execute(_ROWS)).scalar_one()
         launches = contender.launches(assignment)
-        async with _gate_closed(servers, database) as open_gate, _processes(launches) as processes:
+        async with _gate_closed(servers, database) as open_gate, running(launches) as processes:
             await _until_ready(processes, watcher, contender, assignment)
             before = await _spent(servers, processes.pids, watcher)
             await open_gate()
@@ -158,65 +151,8 @@ async def _gate_closed(servers: Servers, database: str) -> AsyncIterator[Callabl
         yield open_gate
 
 
-class _Processes:
-    """The processes of a contender, and what they print."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self.running: list[asyncio.subprocess.Process] = []
-        self.printed = 0
-        """The last number that they printed."""
-        self._listening: list[asyncio.Task[None]] = []
-
-    @property
-    def pids(self) -> Pids:
-        return tuple(process.pid for process in self.running)
-
-    async def start(self, launch: Launch) -> None:
-        with self.log.open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *launch.command, env=launch.env, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=errors
-            )
-        self.running.append(process)
-        if process.stdout is not None:
-            self._listening.append(asyncio.create_task(self._listen(process.stdout)))
-
-    def check(self) -> None:
-        """Raise if one of them has ended."""
-        if any(process.returncode is not None for process in self.running):
-            raise BenchmarkError(f"it ended too early. The last that it said:\n{last_lines(self.log)}")
-
-    async def stop(self) -> None:
-        for process in self.running:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.running:
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-        await asyncio.gather(*self._listening)
-
-    async def _listen(self, output: asyncio.StreamReader) -> None:
-        async for line in output:
-            if line.strip().isdigit():
-                self.printed = int(line)
-
-
-@asynccontextmanager
-async def _processes(launches: list[Launch]) -> AsyncIterator[_Processes]:
-    with tempfile.TemporaryDirectory(prefix="reelsync-bench-") as directory:
-        processes = _Processes(Path(directory) / "log")
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(processes.stop)
-            for launch in launches:
-                await processes.start(launch)
-            yield processes
-
-
 async def _until_ready(
-    processes: _Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
+    processes: Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
 ) -> None:
     """Wait until all connections that will write wait for the gate: each worker has its partitions by then."""
     patience = _READY_SECONDS + assignment.events / _PLANNED_A_SECOND
@@ -231,7 +167,7 @@ async def _until_ready(
 
 
 async def _until_done(
-    processes: _Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
+    processes: Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
 ) -> _Half:
     """Look how far it is until it is done; the result says when it was first seen to be half done or more, not done."""
     half = _Half(0, time.perf_counter())

@@ -59,23 +59,12 @@ class Consumer:
         group = settings.kafka.group_id
         self.engine = engine_of(settings.database)
         self.telemetry = self._start_telemetry()
-        traced = [self.telemetry.tracing.query] if self.telemetry.tracing else []
-        slow_queries = slow_queries_of(self.metrics, settings.log)
-        attach_query_timing(self.engine, self.metrics.query, slow_queries, *traced)
-        pool_limit = settings.database.pool_size + settings.database.max_overflow
-        self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
+        self._measure_engine()
         self.ledger = Ledger(self.engine, group)
         self.writer = BatchWriter(self.engine, group)
         self.kafka_log = KafkaLog(settings.kafka)
         self.health = health_of(settings)
-        probe = Probe(
-            self.ledger,
-            self.kafka_log,
-            self.health,
-            settings.kafka.topics.keys(),
-            lambda: work_of(self.source),
-            settings.http.probe_seconds,
-        )
+        probe = self._new_probe()
         self.seen = PathObserver(self.metrics, self.health, probe, self.telemetry, self._committed)
         observer = SafeObserver(self.seen, self.metrics.observer_errors.inc)
         self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, observer)
@@ -139,6 +128,24 @@ class Consumer:
         if telemetry.tracing:
             self.metrics.exemplar = telemetry.tracing.exemplar
         return telemetry
+
+    def _measure_engine(self) -> None:
+        """Time the statements, and count the connections of the pool."""
+        traced = [self.telemetry.tracing.query] if self.telemetry.tracing else []
+        slow_queries = slow_queries_of(self.metrics, self.settings.log)
+        attach_query_timing(self.engine, self.metrics.query, slow_queries, *traced)
+        pool_limit = self.settings.database.pool_size + self.settings.database.max_overflow
+        self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
+
+    def _new_probe(self) -> Probe:
+        return Probe(
+            self.ledger,
+            self.kafka_log,
+            self.health,
+            self.settings.kafka.topics.keys(),
+            lambda: work_of(self.source),
+            self.settings.http.probe_seconds,
+        )
 
     def _work_on_letters(self, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
         """What is done for dead letters beside consuming."""

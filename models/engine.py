@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
@@ -36,6 +36,42 @@ class PoolStats:
     """Found broken and thrown away."""
 
 
+class _Pool(NamedTuple):
+    """What SQLAlchemy is told of the pool, by its own names."""
+
+    pool_size: int
+    max_overflow: int
+    pool_timeout: float
+    pool_recycle: int
+    pool_pre_ping: bool
+    pool_reset_on_return: Literal["rollback", "commit"] | None
+
+
+class _Limits(NamedTuple):
+    """The seconds after which the server ends something by itself."""
+
+    statement: float
+    lock: float
+    idle_in_transaction: float
+    client_check: float
+    """A task that is cancelled again while its statement is being cancelled (a cancel scope of anyio does that until
+    the task has ended) drops its connection with the statement still running, which the server ends after that time.
+    A server on Windows cannot look whether there is still somebody to answer. Source:
+    https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
+    """
+
+    def server_settings(self) -> dict[str, str]:
+        """The settings of PostgreSQL that say so."""
+        settings = {
+            "statement_timeout": _milliseconds(self.statement),
+            "lock_timeout": _milliseconds(self.lock),
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction),
+        }
+        if self.client_check:
+            settings["client_connection_check_interval"] = _milliseconds(self.client_check)
+        return settings
+
+
 def create_engine(  # noqa: PLR0913 - each names one property of the pool or the session
     url: str,
     *,
@@ -59,49 +95,19 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
 
     Connections go back to the pool by rollback: who meant to commit did so, and a connection that comes back in the
     middle of a transaction comes from something that went wrong or was cancelled. "commit" would make that half
-    permanent; None would hand its locks to the next user. Parameters never show in errors or logs. A server that does
-    not answer at all is given up five seconds after its own statement timeout should have ended the statement.
-
-    A task that is cancelled again while its statement is being cancelled (a cancel scope of anyio does that until the
-    task has ended) drops its connection with the statement still running. The server looks every
-    `client_check_interval` whether there is still somebody to answer, and ends it; 0 turns that off, for a server on
-    Windows, which cannot look. Source:
-    https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
+    permanent; None would hand its locks to the next user. Parameters never show in errors or logs.
 
     `pooler` says what stands before the server: a pooler such as PgBouncer in its session or transaction mode. The time
     limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a coroutine function,
-    is called for each new connection, and counts more than the URL's.
+    is called for each new connection, and counts more than the URL's. The server looks each `client_check_interval`
+    whether the client of a statement is still there, and ends the statement if not; 0, for Windows, turns that off.
     """
-    address, from_query = for_asyncpg(url)
-    server_settings = {
-        "application_name": application_name,
-        "statement_timeout": _milliseconds(statement_timeout),
-        "lock_timeout": _milliseconds(lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
-        "timezone": "UTC",
-    }
-    if search_path is not None:
-        server_settings["search_path"] = search_path
-    if client_check_interval:
-        server_settings["client_connection_check_interval"] = _milliseconds(client_check_interval)
-    connect_args: dict[str, Any] = from_query | {
-        "timeout": connect_timeout,
-        "command_timeout": statement_timeout + 5,
-        "async_creator_fn": poolers.connect,
-        **poolers.connect_arguments(server_settings, pooler),
-        **_login(password),
-    }
-    engine = create_async_engine(
-        address,
-        pool_size=pool_size,
-        max_overflow=max_overflow,
-        pool_timeout=pool_timeout,
-        pool_recycle=pool_recycle,
-        pool_pre_ping=pool_pre_ping,
-        pool_reset_on_return=pool_reset_on_return,
-        hide_parameters=True,
-        connect_args=connect_args,
-    )
+    pool = _Pool(pool_size, max_overflow, pool_timeout, pool_recycle, pool_pre_ping, pool_reset_on_return)
+    limits = _Limits(statement_timeout, lock_timeout, idle_in_transaction_timeout, client_check_interval)
+    address, connect_args = for_asyncpg(url)
+    connect_args |= _connect_arguments(limits, application_name, search_path, pooler)
+    connect_args |= {"timeout": connect_timeout, **_login(password)}
+    engine = create_async_engine(address, **pool._asdict(), hide_parameters=True, connect_args=connect_args)
     _count_invalidated(engine.sync_engine)
     return engine
 
@@ -124,6 +130,23 @@ def get_pool_stats(engine: AsyncEngine) -> PoolStats:
         overflow=max(0, pool.overflow()),
         invalid=counted.total(),
     )
+
+
+def _connect_arguments(
+    limits: _Limits, application_name: str, search_path: str | None, pooler: Pooler
+) -> dict[str, Any]:
+    """What asyncpg is told for each connection.
+
+    A server that does not answer at all is given up five seconds after its own timeout should have ended the statement.
+    """
+    settings = {"application_name": application_name, "timezone": "UTC", **limits.server_settings()}
+    if search_path is not None:
+        settings["search_path"] = search_path
+    return {
+        "command_timeout": limits.statement + 5,
+        "async_creator_fn": poolers.connect,
+        **poolers.connect_arguments(settings, pooler),
+    }
 
 
 def _count_invalidated(engine: Engine) -> None:

@@ -64,13 +64,18 @@ async def create_user_with_videos(  # noqa: PLR0913 - what `user.created` says
         videos=[_pending(video) for video in videos],
     )
     session.add(user)
+    await _commit(session, "users.create_with_videos")
+    return user
+
+
+async def _commit(session: AsyncSession, query_name: str) -> None:
+    """Commit, or roll back if that fails or is cancelled."""
     try:
-        async with named_by_connection(session, "users.create_with_videos"):
+        async with named_by_connection(session, query_name):
             await session.commit()
     except BaseException:
         await session.rollback()
         raise
-    return user
 
 
 def _pending(video: NewVideo) -> Video:

@@ -57,10 +57,7 @@ def rebuild(
     settings = load(Settings)
     if discard:
         run_async(_discard(settings))
-        if json:
-            print_json({"discarded": True})
-        else:
-            err.print("There are no shadow tables any more.")
+        _print_discarded(json=json)
         return
     result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
     if json:
@@ -118,6 +115,13 @@ async def _discard(settings: Settings) -> None:
             await discard_shadow(engine)
     finally:
         await engine.dispose()
+
+
+def _print_discarded(*, json: bool) -> None:
+    if json:
+        print_json({"discarded": True})
+    else:
+        err.print("There are no shadow tables any more.")
 
 
 def _decoding(settings: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.clients import Member, new_member, stop_within
@@ -19,19 +19,18 @@ from reelsync.consumer.observer import Observer
 from reelsync.consumer.offsets.check import Halt, deleted
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.records import Anchor, Partition, Poll, Record, Span
+from reelsync.consumer.records import Anchor, Partition, Poll
 from reelsync.consumer.settings import KafkaSettings
 
 from .anchor_check import AnchorCheck
-from .broker_silence import Silence
+from .broker_watch import BrokerWatch
+from .fetched import lags_of, taken_of
 from .halts import Halts
 from .offset_commits import OffsetCommits
 from .positioning import PositionStore, look_up
 
 _POLL_MS = 200
-_REFUSAL_SECONDS = 1.0
 _STOP_SECONDS = 10.0
-_LEAST_SILENCE_SECONDS = 5.0
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -58,12 +57,11 @@ class KafkaSource(ConsumerRebalanceListener):
         """The topic of each stored position, as it is stored."""
         self._had: set[Partition] = set()
         """What was assigned last."""
-        self._next_look_at_refusals = 0.0
         self._assigned = False
         self._unsettled: set[Partition] = set()
         self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
         self._commits = OffsetCommits(observer)
-        self._silence = Silence(max(_LEAST_SILENCE_SECONDS, settings.session_timeout_ms / 1000))
+        self._watch = BrokerWatch(log, settings.session_timeout_ms / 1000)
 
     @property
     def positions(self) -> Mapping[Partition, int]:
@@ -82,12 +80,7 @@ class KafkaSource(ConsumerRebalanceListener):
 
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
-        lags = {}
-        for partition, position in self._positions.items():
-            end = self._consumer.last_stable_offset(TopicPartition(*partition)) if self._consumer else None
-            if end is not None and end >= 0:
-                lags[partition] = max(0, end - position)
-        return lags
+        return lags_of(self._consumer, self._positions) if self._consumer else {}
 
     async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         """The next records of these partitions, at most `max_records`.
@@ -107,7 +100,8 @@ class KafkaSource(ConsumerRebalanceListener):
 
     async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         consumer = self._consumer or await self._join()
-        self._recheck_refused(consumer)
+        if self._watch.topics_changed(consumer):
+            self.forget()
         self._unsettled |= self.halts.due()
         if self._unsettled:
             await self._settle(consumer)
@@ -119,11 +113,13 @@ class KafkaSource(ConsumerRebalanceListener):
         try:
             read = [TopicPartition(*partition) for partition in partitions]
             fetched = await consumer.getmany(*read, timeout_ms=_POLL_MS, max_records=max_records)
-            await self._listen(consumer, fetched, time.monotonic() - started)
-            return await self._taken(consumer, fetched, partitions)
+            await self._watch.listen(consumer, self._positions, time.monotonic() - started, heard=bool(fetched))
+            records, spans, last = await taken_of(consumer, fetched, partitions, self._positions, self._topic_ids)
         except BaseException:
             await self.leave()
             raise
+        self._positions.update({partition: span.next for partition, span in spans.items()})
+        return Poll(self.epoch, records, spans, last)
 
     def fetch_only(self, partitions: Collection[Partition]) -> None:
         """Let records be fetched of these partitions alone, of those that are read. `poll` begins with it.
@@ -210,17 +206,6 @@ class KafkaSource(ConsumerRebalanceListener):
             raise
         return consumer
 
-    async def _listen(self, member: Member, fetched: Mapping[TopicPartition, object], waited: float) -> None:
-        """Give up a membership whose brokers have fallen silent: a new one finds them again, or says why not."""
-        if fetched:
-            self._silence.broken()
-            return
-        answers = {partition: member.last_poll_timestamp(TopicPartition(*partition)) for partition in self._positions}
-        if self._silence.waited(waited, answers):
-            _log.warning("brokers.silent", fix="are they up, and is the network? A new membership is tried")
-            await self._kafka_log.cluster()
-            raise KafkaTimeoutError
-
     def _park(self, partitions: set[Partition]) -> None:
         """Pause all, and set any position: a partition without one makes aiokafka ask for Kafka's, or fail."""
         self._positions = {p: offset for p, offset in self._positions.items() if p not in partitions}
@@ -260,30 +245,3 @@ class KafkaSource(ConsumerRebalanceListener):
         self._anchor_check.begin(partition, stored.anchor)
         consumer.seek(TopicPartition(*partition), stored.next_offset)
         consumer.resume(TopicPartition(*partition))
-
-    def _recheck_refused(self, consumer: Member) -> None:
-        """Begin anew from the stored positions where a broker says that a topic is not the one that was read."""
-        if consumer.refused and time.monotonic() >= self._next_look_at_refusals:
-            self._next_look_at_refusals = time.monotonic() + _REFUSAL_SECONDS
-            self.forget()
-
-    async def _taken(
-        self,
-        consumer: Member,
-        fetched: Mapping[TopicPartition, list[Record]],
-        polled: Collection[Partition],
-    ) -> Poll:
-        """What was fetched, with the span of each partition that moved. Does not wait: every position is known."""
-        records: list[Record] = []
-        spans: dict[Partition, Span] = {}
-        last: dict[Partition, Record] = {}
-        for tp, taken in fetched.items():
-            if (partition := Partition(*tp)) in self._positions:
-                records += taken
-                last[partition] = taken[-1]
-        for partition in self._positions.keys() & set(polled):
-            start = self._positions[partition]
-            if (position := await consumer.position(TopicPartition(*partition))) != start:
-                spans[partition] = Span(start, position, self._topic_ids[partition])
-        self._positions.update({partition: span.next for partition, span in spans.items()})
-        return Poll(self.epoch, records, spans, last)

@@ -6,8 +6,7 @@ from importlib.metadata import version
 
 from prometheus_client.registry import Collector
 
-from reelsync.consumer.health.health import NOT_ASKED, BackingOff
-from reelsync.consumer.observer import Activity, Server
+from reelsync.consumer.observer import Server
 from reelsync.consumer.offsets.check import Halt, remedy
 from reelsync.consumer.records import Partition
 
@@ -22,15 +21,13 @@ from .document import (
     Status,
     WorkerStatus,
 )
+from .facts import PRESENT_SECONDS, facts_of
 from .history import History, Step
 from .merged_metrics import UnitedMetrics
-from .notices import Facts, notices
+from .notices import notices
 from .recent_dead_letters import latest_of
 from .snapshot import Member, Past, Report
 from .statements import statements
-
-_PRESENT_SECONDS = 15.0
-_MINUTE_SECONDS = 60.0
 
 
 def status_of(  # noqa: PLR0913 - each is a fact of its own
@@ -48,22 +45,7 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     metrics = UnitedMetrics([*past.metrics, *(family for report in reports.values() for family in report.metrics)])
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
-    facts = Facts(
-        now=now,
-        not_live=not_live,
-        schema_verified=bool(reports) and all(report.schema_verified for report in reports.values()),
-        settled=bool(reports) and all(report.settled for report in reports.values()),
-        unreachable=_unreachable(reports.values()),
-        backing_off=_worst(reports.values()),
-        halted={partition: halt for report in reports.values() for partition, halt in report.halted.items()},
-        reading=sum(len(report.reading) for report in reports.values()),
-        lag=_lag(reports.values()),
-        present=history.recent(_PRESENT_SECONDS),
-        minute=history.recent(_MINUTE_SECONDS),
-        pool_in_use=pool.in_use,
-        pool_limit=pool.limit,
-        absent={member.number: member.absent for member in members if member.absent},
-    )
+    facts = facts_of(now, members, not_live, history, pool)
     return Status(
         version=package_version(),
         group=group,
@@ -119,32 +101,6 @@ def _history(now: float, began: float, of_each: Iterable[Sequence[Step]]) -> His
     return history
 
 
-def _unreachable(reports: Iterable[Report]) -> dict[Server, str]:
-    """Servers that some worker does not reach; `not asked yet` only if no worker has asked."""
-    servers: tuple[Server, ...] = ("postgresql", "kafka")
-    found = {}
-    for server in servers:
-        said = [report.unreachable.get(server) for report in reports] or [NOT_ASKED]
-        failed = [why for why in said if why not in {None, NOT_ASKED}]
-        if failed or None not in said:
-            found[server] = failed[0] if failed else NOT_ASKED
-    return found
-
-
-def _worst(reports: Iterable[Report]) -> dict[Activity, BackingOff]:
-    """Of each activity the one that waits for an outage, and that has waited for longest."""
-    worst: dict[Activity, BackingOff] = {}
-    for activity, off in (item for report in reports for item in report.backing_off.items()):
-        if activity not in worst or (not off.outage, off.since) < (not worst[activity].outage, worst[activity].since):
-            worst[activity] = off
-    return worst
-
-
-def _lag(reports: Iterable[Report]) -> int | None:
-    lags = [report.lag for report in reports]
-    return sum(lag for lag in lags if lag is not None) if lags and None not in lags else None
-
-
 def _pool(reports: Iterable[Report]) -> PoolStatus:
     pools = [report.pool for report in reports]
     return PoolStatus(**{name: sum(getattr(pool, name) for pool in pools) for name in PoolStatus.model_fields})
@@ -182,7 +138,7 @@ def _worker_status(member: Member, now: float) -> WorkerStatus:
             records_per_second=0.0,
             age_seconds=None,
         )
-    present = _history(now, report.began, [report.steps]).recent(_PRESENT_SECONDS)
+    present = _history(now, report.began, [report.steps]).recent(PRESENT_SECONDS)
     return WorkerStatus(
         number=member.number,
         pid=member.pid,

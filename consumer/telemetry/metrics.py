@@ -1,7 +1,7 @@
 """What is measured. Names, labels and units are the design's; labels come from closed sets only."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -36,25 +36,14 @@ class Metrics:
         self.relayed = self._counter(
             "reelsync_dead_letters_relayed", "Dead letters that the relay's topic acknowledged."
         )
-        self.batch_records = Histogram(
-            "reelsync_batch_records", "Records of a batch.", buckets=_BATCH_RECORDS, registry=self.registry
+        self.batch_records = self._histogram("reelsync_batch_records", "Records of a batch.", _BATCH_RECORDS)
+        self.batch_seconds = self._histogram(
+            "reelsync_batch_duration_seconds", "Seconds that a batch spent in each phase.", QUERY_SECONDS, "phase"
         )
-        self.batch_seconds = Histogram(
-            "reelsync_batch_duration_seconds",
-            "Seconds that a batch spent in each phase.",
-            ("phase",),
-            buckets=QUERY_SECONDS,
-            registry=self.registry,
+        self.event_age = self._histogram(
+            "reelsync_event_age_seconds", "Seconds from the time of a batch's oldest event to its commit.", _AGE_SECONDS
         )
-        self.event_age = Histogram(
-            "reelsync_event_age_seconds",
-            "Seconds from the time of a batch's oldest event to its commit.",
-            buckets=_AGE_SECONDS,
-            registry=self.registry,
-        )
-        self.lag = Gauge(
-            "reelsync_lag_records", "Records not yet taken.", ("topic", "partition"), registry=self.registry
-        )
+        self.lag = self._gauge("reelsync_lag_records", "Records not yet taken.", "topic", "partition")
         self.rebalances = self._counter("reelsync_rebalances", "Assignments received.")
         self.fenced = self._counter("reelsync_fenced", "Batches refused because a partition has another owner.")
         self.retries = self._counter("reelsync_retries", "Batches run again, by reason.", "reason")
@@ -65,9 +54,7 @@ class Metrics:
             "reelsync_observer_errors", "Errors of metrics, status or traces; the path of a batch went on."
         )
         self.kafka_commit_failures = self._counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
-        self.halted_partitions = Gauge(
-            "reelsync_halted_partitions", "Partitions that wait for an operator.", registry=self.registry
-        )
+        self.halted_partitions = self._gauge("reelsync_halted_partitions", "Partitions that wait for an operator.")
 
     @property
     def exemplar(self) -> Exemplar:
@@ -114,6 +101,12 @@ class Metrics:
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(name, description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(name, description, labels, registry=self.registry)
+
+    def _histogram(self, name: str, description: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(name, description, labels, buckets=buckets, registry=self.registry)
 
 
 def known_type(event_type: str | None) -> str:

@@ -8,7 +8,7 @@ one of its pool.
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from typing import Any
 
@@ -34,47 +34,53 @@ def time_connections(engine: Engine, tell: Tell) -> None:
     A connection is open when it can be used: after its login, and what SQLAlchemy sets up on it.
     """
 
-    def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(connect)
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            checkout = _checkout.get()
-            if checkout is not None and checkout.connecting_since is None:
-                checkout.connecting_since = perf_counter()
-            return connect(*args, **kwargs)
-
-        return noted
-
-    def checking_out(take: Callable[[], Any]) -> Callable[[], Any]:
-        @wraps(take)
-        def timed() -> Any:
-            checkout = _Checkout()
-            token = _checkout.set(checkout)
-            error: BaseException | None = None
-            started = perf_counter()
-            try:
-                return take()
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                ended = perf_counter()
-                _checkout.reset(token)
-                since = checkout.connecting_since
-                if since is None:
-                    tell("pool.wait", ended - started, error)
-                else:
-                    tell("pool.wait", since - started, None)
-                    tell("connect", ended - since, error)
-
-        return timed
-
     def wrap_pool(disposed: Engine) -> None:
-        _wrap(disposed.pool, "connect", checking_out)
+        _wrap(disposed.pool, "connect", partial(_timing_checkout, tell))
 
-    _wrap(engine.dialect, "connect", connecting)
+    _wrap(engine.dialect, "connect", _noting_connect)
     wrap_pool(engine)
     # `dispose` makes a new pool.
     event.listen(engine, "engine_disposed", wrap_pool)
+
+
+def _noting_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """Note when the present checkout began to open a connection."""
+
+    @wraps(connect)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        checkout = _checkout.get()
+        if checkout is not None and checkout.connecting_since is None:
+            checkout.connecting_since = perf_counter()
+        return connect(*args, **kwargs)
+
+    return noted
+
+
+def _timing_checkout(tell: Tell, take: Callable[[], Any]) -> Callable[[], Any]:
+    """Tell how long the pool took for a connection."""
+
+    @wraps(take)
+    def timed() -> Any:
+        checkout = _Checkout()
+        token = _checkout.set(checkout)
+        error: BaseException | None = None
+        started = perf_counter()
+        try:
+            return take()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            ended = perf_counter()
+            _checkout.reset(token)
+            since = checkout.connecting_since
+            if since is None:
+                tell("pool.wait", ended - started, error)
+            else:
+                tell("pool.wait", since - started, None)
+                tell("connect", ended - since, error)
+
+    return timed
 
 
 def time_transactions(engine: Engine, tell: Tell) -> None:

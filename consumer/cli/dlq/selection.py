@@ -50,7 +50,6 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def selection_of(
-    *,
     place: str | None = None,
     reason: list[str] | None = None,
     event_type: list[str] | None = None,
@@ -58,6 +57,7 @@ def selection_of(
     aggregate: str | None = None,
     since: str | None = None,
     until: str | None = None,
+    *,
     corrected: bool = False,
     untried: bool = False,
     after: str | None = None,

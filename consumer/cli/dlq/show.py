@@ -70,16 +70,9 @@ def list_letters(
     settings = load(Settings)
     if state not in {*STATES, "all"}:
         raise UsageError(f"--state must be {', '.join(STATES)} or all, not {state!r}")
+    states = () if state == "all" else (state,)
     selection = selection_of(
-        place=place,
-        reason=reason,
-        event_type=event_type,
-        topic=topic,
-        aggregate=aggregate,
-        since=since,
-        until=until,
-        corrected=corrected,
-        states=() if state == "all" else (state,),
+        place, reason, event_type, topic, aggregate, since, until, corrected=corrected, states=states
     )
     if counts:
         _print_counts(settings, run_async(_counts(settings, selection)), json=json)

@@ -4,7 +4,7 @@ Rows are replaced, not tables: what refers to the tables (views, foreign keys, p
 rights) goes on as it was, and only what differs is written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Table, text
@@ -25,6 +25,10 @@ _WAITS_FOR_A_NAME = (
 """Whose name depends on the order in which conflicts were met: the one in use stands."""
 
 
+Sampled = tuple[str, str, tuple[str, ...]]
+"""What was done to a row, its id, and the columns that changed."""
+
+
 class Replaced(NamedTuple):
     """What was done to one table. `columns` counts the rows changed, by column."""
 
@@ -37,7 +41,7 @@ class Replaced(NamedTuple):
     kept: int
     """Rows that hold more than the log tells, or that it does not tell of, and that stayed."""
     columns: dict[str, int]
-    sample: list[tuple[str, str, tuple[str, ...]]]
+    sample: list[Sampled]
     """What was done, id and columns, of at most fifty rows."""
 
 
@@ -103,14 +107,29 @@ async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple
 
 
 async def _replace(connection: AsyncConnection, live: str, table: Table, *, exactly: bool) -> Replaced:
-    key, columns = _key(table), _columns(table)
+    key = _key(table)
     rebuilt = _rebuilt(table, exactly=exactly)
     joined = f"""
           {SCHEMA}.{table.name} s
           JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
           JOIN {live}.{table.name} l ON l.{key} = s.{key}
     """
-    differing = ", ".join(f"CASE WHEN {rebuilt[name]} IS DISTINCT FROM l.{name} THEN '{name}' END" for name in columns)
+    changed_columns, sampled = await _changes(connection, key, rebuilt, joined)
+    kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0
+    changed = await _update(connection, live, table, rebuilt)
+    added = await _insert(connection, live, table)
+    sampled += [("added", row_id, ()) for row_id in added[: _SAMPLE - len(sampled)]]
+    rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))
+    return Replaced(table.name, rows, len(added), changed, 0, int(kept), changed_columns, sampled)
+
+
+async def _changes(
+    connection: AsyncConnection, key: str, rebuilt: Mapping[str, str], joined: str
+) -> tuple[dict[str, int], list[Sampled]]:
+    """How many rows will change, by column, and some of them with their columns."""
+    differing = ", ".join(
+        f"CASE WHEN {new} IS DISTINCT FROM l.{name} THEN '{name}' END" for name, new in rebuilt.items()
+    )
     changes = f"SELECT s.{key} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"
     by_column = await connection.execute(
         text(f"SELECT name, count(*) FROM ({changes}) c, unnest(c.columns) name GROUP BY name ORDER BY 2 DESC, 1"),
@@ -121,11 +140,15 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
         text(f"SELECT id, columns FROM ({changes}) c WHERE c.columns <> '{{}}' ORDER BY id LIMIT {_SAMPLE}"),
         execution_options={"query_name": "rebuild.compare"},
     )
-    sampled = [("changed", str(row_id), tuple(names)) for row_id, names in sample]
-    all_rebuilt = "ROW(" + ", ".join(rebuilt[name] for name in columns) + ")"
-    kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0
-    values = ", ".join(f"{name} = {rebuilt[name]}" for name in columns if name != key)
-    changed = await _run(
+    return changed_columns, [("changed", str(row_id), tuple(names)) for row_id, names in sample]
+
+
+async def _update(connection: AsyncConnection, live: str, table: Table, rebuilt: Mapping[str, str]) -> int:
+    """Change the rows that differ; how many."""
+    key = _key(table)
+    all_rebuilt = "ROW(" + ", ".join(rebuilt.values()) + ")"
+    values = ", ".join(f"{name} = {new}" for name, new in rebuilt.items() if name != key)
+    return await _run(
         connection,
         f"""
         UPDATE {live}.{table.name} l SET {values}
@@ -134,6 +157,11 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
          WHERE l.{key} = s.{key} AND {all_rebuilt} IS DISTINCT FROM {_row("l", table)}
         """,
     )
+
+
+async def _insert(connection: AsyncConnection, live: str, table: Table) -> list[str]:
+    """Add the rows that only the shadow has; their ids."""
+    key, columns = _key(table), _columns(table)
     listed = ", ".join(columns)
     added = await connection.execute(
         text(
@@ -147,10 +175,7 @@ async def _replace(connection: AsyncConnection, live: str, table: Table, *, exac
         ),
         execution_options={"query_name": "rebuild.replace"},
     )
-    ids = [str(row_id) for row_id in added.scalars()]
-    sampled += [("added", row_id, ()) for row_id in ids[: _SAMPLE - len(sampled)]]
-    rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))
-    return Replaced(table.name, rows, len(ids), changed, 0, int(kept), changed_columns, sampled)
+    return [str(row_id) for row_id in added.scalars()]
 
 
 def _rebuilt(table: Table, *, exactly: bool) -> dict[str, str]:

@@ -1,0 +1,58 @@
+"""What a member hears of its brokers: nothing for too long, or that a topic is not the one that was read."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+
+from reelsync.consumer.kafka.clients import Member
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.records import Partition
+
+from .broker_silence import Silence
+
+_REFUSAL_SECONDS = 1.0
+_LEAST_SILENCE_SECONDS = 5.0
+
+_log = structlog.get_logger("reelsync.source")
+
+
+class BrokerWatch:
+    """Watches the brokers of one member after another. `limit`: seconds after which silence is too long."""
+
+    def __init__(self, log: KafkaLog, limit: float) -> None:
+        self._kafka_log = log
+        self._silence = Silence(max(_LEAST_SILENCE_SECONDS, limit))
+        self._next_look_at_refusals = 0.0
+
+    async def listen(self, member: Member, partitions: Iterable[Partition], waited: float, *, heard: bool) -> None:
+        """Give up a membership whose brokers have fallen silent: a new one finds them again, or says why not.
+
+        Args:
+            member: The member that polled.
+            partitions: What it reads.
+            waited: How long the poll waited, in seconds.
+            heard: Whether the poll brought anything.
+
+        Raises:
+            KafkaTimeoutError: they have fallen silent.
+            UnavailableError: they do not answer to a new connection either.
+            MisconfiguredError: they refuse us, or we them.
+        """
+        if heard:
+            self._silence.broken()
+            return
+        answers = {partition: member.last_poll_timestamp(TopicPartition(*partition)) for partition in partitions}
+        if self._silence.waited(waited, answers):
+            _log.warning("brokers.silent", fix="are they up, and is the network? A new membership is tried")
+            await self._kafka_log.cluster()
+            raise KafkaTimeoutError
+
+    def topics_changed(self, member: Member) -> bool:
+        """Whether a broker says that a topic is not the one that was read. True once a second, at most."""
+        if not member.refused or time.monotonic() < self._next_look_at_refusals:
+            return False
+        self._next_look_at_refusals = time.monotonic() + _REFUSAL_SECONDS
+        return True

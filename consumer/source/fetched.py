@@ -1,0 +1,43 @@
+"""What a member has fetched: the records, how far each partition moved, and how many are left."""
+
+from collections.abc import Collection, Mapping
+
+from aiokafka import TopicPartition
+
+from reelsync.consumer.kafka.clients import Member
+from reelsync.consumer.records import Partition, Record, Span
+
+
+def lags_of(member: Member, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+    """Records between position and the end of what may be read, as of each partition's last fetch."""
+    lags = {}
+    for partition, position in positions.items():
+        end = member.last_stable_offset(TopicPartition(*partition))
+        if end is not None and end >= 0:
+            lags[partition] = max(0, end - position)
+    return lags
+
+
+async def taken_of(
+    member: Member,
+    fetched: Mapping[TopicPartition, list[Record]],
+    polled: Collection[Partition],
+    positions: Mapping[Partition, int],
+    topic_ids: Mapping[Partition, str | None],
+) -> tuple[list[Record], dict[Partition, Span], dict[Partition, Record]]:
+    """The records that were taken, the span of each partition that moved, and the last record of each.
+
+    Does not wait: every position is known. `positions` are those before.
+    """
+    records: list[Record] = []
+    spans: dict[Partition, Span] = {}
+    last: dict[Partition, Record] = {}
+    for tp, taken in fetched.items():
+        if (partition := Partition(*tp)) in positions:
+            records += taken
+            last[partition] = taken[-1]
+    for partition in positions.keys() & set(polled):
+        start = positions[partition]
+        if (position := await member.position(TopicPartition(*partition))) != start:
+            spans[partition] = Span(start, position, topic_ids[partition])
+    return records, spans, last
