@@ -33,8 +33,9 @@ bench: setup
 bench-latency bench-scaling bench-guard: bench-%: setup
 	$(BIN)/python -m benchmarks.$*
 
+# The tests wait more than they work, so three files run at once.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 # For the loop of a developer: what needs no server.
 test-fast: setup

@@ -29,6 +29,7 @@ _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
 _SERVERS_MATTER_NOT = {
     "browser",
     "contract",
+    "languages",
     "debezium",
     "deploy",
     "letters",

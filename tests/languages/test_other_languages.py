@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from reelsync.events.contract_files import SCHEMA_DIRECTORY, export_contract
 from reelsync.events.publishing import CONFLUENT_OPTIONS
-from tests.contract.toolchains import run
+from tests.languages.toolchains import run
 from tests.services.contract import Broker
 
 pytestmark = pytest.mark.timeout(900)  # a first run compiles libraries

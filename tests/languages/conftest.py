@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.toolchains import need, run
+from tests.languages.toolchains import need, run
 
 _HERE = Path(__file__).parent
 
