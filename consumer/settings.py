@@ -7,174 +7,29 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from reelsync.events import TOPICS
-from reelsync.events.debezium import Topic
-from reelsync.models.database_url import FORM, for_asyncpg
-from reelsync.models.pooler import Pooler
-
-from .broker_addresses import addresses_of
+from .server_settings import DEFAULT_TOPICS, DatabaseSettings, KafkaSettings, Section
 from .variables import ENV_FILE_ENCODING, check_variables, settings_by_variable
 
-_IMPORT_STRING = r"^[\w.]+:\w+$"
+__all__ = [
+    "DEFAULT_TOPICS",
+    "BatchSettings",
+    "BrokerSettings",
+    "DatabaseSettings",
+    "DeadLetterSettings",
+    "HttpSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "OtelSettings",
+    "Settings",
+]
+
 _ENV_FILE = ".env"
-DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class KafkaSettings(_Section):
-    """Where events come from."""
-
-    bootstrap_servers: str = Field(
-        "localhost:9092", description="Brokers to connect to first, `host:port`, separated by commas."
-    )
-    group_id: str = Field("reelsync", min_length=1, max_length=255, description="Consumer group.")
-    topics: dict[str, Topic] = Field(
-        DEFAULT_TOPICS,
-        min_length=1,
-        description=(
-            "JSON object: topic → aggregate (`user`, `video`, `model_usage`), or an object for what "
-            "[Debezium](debezium.md) writes."
-        ),
-    )
-    start_from: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where to begin in a partition for which the group has no position yet."
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to talk to the brokers: with or without TLS and a login."
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How to log in, if the protocol begins with SASL."
-    )
-    sasl_username: str | None = Field(None, description="User name, if the protocol begins with SASL.")
-    sasl_password: SecretStr | None = Field(None, description="Password, if the protocol begins with SASL.")
-    sasl_password_file: str | None = Field(
-        None, description="File with that password, instead of the password itself. It is read for each new client."
-    )
-    sasl_password_provider: str | None = Field(
-        None,
-        pattern=_IMPORT_STRING,
-        description="`module:function` that returns that password, instead of the password itself. It is called for "
-        "each new client.",
-    )
-    ssl_cafile: str | None = Field(
-        None, description="File of trusted certificate authorities, PEM. Without it, those of the system."
-    )
-    ssl_certfile: str | None = Field(None, description="Client certificate, PEM.")
-    ssl_keyfile: str | None = Field(None, description="Key of the client certificate, PEM.")
-    ssl_keyfile_password: SecretStr | None = Field(None, description="Password of that key.")
-    session_timeout_ms: int = Field(
-        30_000, ge=1_000, description="Milliseconds without a heartbeat after which a member counts as gone."
-    )
-    rebalance_timeout_ms: int = Field(
-        60_000, ge=1_000, description="Milliseconds that a member has to finish its batch when partitions move."
-    )
-    max_value_bytes: int = Field(524_288, ge=1, description="A record with a longer value becomes a dead letter.")
-    anchor_timeout_ms: int = Field(
-        3_000,
-        ge=100,
-        description="When a partition is assigned, its last applied record is read again, to check that the log is "
-        "still the same one. Milliseconds to wait for that record.",
-    )
-
-    @field_validator("bootstrap_servers")
-    @classmethod
-    def _are_addresses(cls, servers: str) -> str:
-        return ",".join(map(str, addresses_of(servers)))
-
-    @model_validator(mode="after")
-    def _can_log_in(self) -> Self:
-        passwords = [self.sasl_password, self.sasl_password_file, self.sasl_password_provider]
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and any(passwords)):
-            message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
-            raise ValueError(message)
-        if sum(password is not None for password in passwords) > 1:
-            message = "set one of REELSYNC_KAFKA__SASL_PASSWORD, …SASL_PASSWORD_FILE and …SASL_PASSWORD_PROVIDER"
-            raise ValueError(message)
-        if self.ssl_keyfile and not self.ssl_certfile:
-            message = "REELSYNC_KAFKA__SSL_KEYFILE is the key of a certificate: set …SSL_CERTFILE too"
-            raise ValueError(message)
-        return self
-
-    @model_validator(mode="after")
-    def _protects_what_is_set(self) -> Self:
-        """Refuse a login or certificates that would not be used: who set them believes the connection to be safe."""
-        protocol = self.security_protocol
-        for name, field in type(self).model_fields.items():
-            wanted = "SASL_SSL" if name.startswith("sasl_") or protocol.startswith("SASL") else "SSL"
-            used = protocol.startswith("SASL") if name.startswith("sasl_") else protocol.endswith("SSL")
-            if (
-                name.startswith(("sasl_", "ssl_"))
-                and not used
-                and str(getattr(self, name)) not in {"", str(field.default)}
-            ):
-                message = (
-                    f"REELSYNC_KAFKA__{name.upper()} is set, and REELSYNC_KAFKA__SECURITY_PROTOCOL is {protocol}, "
-                    f"which does not use it: make the protocol {wanted}, or remove {name.upper()}"
-                )
-                raise ValueError(message)
-        return self
-
-
-class DatabaseSettings(_Section):
-    """Where rows go."""
-
-    url: SecretStr = Field(
-        description=(
-            "`postgresql+asyncpg://user:password@host:port/database`, the password percent-encoded, and for TLS "
-            "`?sslmode=verify-full&sslrootcert=FILE`. Required."
-        )
-    )
-    password_file: str | None = Field(
-        None,
-        description="File with the password, instead of a password in the URL. It is read for each new connection.",
-    )
-    password_provider: str | None = Field(
-        None,
-        pattern=_IMPORT_STRING,
-        description="`module:function` that returns the password, for example a token of a cloud. It is called for "
-        "each new connection, and may be a coroutine function.",
-    )
-    pooler: Pooler = Field(
-        "none",
-        description="Which [pooler](poolers.md) is in front of PostgreSQL: `none`, or one such as PgBouncer in "
-        "`session` or `transaction` mode.",
-    )
-    pool_size: int = Field(20, ge=1, description="Most connections that are kept open.")
-    max_overflow: int = Field(30, ge=0, description="Most connections beyond those, for a short time.")
-    pool_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a free connection.")
-    pool_recycle: int = Field(3600, ge=-1, description="Seconds after which a connection is replaced.")
-    connect_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a new connection.")
-    statement_timeout: float = Field(60.0, gt=0, description="Seconds after which the server ends a statement.")
-    lock_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a lock.")
-    idle_in_transaction_timeout: float = Field(
-        30.0,
-        gt=0,
-        description="Seconds after which the server ends an idle transaction, so that a stopped process keeps no lock.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _is_for_asyncpg(cls, url: SecretStr) -> SecretStr:
-        stripped = url.get_secret_value().strip()
-        if not for_asyncpg(stripped)[0].database:
-            raise ValueError(f"names no database: it must have the form {FORM}")
-        return SecretStr(stripped)
-
-    @model_validator(mode="after")
-    def _has_one_password(self) -> Self:
-        if self.password_file and self.password_provider:
-            message = "set REELSYNC_DATABASE__PASSWORD_FILE or …PASSWORD_PROVIDER, not both"
-            raise ValueError(message)
-        return self
-
-
-class BatchSettings(_Section):
+class BatchSettings(Section):
     """How much goes into one transaction."""
 
     max_records: int = Field(15_000, ge=1, description="Most records that one batch reads.")
@@ -196,7 +51,7 @@ class BatchSettings(_Section):
     )
 
 
-class DeadLetterSettings(_Section):
+class DeadLetterSettings(Section):
     """When dead letters are no longer poison but a bad deploy, when to try again, and what becomes of them."""
 
     window_records: int = Field(50_000, ge=1, description="Number of latest records that the next two limits look at.")
@@ -224,7 +79,7 @@ class DeadLetterSettings(_Section):
     )
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """Where `run` answers operators and probes, and when it calls itself stuck."""
 
     host: str = Field("127.0.0.1", min_length=1, description="Address on which `run` answers HTTP.")
@@ -248,7 +103,7 @@ class HttpSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is written to standard error."""
 
     format: Literal["console", "json"] = Field("console", description="`console` for people, `json` for programs.")
@@ -261,7 +116,7 @@ class LogSettings(_Section):
     )
 
 
-class OtelSettings(_Section):
+class OtelSettings(Section):
     """Whether metrics and traces go to an OpenTelemetry collector as well."""
 
     enabled: bool = Field(
