@@ -328,8 +328,10 @@ async def test_a_scoped_session_rolls_back_when_removed(sessions: SessionFactory
 
 
 async def test_a_statement_that_a_migration_made_invalid_says_to_run_the_block_again(
-    sessions: SessionFactory, operator_url: str
+    sessions: SessionFactory, operator_url: str, pooler: Pooler
 ) -> None:
+    """Behind a pooler in transaction mode nothing is prepared, so nothing can become invalid."""
+
     async def read() -> list[str]:
         async with get_session(sessions) as session:
             return list(await session.scalars(select(User.username)))
@@ -339,7 +341,8 @@ async def test_a_statement_that_a_migration_made_invalid_says_to_run_the_block_a
     async with operator.begin() as connection:
         await connection.execute(text("ALTER TABLE users ALTER COLUMN username TYPE text"))
     await operator.dispose()
-    with pytest.raises(DBAPIError) as failed:
-        await read()
-    assert "run the block again" in failed.value.__notes__[0]
+    if pooler != "transaction":
+        with pytest.raises(DBAPIError) as failed:
+            await read()
+        assert "run the block again" in failed.value.__notes__[0]
     assert await read() == []
