@@ -46,6 +46,7 @@ COMMANDS = (
     ("dlq", "purge", "--older-than", "90d"),
 )
 SHOWN = {
+    "REELSYNC_DATABASE__PASSWORD_FILE",
     "REELSYNC_KAFKA__GROUP_ID",
     "REELSYNC_KAFKA__SASL_USERNAME",
     "REELSYNC_KAFKA__SSL_CAFILE",

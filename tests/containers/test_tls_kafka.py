@@ -53,13 +53,24 @@ def unsecured(database: str, kafka: TlsKafka, topics: dict[str, str]) -> Setting
 
 
 def secured(unsecured: Settings, address: str, security: Security) -> Settings:
-    changes = {"bootstrap_servers": address} | security
+    changes = {"bootstrap_servers": address} | used(security)
     kafka = type(unsecured.kafka).model_validate(unsecured.kafka.model_dump() | changes)
     return unsecured.model_copy(update={"kafka": kafka})
 
 
+def used(security: Security) -> Security:
+    """Without what the protocol does not use: settings that would protect nothing are refused."""
+    protocol = security["security_protocol"]
+    return {
+        name: value
+        for name, value in security.items()
+        if (protocol.startswith("SASL") or not name.startswith("sasl_"))
+        and (protocol.endswith("SSL") or not name.startswith("ssl_"))
+    }
+
+
 def variables(address: str, security: Security) -> dict[str, str]:
-    given = {"bootstrap_servers": address} | security
+    given = {"bootstrap_servers": address} | used(security)
     return {f"REELSYNC_KAFKA__{name.upper()}": value for name, value in given.items()}
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from reelsync.consumer import kafka_protocol
 from reelsync.consumer.cli import app
+from reelsync.consumer.kafka import protocol as kafka_protocol
 
 kafka_protocol.MetadataRequestWithIds.API_VERSION = 10_000
 kafka_protocol.FetchRequestById.API_VERSION = 10_000

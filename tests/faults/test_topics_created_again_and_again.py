@@ -11,7 +11,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.topics import create_again, topic_id
 
 from reelsync.consumer.settings import Settings
 from tests.faults.campaign import LONG, SEEDS, ConsumerProcess
@@ -19,6 +18,7 @@ from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
 from tests.support.running import eventually, rows_of, topic_of
+from tests.support.topics import create_again, topic_id
 
 PARTITIONS, MEMBERS = 3, 3
 _BURST = 50

@@ -140,7 +140,11 @@ async def test_the_error_of_the_block_survives_a_lost_connection(
 
     with pytest.raises(LookupError, match="mine") as ended:
         await work()
-    assert ended.value.__notes__ == ["closing its session failed too: InterfaceError"]
+    # The second where the end of the connection was not read yet when the block ended.
+    assert ended.value.__notes__ in (
+        ["closing its session failed too: InterfaceError"],
+        ["closing its session failed too: InternalError"],
+    )
     assert get_pool_stats(engine).checked_out == 0
     async with get_session(sessions) as session:
         assert await session.scalar(text("SELECT 1")) == 1
