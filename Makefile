@@ -33,9 +33,14 @@ bench: setup
 bench-latency bench-scaling bench-guard: bench-%: setup
 	$(BIN)/python -m benchmarks.$*
 
-# The tests wait more than they work, so three files run at once.
+# The tests wait more than they work, so three files run at once; those of faults need the machine for themselves.
 test: setup
+ifdef ARGS
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+else
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --ignore tests/faults
+	$(BIN)/python -m pytest tests/faults
+endif
 
 # For the loop of a developer: what needs no server.
 test-fast: setup
