@@ -52,6 +52,7 @@ async def test_a_second_owner_waits_and_wins_if_the_first_rolls_back(engine: Asy
         async with engine.connect() as watcher:
 
             async def waits() -> bool:
+                await watcher.rollback()  # What a transaction sees of the activity stays as it was first seen.
                 query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 return bool(await watcher.scalar(text(query)))
 

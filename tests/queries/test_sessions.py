@@ -1,6 +1,7 @@
 """Sessions roll back and give their connection back, whatever ends them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from uuid import uuid4
@@ -140,11 +141,9 @@ async def test_the_error_of_the_block_survives_a_lost_connection(
 
     with pytest.raises(LookupError, match="mine") as ended:
         await work()
-    # The second where the end of the connection was not read yet when the block ended.
-    assert ended.value.__notes__ in (
-        ["closing its session failed too: InterfaceError"],
-        ["closing its session failed too: InternalError"],
-    )
+    # Which error of SQLAlchemy's it is depends on how much of the connection's end was read when the block ended.
+    (note,) = ended.value.__notes__
+    assert re.fullmatch(r"closing its session failed too: (DBAPI|Interface|Internal)Error", note)
     assert get_pool_stats(engine).checked_out == 0
     async with get_session(sessions) as session:
         assert await session.scalar(text("SELECT 1")) == 1

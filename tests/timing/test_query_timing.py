@@ -195,6 +195,7 @@ async def _until_sleeping(engine: Any) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND wait_event = 'PgSleep'"
         )
         for _ in range(500):
+            await other.rollback()  # What a transaction sees of the activity stays as it was first seen.
             if await other.scalar(asked):
                 return
             await asyncio.sleep(0.02)
