@@ -24,7 +24,8 @@ RowChangeType = Literal[
 """The types of the events that changes of a table's rows become (`.debezium`). Not in the contract: no publisher can
 send them."""
 
-STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
+STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False, cache_strings="keys")
+"""Values are not cached: most are ids, which hardly ever come again in time."""
 
 
 class WireEvent(TypedDict):

@@ -22,6 +22,27 @@ class Row:
         self.created_at = self.updated_at = event["time"]
         self.facets: dict[str, tuple[int, WireEvent, Fill]] = {}
 
+    def merge(self, event: WireEvent, version: int, facets: tuple[tuple[str, Fill], ...]) -> bool:
+        """Merge one more event, which sets these facets; whether it conflicts with one of the same version."""
+        time = event["time"]
+        conflict = False
+        if version > self.version:
+            self.version = version
+            self.latest = event
+            self.updated_at = time
+        elif version == self.version:
+            conflict = not _is_resend(event, self.latest)
+            self.updated_at = max(self.updated_at, time)
+        self.created_at = min(self.created_at, time)
+        won = self.facets
+        for facet, fill in facets:
+            held = won.get(facet)
+            if held is None or version > held[0]:
+                won[facet] = (version, event, fill)
+            elif version == held[0]:
+                conflict = conflict or not _is_resend(event, held[1])
+        return conflict
+
 
 class Fold:
     """The rows and facts of some events, and the ids that any of them refers to.
@@ -58,7 +79,7 @@ class Fold:
         """Rows and facts."""
         return sum(map(len, self.rows.values())) + len(self.facts)
 
-    def add(self, event: WireEvent) -> None:  # noqa: C901 - the one loop that every event goes through
+    def add(self, event: WireEvent) -> None:
         """Merge one event."""
         data = event["data"]
         targets = PROJECTIONS[event["type"]].targets
@@ -71,33 +92,18 @@ class Fold:
                 return
             self._begin_row(targets[0], event)
         version = data["version"]
-        time = event["time"]
         conflict = False
         for table, key_field, facets in targets:
-            rows = self.rows[table]
-            key = data[key_field]
+            rows, key = self.rows[table], data[key_field]
             row = rows.get(key)
             if row is None:
                 row = rows[key] = Row(event, version)
-            else:
-                if version > row.version:
-                    row.version = version
-                    row.latest = event
-                    row.updated_at = time
-                elif version == row.version:
-                    conflict = conflict or not _is_resend(event, row.latest)
-                    row.updated_at = max(row.updated_at, time)
-                row.created_at = min(row.created_at, time)
-            won = row.facets
-            for facet, fill in facets:
-                held = won.get(facet)
-                if held is None or version > held[0]:
-                    won[facet] = (version, event, fill)
-                elif version == held[0]:
-                    conflict = conflict or not _is_resend(event, held[1])
+                row.facets = {facet: (version, event, fill) for facet, fill in facets}
+            elif row.merge(event, version, facets):
+                conflict = True
         self.conflicts += conflict
         if table == "videos" and "user_id" in data:
-            self.user_references.setdefault(data["user_id"], time)
+            self.user_references.setdefault(data["user_id"], event["time"])
 
     def _begin_row(self, target: Target, event: WireEvent) -> None:
         """Note when a changed row was created, if it says so: long before a snapshot read it."""
