@@ -31,7 +31,7 @@ def expected_tables(records: Iterable[ValidRecord]) -> Tables:
     """The rows by table and id. A row that others refer to, and of which nothing was said, is `{"version": 0}`."""
     oracle = Oracle()
     for record in records:
-        oracle.hear(*(_read_tombstone(record) if record.value is None else _read(record)))
+        oracle.add(*(_read_tombstone(record) if record.value is None else _read(record)))
     return oracle.tables()
 
 

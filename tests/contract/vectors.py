@@ -106,9 +106,9 @@ def _what_it_sets(given: Input) -> Json:
     if isinstance(event, Rejection):
         raise ValueError(f"{given.name} is not accepted: {event.detail}")  # noqa: TRY004 - of the content
     oracle = Oracle()
-    oracle.hear(event["type"], event["time"], event["data"])
-    statements = [said for table in oracle.statements.values() for heard in table.values() for said in heard]
-    facets = {facet: columns for said in statements for facet, columns in said.facets.items()}
+    oracle.add(event["type"], event["time"], event["data"])
+    changes = [change for table in oracle.changes.values() for of_row in table.values() for change in of_row]
+    facets = {facet: columns for change in changes for facet, columns in change.facets.items()}
     facts = [fact for heard in oracle.facts.values() for fact in heard]
     data = event["data"]
     own = data.get("usage_id") or data.get("video_id") or data["user_id"]

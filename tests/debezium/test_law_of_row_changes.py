@@ -94,7 +94,7 @@ async def test_beside_native_events_any_order_gives_the_same_rows(postgres: Embe
     for found in log:
         event = decode(found, read, 524_288)
         assert not isinstance(event, Rejection)
-        oracle.hear(event["type"], event["time"], event["data"])
+        oracle.add(event["type"], event["time"], event["data"])
     for end in ends:
         assert differences(oracle.tables(), end) == []
     assert {row["title"] for row in ends[0]["videos"].values()} >= {None}, "some are erased"

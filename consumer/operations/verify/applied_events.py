@@ -1,4 +1,4 @@
-"""What an oracle is to hear of the log: the events that were applied, so no dead letter that is parked or discarded."""
+"""The events of the log that the group applied: all valid ones but parked and discarded dead letters."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _LETTERS = text(
 
 
 class Letter(NamedTuple):
-    """What is known of a record that became a dead letter."""
+    """A record that became a dead letter."""
 
     timestamp: int
     crc: int
@@ -36,31 +36,31 @@ class Letter(NamedTuple):
     corrected_key: bytes | None
     corrected_value: bytes | None
     corrected_headers: list[list[bytes | None]] | None
-    """None if it was not corrected, or is blank by now."""
+    """None if it was not corrected, or if the correction was removed since."""
 
 
-class Hearing:
-    """What an oracle is to hear of the log: events that were applied, so no dead letter that is parked or discarded."""
+class AppliedEvents:
+    """Passes the events of the log that the group applied on to an oracle, record by record."""
 
     def __init__(self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle) -> None:
         self.letters = letters
         self.corrected: set[UUID] = set()
-        self.unparked: list[Record] = []
-        """Records that are no events, and no dead letters either."""
+        self.without_letter: list[Record] = []
+        """Records that carry no valid event and have no dead letter either."""
         self._decode = decode
         self._oracle = oracle
         self._parked: list[Record] = []
 
     @property
     def waiting_for_names(self) -> set[UUID]:
-        """Users of whom a name conflict is parked."""
+        """Users who have a parked name conflict."""
         waiting = (
             letter for letter in self.letters.values() if letter.reason == "conflict" and letter.state == "parked"
         )
         return {letter.aggregate_id for letter in waiting if letter.aggregate_id}
 
-    def hear(self, record: Record) -> None:
-        """Take one record in; a letter that is not redriven waits for `hear_redriven`."""
+    def add(self, record: Record) -> None:
+        """Add the event of one record. A record whose letter is not redriven is kept for `add_redriven`."""
         letter = self._letter_of(record)
         if letter and letter.state != "redriven":
             self._parked.append(record)
@@ -70,23 +70,23 @@ class Hearing:
             return
         event = self._decode(_corrected(record, letter) if letter and letter.corrected_headers is not None else record)
         if not isinstance(event, Rejection):
-            self._oracle.hear(event["type"], event["time"], event["data"])
+            self._oracle.add(event["type"], event["time"], event["data"])
         elif letter is None:
-            self.unparked.append(record)
+            self.without_letter.append(record)
         else:
             self._note_correction(letter)
 
-    def hear_redriven(self) -> None:
-        """Hear those that were parked when they were read, and are no longer."""
+    def add_redriven(self) -> None:
+        """Add the events of records whose letters were redriven since the records were read."""
         parked, self._parked = self._parked, []
         for record in parked:
-            self.hear(record)
+            self.add(record)
 
-    def unheard(self) -> Iterator[WireEvent]:
-        """What letters that are parked or discarded say by now, as received and as corrected.
+    def unapplied(self) -> Iterator[WireEvent]:
+        """The events of parked and discarded letters, both as received and as corrected, as far as they are valid now.
 
-        A replay applies the one, if it has become valid since, and a redrive before it may have applied the other; the
-        letter stays listed.
+        Rows may hold them although their letter is not redriven: a replay applies a record that has become valid since
+        it was parked, and an earlier redrive may have applied its correction.
         """
         for record in self._parked:
             letter = self._letter_of(record)
@@ -96,7 +96,7 @@ class Hearing:
             yield from (event for event in map(self._decode, both) if not isinstance(event, Rejection))
 
     def _note_correction(self, letter: Letter) -> None:
-        """Note whose rows a correction changed of which nothing is left; a blank letter without one changed none."""
+        """Remember the ids of rows that a correction changed whose content was removed since."""
         if letter.corrected_aggregate_id:
             self.corrected.update(one for one in (letter.aggregate_id, letter.corrected_aggregate_id) if one)
 
@@ -115,7 +115,7 @@ async def read_letters(connection: AsyncConnection, group: str) -> dict[tuple[st
 
 
 def _corrected(record: Record, letter: Letter) -> Record:
-    """What was applied in the place of the record."""
+    """The correction that was applied instead of the record."""
     headers = headers_of(letter.corrected_headers)
     place = (record.topic, record.partition, record.offset, record.timestamp)
     return StoredRecord(*place, letter.corrected_key, letter.corrected_value, headers)

@@ -1,81 +1,84 @@
-"""Whether one row is what the oracle says, column by column, and of which columns no record tells. Pure."""
+"""Comparing one row of the database with the row that the oracle expects, column by column. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .reference import ERASED, FACETS, Oracle, Row, Statement
+from .reference import ERASED, FACETS, Change, Oracle, Row
 
 
-class Judgement(NamedTuple):
-    """The columns of a row that are wrong, and those that are newer than all that the log tells of them.
+class Difference(NamedTuple):
+    """The columns in which a row differs from the expected one.
 
-    Wrong: the log has it otherwise. Unlogged: a higher version than any record's, or an earlier first event; written by
-    a service itself, merged from a record that is no longer in the log, or from one that the group has not come to.
+    `wrong`: the log gives another value. `unlogged`: the row has a higher version, or an earlier creation, than any
+    event read so far explains. A service wrote it itself, or it comes from a record that is no longer in the log, or
+    from a record above the group's position.
     """
 
     wrong: tuple[str, ...]
     unlogged: tuple[str, ...]
 
 
-def judge(oracle: Oracle, table: str, row_id: str, held: Row) -> Judgement:
-    """What is to be said of a row that is there."""
+def compare_row(oracle: Oracle, table: str, row_id: str, held: Row) -> Difference:
+    """How the row `held` in the database differs from the expected row."""
     expected = oracle.row(table, row_id)
     if expected is None:
-        return Judgement((), ("version",) if "version" in held else ("id",))
+        return Difference((), ("version",) if "version" in held else ("id",))
     if table == "model_usage":
         facts = oracle.facts[row_id]
         same = any(not _differing(fact, held, fact) for fact in facts)
-        return Judgement(() if same else _differing(expected, held, expected), ())
+        return Difference(() if same else _differing(expected, held, expected), ())
     if expected == {"version": 0}:
-        return Judgement((), ("version",) if held["version"] else ())
-    statements = oracle.statements[table].get(row_id, [])
+        return Difference((), ("version",) if held["version"] else ())
+    changes = oracle.changes[table].get(row_id, [])
     wrong: list[str] = []
     unlogged: list[str] = []
     for facet in FACETS[table]:
-        _judge_facet(table, facet, expected, held, statements, wrong, unlogged)
-    _judge_what_follows_the_version(table, expected, held, statements, wrong, unlogged)
+        _compare_facet(table, facet, expected, held, changes, wrong, unlogged)
+    _compare_row_version(table, expected, held, changes, wrong, unlogged)
     if held["created_at"] != expected["created_at"]:
         (unlogged if held["created_at"] < expected["created_at"] else wrong).append("created_at")
-    return Judgement(tuple(dict.fromkeys(wrong)), tuple(dict.fromkeys(unlogged)))
+    return Difference(tuple(dict.fromkeys(wrong)), tuple(dict.fromkeys(unlogged)))
 
 
-def inexcusable(table: str, expected: Row, held: Row, wrong: Iterable[str]) -> tuple[str, ...]:
-    """Of the wrong columns, those that are so whatever else was applied: an event more raises versions, or is late.
+def certainly_wrong(table: str, expected: Row, held: Row, wrong: Iterable[str]) -> tuple[str, ...]:
+    """The wrong columns that no event outside the log can explain.
 
-    So they are of facets with a version below that of the log, or of an erased row, which nothing changes.
+    One more event can only raise a version or lower `created_at`. So a column is certainly wrong if the version of its
+    facet is lower than the log's, or if the row is erased, which no event changes any more.
     """
     if table == "model_usage":
         return ()
-    surely = {"created_at"}
+    certain = {"created_at"}
     version = "profile_version" if table == "user_profiles" else "version"
     parts = [(version, ("updated_at", "user_id")), *((f"{facet}_version", of) for facet, of in FACETS[table].items())]
     for name, columns in parts:
         if held[name] < expected[name] or expected[name] >= ERASED:
-            surely |= {name, *columns}
-    return tuple(column for column in wrong if column in surely)
+            certain |= {name, *columns}
+    return tuple(column for column in wrong if column in certain)
 
 
-def is_told_of(oracle: Oracle, table: str, row_id: str, held: Row, unlogged: Sequence[str]) -> bool:
-    """Whether events that `oracle` has heard by now account for the columns that were unlogged: one each is enough."""
+def is_accounted_for(oracle: Oracle, table: str, row_id: str, held: Row, unlogged: Sequence[str]) -> bool:
+    """Whether the events that were added to `oracle` explain each column that was unlogged."""
     expected = oracle.row(table, row_id)
     if expected is None or expected == {"version": 0}:
         return expected is not None and held["version"] == 0
-    statements = oracle.statements.get(table, {}).get(row_id, [])
+    changes = oracle.changes.get(table, {}).get(row_id, [])
     for facet, columns in FACETS.get(table, {}).items():
         version = f"{facet}_version"
-        if version in unlogged and not _is_said(statements, facet, held[version], {c: held[c] for c in columns}):
+        if version in unlogged and not _is_set_by_one(changes, facet, held[version], {c: held[c] for c in columns}):
             return False
-    if "version" in unlogged and not any(said.version == held["version"] for said in statements):
+    if "version" in unlogged and not any(change.version == held["version"] for change in changes):
         return False
-    return "created_at" not in unlogged or any(held["created_at"] in {said.time, said.begun} for said in statements)
+    created = {time for change in changes for time in (change.time, change.row_created_at)}
+    return "created_at" not in unlogged or held["created_at"] in created
 
 
-def _judge_facet(  # noqa: PLR0913, PLR0917 - two lists to fill
+def _compare_facet(  # noqa: PLR0913, PLR0917 - two lists to fill
     table: str,
     facet: str,
     expected: Row,
     held: Row,
-    statements: Iterable[Statement],
+    changes: Iterable[Change],
     wrong: list[str],
     unlogged: list[str],
 ) -> None:
@@ -84,17 +87,17 @@ def _judge_facet(  # noqa: PLR0913, PLR0917 - two lists to fill
     if held[version] == expected[version]:
         # Two events with one version break the publisher's contract; whichever was first stands.
         columns = {column: held[column] for column in FACETS[table][facet]}
-        if differing and not _is_said(statements, facet, held[version], columns):
+        if differing and not _is_set_by_one(changes, facet, held[version], columns):
             wrong += differing
     else:
         (unlogged if held[version] > expected[version] else wrong).extend((version, *differing))
 
 
-def _judge_what_follows_the_version(  # noqa: PLR0913, PLR0917 - likewise
+def _compare_row_version(  # noqa: PLR0913, PLR0917 - likewise
     table: str,
     expected: Row,
     held: Row,
-    statements: Iterable[Statement],
+    changes: Iterable[Change],
     wrong: list[str],
     unlogged: list[str],
 ) -> None:
@@ -103,16 +106,16 @@ def _judge_what_follows_the_version(  # noqa: PLR0913, PLR0917 - likewise
         unlogged.append(version)
         return
     following = [version, "updated_at"]
-    owners = {said.owner for said in statements if said.version == held[version]}
+    owners = {change.owner for change in changes if change.version == held[version]}
     if table == "videos" and (str(held["user_id"]) if held["user_id"] else None) not in owners:
         following.append("user_id")
     wrong += _differing(expected, held, following)
 
 
-def _is_said(statements: Iterable[Statement], facet: str, version: int, columns: Row) -> bool:
+def _is_set_by_one(changes: Iterable[Change], facet: str, version: int, columns: Row) -> bool:
     return any(
-        said.version == version and facet in said.facets and not _differing(said.facets[facet], columns, columns)
-        for said in statements
+        change.version == version and facet in change.facets and not _differing(change.facets[facet], columns, columns)
+        for change in changes
     )
 
 

@@ -1,8 +1,8 @@
-"""What the tables must hold after a set of events, worked out in the plainest way: no order, no batches, no merge.
+"""The rows that a set of events must come to, calculated in the simplest way: no order, no batches, no merge.
 
-Pure. All events of an aggregate are collected and sorted by version; each facet is what the highest version says that
-sets it. Shares no code with the fold, the projections and the upsert, and knows neither models nor contract: that is
-its worth as a judge of them.
+Pure. All events of an aggregate are collected and sorted by version; each facet comes from the highest version that
+sets it. This module shares no code with the fold, the projections, the upsert, the models and the contract, so that an
+error there cannot hide itself here.
 """
 
 from collections import defaultdict
@@ -37,23 +37,23 @@ FACETS: Mapping[str, Mapping[str, Row]] = {
         "deletion": {"deleted_at": None},
     },
 }
-"""For each table and facet, the columns and what they hold while no event has set them."""
+"""For each table and facet, the columns, with their values while no event has set them."""
 TABLES = (*FACETS, "model_usage")
 
 
-class Statement(NamedTuple):
-    """What one event says of one row: its version and time, and the columns of each facet that it sets."""
+class Change(NamedTuple):
+    """What one event changes in one row: its version and time, and the columns of each facet that it sets."""
 
     version: int
     time: datetime
     facets: Mapping[str, Row]
     owner: str | None = None
-    begun: datetime | None = None
-    """When the row of another database that it tells of was created, perhaps before `time`."""
+    row_created_at: datetime | None = None
+    """Of a row change: when the row was created in its own database, perhaps before `time`."""
 
 
 class Oracle:
-    """Hears events, and says what the rows must be.
+    """Takes events, and calculates the rows that they must come to.
 
     Args:
         wanted: Which rows to remember, by their id in lower-case hex with dashes; all by default.
@@ -61,14 +61,14 @@ class Oracle:
 
     def __init__(self, wanted: Callable[[str], bool] = lambda _row_id: True) -> None:
         self._wanted = wanted
-        self.statements: dict[str, dict[str, list[Statement]]] = {table: defaultdict(list) for table in FACETS}
-        """By table and id, in the order in which they were heard."""
+        self.changes: dict[str, dict[str, list[Change]]] = {table: defaultdict(list) for table in FACETS}
+        """By table and id, in the order in which their events were added."""
         self.facts: dict[str, list[Row]] = defaultdict(list)
-        """Every fact heard, by its id. The first stands; more than one that differ break the publisher's contract."""
+        """All facts, by id. The first one stands. Facts of one id that differ break the publisher's contract."""
         self._referenced: dict[str, set[str]] = {"users": set(), "videos": set()}
 
-    def hear(self, event_type: str, time: datetime, data: Row) -> None:
-        """Take one event in. Ids in `data` are lower-case hex with dashes."""
+    def add(self, event_type: str, time: datetime, data: Row) -> None:
+        """Add one event. Ids in `data` are lower-case hex with dashes."""
         aggregate, what = event_type.split(".")
         if aggregate == "model_usage":
             if self._wanted(data["usage_id"]):
@@ -81,65 +81,65 @@ class Oracle:
         row_id, version = data[f"{aggregate}_id"], data["version"]
         if what == "erased":
             for table in ("users", "user_profiles") if aggregate == "user" else ("videos",):
-                self._say(table, row_id, Statement(version, time, _blank(table, time)))
+                self._change(table, row_id, Change(version, time, _blank(table, time)))
             return
         if what.startswith("row_"):
-            self._hear_row(aggregate, what, time, data)
+            self._add_row_change(aggregate, what, time, data)
             return
         facets = _facets_of(aggregate, what, time, data)
         if aggregate == "video":
-            self._say("videos", row_id, Statement(version, time, facets, data["user_id"]))
+            self._change("videos", row_id, Change(version, time, facets, data["user_id"]))
             self._refer("users", data["user_id"])
         elif what == "profile_updated":
-            self._say("user_profiles", row_id, Statement(version, time, facets))
-            self._say("users", row_id, Statement(version, time, {}))
+            self._change("user_profiles", row_id, Change(version, time, facets))
+            self._change("users", row_id, Change(version, time, {}))
         else:
-            self._say("users", row_id, Statement(version, time, facets))
+            self._change("users", row_id, Change(version, time, facets))
 
-    def _hear_row(self, aggregate: str, what: str, time: datetime, data: Row) -> None:
-        """A change of a row of another database: it names the facets that it carries itself."""
+    def _add_row_change(self, aggregate: str, what: str, time: datetime, data: Row) -> None:
+        """Add a change of a row of another database, which names the facets that it sets."""
         table, row_id, version = f"{aggregate}s", data[f"{aggregate}_id"], data["version"]
         facets = {"deletion": {"deleted_at": time}} if what == "row_deleted" else data["facets"]
         owner = data.get("user_id") if aggregate == "video" else None
         own = {facet: columns for facet, columns in facets.items() if facet in FACETS[table]}
-        self._say(table, row_id, Statement(version, time, own, owner, data.get("created_at")))
+        self._change(table, row_id, Change(version, time, own, owner, data.get("created_at")))
         if owner:
             self._refer("users", owner)
         if aggregate == "user" and "profile" in facets:
-            self._say("user_profiles", row_id, Statement(version, time, {"profile": facets["profile"]}))
+            self._change("user_profiles", row_id, Change(version, time, {"profile": facets["profile"]}))
 
     def ids(self, table: str) -> set[str]:
         """The ids of the rows that must be there."""
-        heard = self.facts if table == "model_usage" else self.statements[table]
-        return heard.keys() | self._referenced.get(table, set())
+        added = self.facts if table == "model_usage" else self.changes[table]
+        return added.keys() | self._referenced.get(table, set())
 
     def row(self, table: str, row_id: str) -> Row | None:
-        """What the row must be; `{"version": 0}` if others refer to it and nothing was said of it, None if none do."""
+        """The expected row; `{"version": 0}` for a placeholder; None if there must be no row."""
         if table == "model_usage":
             return self.facts[row_id][0] if row_id in self.facts else None
-        if row_id in self.statements[table]:
-            return row_of(table, row_id, self.statements[table][row_id])
+        if row_id in self.changes[table]:
+            return row_of(table, row_id, self.changes[table][row_id])
         return {"version": 0} if row_id in self._referenced.get(table, ()) else None
 
     def tables(self) -> Tables:
         """All rows, by table and id."""
         return {table: {row_id: self.row(table, row_id) or {} for row_id in self.ids(table)} for table in TABLES}
 
-    def _say(self, table: str, row_id: str, statement: Statement) -> None:
+    def _change(self, table: str, row_id: str, change: Change) -> None:
         if self._wanted(row_id):
-            self.statements[table][row_id].append(statement)
+            self.changes[table][row_id].append(change)
 
     def _refer(self, table: str, row_id: str) -> None:
         if self._wanted(row_id):
             self._referenced[table].add(row_id)
 
 
-def row_of(table: str, row_id: str, statements: Iterable[Statement]) -> Row:
-    """The row that these statements, at least one, make."""
-    ordered = sorted(statements, key=lambda said: (said.version, said.time))
+def row_of(table: str, row_id: str, changes: Iterable[Change]) -> Row:
+    """The row that these changes come to. There is at least one."""
+    ordered = sorted(changes, key=lambda change: (change.version, change.time))
     row: Row = {"user_id" if table == "user_profiles" else "id": UUID(row_id)}
     for facet, unset in FACETS[table].items():
-        setters = [said for said in ordered if facet in said.facets]
+        setters = [change for change in ordered if facet in change.facets]
         row |= setters[-1].facets[facet] if setters else unset
         row[f"{facet}_version"] = setters[-1].version if setters else 0
     if table == "videos":
@@ -147,7 +147,7 @@ def row_of(table: str, row_id: str, statements: Iterable[Statement]) -> Row:
     if table != "user_profiles":
         row["version"] = ordered[-1].version
         row["is_deleted"] = row["deleted_at"] is not None
-    created_at = min(time for said in ordered for time in (said.time, said.begun) if time is not None)
+    created_at = min(time for change in ordered for time in (change.time, change.row_created_at) if time is not None)
     return row | {"created_at": created_at, "updated_at": ordered[-1].time}
 
 

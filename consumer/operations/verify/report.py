@@ -13,10 +13,10 @@ _KEPT_FINDINGS = 10_000
 
 
 class Finding(NamedTuple):
-    """A row, or a record, of which something is to be said. `columns` are those that are not as the log has them.
+    """A row that is not as the log has it, in these `columns`; or a record that was lost.
 
-    differs: the log has it otherwise. missing: the row is not there. unlogged: nothing in the log tells of it.
-    no_letter: a record that is no event, and that is no dead letter either; `row_id` is its place.
+    differs: the log gives other values. missing: the row does not exist. unlogged: no event in the log explains it.
+    no_letter: a record carries no valid event and has no dead letter; `row_id` is its place.
     """
 
     kind: Kind
@@ -39,18 +39,19 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     """The first ten thousand of them."""
     ahead: int = 0
-    """Rows that hold what records beyond the group's position say, or letters that are parked or discarded.
+    """Rows that hold events above the group's position, or of letters that are parked or discarded.
 
-    It is replaying, or another group was there; or a replay applied what has become valid, and stays listed.
+    The group is replaying, or another group has applied them; or a replay applied a record that has become valid since
+    it was parked.
     """
     waiting_for_names: int = 0
     """Users that have no name while their parked conflict waits."""
     corrected: int = 0
-    """Rows that differ, and that a correction by hand was redriven into of which nothing is left to compare with."""
+    """Rows that differ and that a redriven correction changed whose content was removed since."""
     without_position: list[Partition] = field(default_factory=list)
-    """Partitions that the group has not come to: nothing of them was read."""
+    """Partitions for which the group has no position: nothing of them was read."""
     incomplete: dict[Partition, str] = field(default_factory=dict)
-    """Partitions that do not hold all that was ever written to them, and why: they cannot account for every row."""
+    """Partitions that no longer hold every record that was written to them, and why: they cannot explain every row."""
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""

@@ -1,8 +1,9 @@
-"""Comparing every row with an independent fold of the log, as far as the group has come.
+"""Comparing every row with an independent calculation from the log, up to the positions of the group.
 
-The records below the stored positions are read again, by a reader that belongs to no group, and folded by the oracle.
-The rows are read in the snapshot that the positions are from, so consumers may go on. What is in memory is one slice of
-the rows: the log is read once for each slice, and only the tail that came meanwhile while the snapshot is held.
+The records below the stored positions are read again, by a reader that belongs to no group, and added to the oracle.
+Rows and positions are read in one snapshot, so consumers may go on meanwhile. Memory holds one slice of the rows at a
+time. The log is read once for each slice, before the snapshot begins; while the snapshot is open, only the records that
+came after that first reading are read.
 """
 
 from collections import Counter
@@ -21,8 +22,8 @@ from reelsync.consumer.offsets.store import list_positions
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.transform.decode import Decode, Rejection
 
-from .applied_events import Hearing, read_letters
-from .comparison import Judgement, inexcusable, is_told_of, judge
+from .applied_events import AppliedEvents, read_letters
+from .comparison import Difference, certainly_wrong, compare_row, is_accounted_for
 from .reference import TABLES, Oracle, Row
 from .report import Finding, Kind, Report
 
@@ -44,9 +45,9 @@ class Verification:
     """One comparison of the rows with the log.
 
     Args:
-        engine: One whose statements and idle transactions may take long: a snapshot is held while the tail is read.
-        slices: How many parts of the rows to compare one after another, 1 to 256: each needs its share of memory.
-        progress: Told how many records were read, again for each slice.
+        engine: With long time limits for statements and idle transactions, because a snapshot stays open.
+        slices: In how many parts the rows are compared, one after another: 1 to 256. More parts need less memory.
+        progress: Called with the number of records that were read since the last call, for each slice.
     """
 
     log: KafkaLog
@@ -65,17 +66,17 @@ class Verification:
         Raises:
             ReelsyncError: the group has consumed nothing.
             KafkaError: the brokers did not answer.
-            UnavailableError: nothing can be read on.
+            UnavailableError: the log cannot be read any further.
         """
         for number in range(self.slices):
             await self._compare(number)
         return self.report
 
     async def stretches(self) -> dict[Partition, Span]:
-        """What the log holds of each partition below the group's position.
+        """The offsets of each partition that are still in the log and below the group's position.
 
         Raises:
-            ReelsyncError: there is no position: nothing could be verified, and all would seem well.
+            ReelsyncError: the group has no position: an empty comparison would look like a success.
         """
         async with self.engine.connect() as connection:
             positions = await self._positions(connection)
@@ -92,43 +93,43 @@ class Verification:
         stretches = await self.stretches()
         async with self.engine.connect() as connection:
             letters = await read_letters(connection, self.group)
-        hearing = Hearing(self.decode, letters, oracle)
-        seen = await self._hear(hearing, stretches)
+        applied = AppliedEvents(self.decode, letters, oracle)
+        seen = await self._read(applied, stretches)
         async with self.engine.connect() as plain:
             connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            hearing.letters = await read_letters(connection, self.group)
+            applied.letters = await read_letters(connection, self.group)
             positions = await self._positions(connection)
             tail = {place: Span(span.next, positions.get(place, 0)) for place, span in stretches.items()}
             tail = {place: span for place, span in tail.items() if span.start < span.next}
-            seen.update(await self._hear(hearing, tail))
-            hearing.hear_redriven()
-            unlogged = await self._compare_rows(connection, oracle, hearing, number)
+            seen.update(await self._read(applied, tail))
+            applied.add_redriven()
+            unlogged = await self._compare_rows(connection, oracle, applied, number)
         if number == 0:
             self.report.records = seen.total()
             every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
             self.report.without_position = sorted(every - positions.keys())
             self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
-            for record in hearing.unparked:
+            for record in applied.without_letter:
                 place = f"{record.topic}/{record.partition}/{record.offset}"
                 self.report.add(Finding("no_letter", "dead_letters", place, (), {}, {}))
-        await self._tell_ahead_from_unlogged(oracle, hearing, positions, unlogged)
+        await self._separate_ahead_from_unlogged(oracle, applied, positions, unlogged)
 
     async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.group)
         stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         return {place: at for place, at in stored.items() if place.number < self.topics.get(place.topic, 0)}
 
-    async def _hear(self, hearing: Hearing, stretches: Mapping[Partition, Span]) -> Counter[Partition]:
+    async def _read(self, applied: AppliedEvents, stretches: Mapping[Partition, Span]) -> Counter[Partition]:
         seen: Counter[Partition] = Counter()
         async for scanned in scan(self.log, stretches):
             for record in scanned.records:
-                hearing.hear(record)
+                applied.add(record)
                 seen[Partition(record.topic, record.partition)] += 1
             self.progress(sum(span.next - span.start for span in scanned.spans.values()))
         return seen
 
     async def _compare_rows(
-        self, connection: AsyncConnection, oracle: Oracle, hearing: Hearing, number: int
+        self, connection: AsyncConnection, oracle: Oracle, applied: AppliedEvents, number: int
     ) -> list[Finding]:
         unlogged: list[Finding] = []
         for table in TABLES:
@@ -136,21 +137,21 @@ class Verification:
             async for row_id, held in _read_rows(connection, table, self.slices, number):
                 missing.discard(row_id)
                 self.report.rows[table] += 1
-                verdict = judge(oracle, table, row_id, held)
-                if verdict != Judgement((), ()):
-                    unlogged += self._settle(oracle, hearing, table, row_id, held, verdict)
+                difference = compare_row(oracle, table, row_id, held)
+                if difference != Difference((), ()):
+                    unlogged += self._record_difference(oracle, applied, table, row_id, held, difference)
             for row_id in sorted(missing):
                 self.report.add(Finding("missing", table, row_id, (), oracle.row(table, row_id) or {}, {}))
         return unlogged
 
-    def _settle(  # noqa: PLR0913, PLR0917 - what is known of one row
-        self, oracle: Oracle, hearing: Hearing, table: str, row_id: str, held: Row, verdict: Judgement
+    def _record_difference(  # noqa: PLR0913, PLR0917 - all that belongs to one row
+        self, oracle: Oracle, applied: AppliedEvents, table: str, row_id: str, held: Row, difference: Difference
     ) -> list[Finding]:
-        """Count what is to be said of a row; those of which nothing in the log tells, so far, are handed back."""
+        """Report how a row differs. A difference that later records may explain is returned instead."""
         expected = oracle.row(table, row_id) or {}
-        is_corrected = UUID(row_id) in hearing.corrected
-        wrong = inexcusable(table, expected, held, verdict.wrong) if is_corrected else verdict.wrong
-        if table == "users" and UUID(row_id) in hearing.waiting_for_names:
+        is_corrected = UUID(row_id) in applied.corrected
+        wrong = certainly_wrong(table, expected, held, difference.wrong) if is_corrected else difference.wrong
+        if table == "users" and UUID(row_id) in applied.waiting_for_names:
             released = {name for name in ("username", "email") if held[name] is None}
             self.report.waiting_for_names += 1
             wrong = tuple(name for name in wrong if name not in released)
@@ -158,26 +159,26 @@ class Verification:
             self.report.add(Finding("differs", table, row_id, wrong, expected, held))
         elif is_corrected:
             self.report.corrected += 1
-        elif verdict.unlogged:
-            return [Finding("unlogged", table, row_id, verdict.unlogged, expected, held)]
+        elif difference.unlogged:
+            return [Finding("unlogged", table, row_id, difference.unlogged, expected, held)]
         return []
 
-    async def _tell_ahead_from_unlogged(
+    async def _separate_ahead_from_unlogged(
         self,
         oracle: Oracle,
-        hearing: Hearing,
+        applied: AppliedEvents,
         positions: Mapping[Partition, int],
         unlogged: Iterable[Finding],
     ) -> None:
-        """Ask the letters, and read on to the end, for the rows that hold more than the log has told so far."""
+        """Look for the explanation of unlogged rows in dead letters, and in the log above the group's position."""
         ids = {finding.row_id for finding in unlogged}
         if not ids:
             return
         beyond = Oracle(ids.__contains__)
-        for table, by_id in oracle.statements.items():
-            beyond.statements[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
-        for listed in hearing.unheard():
-            beyond.hear(listed["type"], listed["time"], listed["data"])
+        for table, by_id in oracle.changes.items():
+            beyond.changes[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
+        for listed in applied.unapplied():
+            beyond.add(listed["type"], listed["time"], listed["data"])
         ends = await self.log.readable_ends(positions)
         ranges = await self.log.ranges(positions)
         rest = {p: Span(max(positions[p], ranges[p][0]), ends[p]) for p in positions if positions[p] < ends[p]}
@@ -185,9 +186,9 @@ class Verification:
             for record in scanned.records:
                 event = self.decode(record)
                 if not isinstance(event, Rejection):
-                    beyond.hear(event["type"], event["time"], event["data"])
+                    beyond.add(event["type"], event["time"], event["data"])
         for finding in unlogged:
-            if is_told_of(beyond, finding.table, finding.row_id, finding.held, finding.columns):
+            if is_accounted_for(beyond, finding.table, finding.row_id, finding.held, finding.columns):
                 self.report.ahead += 1
             else:
                 self.report.add(finding)
