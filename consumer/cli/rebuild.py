@@ -61,7 +61,7 @@ def rebuild(
         return
     result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
     if json:
-        print_json(told(result, applied=not dry_run))
+        print_json(as_json_document(result, applied=not dry_run))
     else:
         _print(result, applied=not dry_run)
 
@@ -129,7 +129,7 @@ def _decoding(settings: Settings) -> dict[str, Any]:
     return {"version": package_version(), **read}
 
 
-def told(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
+def as_json_document(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
     """What was done, for machines."""
     return {
         "applied": applied,

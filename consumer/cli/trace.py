@@ -11,7 +11,7 @@ from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.offset_reset import parse_target
 from reelsync.consumer.operations.trace.outcome import Fate, Seen
-from reelsync.consumer.operations.trace.search import Looked, Needle, Trace, Traced
+from reelsync.consumer.operations.trace.search import Needle, SearchedRange, Trace, Traced
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.preflight import check_topics
@@ -43,7 +43,7 @@ def trace(
     settings = load(Settings)
     traced = run_async(run_trace(settings, wanted, topic, after))
     if json:
-        print_json(told(traced))
+        print_json(as_json_document(traced))
     else:
         _print(traced, wanted)
     if not (traced.found or traced.letters or traced.rows):
@@ -87,7 +87,7 @@ async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, s
         await engine.dispose()
 
 
-def told(traced: Traced) -> dict[str, Any]:
+def as_json_document(traced: Traced) -> dict[str, Any]:
     """The answer, for machines."""
     return {
         "found": [_line(seen, fate) | {"what": fate.what} for seen, fate in traced.found],
@@ -141,7 +141,7 @@ def _print(traced: Traced, wanted: str) -> None:
         err.print(_searched(topic, list(parts)), markup=False, highlight=False, soft_wrap=True)
 
 
-def _searched(topic: str, parts: list[Looked]) -> str:
+def _searched(topic: str, parts: list[SearchedRange]) -> str:
     offsets = sum(part.end - part.start for part in parts)
     written = [part.written for part in parts if part.written is not None]
     since = f", the oldest written {_shown_time(min(written))}" if written else ""

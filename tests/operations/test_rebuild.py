@@ -15,7 +15,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from reelsync.consumer.cli.rebuild import run_rebuild, told
+from reelsync.consumer.cli.rebuild import as_json_document, run_rebuild
 from reelsync.consumer.cli.verify import run_verification
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.settings import Settings
@@ -36,7 +36,7 @@ def migrating(settings: Settings, operator_url: str) -> Settings:
 
 
 async def rebuilt(migrating: Settings, *, exactly: bool = False, apply: bool = True) -> dict[str, Any]:
-    return told(await run_rebuild(migrating, exactly=exactly, apply=apply), applied=apply)
+    return as_json_document(await run_rebuild(migrating, exactly=exactly, apply=apply), applied=apply)
 
 
 def done_to(report: dict[str, Any], what: str) -> dict[str, int]:

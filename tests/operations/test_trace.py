@@ -6,7 +6,7 @@ import json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reelsync.consumer.cli.trace import run_trace, told
+from reelsync.consumer.cli.trace import as_json_document, run_trace
 from reelsync.consumer.operations.trace.outcome import Seen
 from reelsync.consumer.operations.trace.search import Needle
 from reelsync.consumer.settings import DEFAULT_TOPICS, Settings
@@ -18,7 +18,7 @@ from tests.support.running import consuming, publish, topic_of, until_applied
 
 
 async def traced(settings: Settings, wanted: str, *topics: str) -> dict[str, list[dict[str, object]]]:
-    return told(await run_trace(settings, wanted, list(topics) or None, None))
+    return as_json_document(await run_trace(settings, wanted, list(topics) or None, None))
 
 
 def fates(report: dict[str, list[dict[str, object]]]) -> list[tuple[object, object]]:

@@ -1,4 +1,4 @@
-"""Dead letters, when the rows are rebuilt: those that the replay met, and those whose corrections it takes away."""
+"""Dead letters of a rebuild: those that the replay found, and those whose corrections it removes from the rows."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,7 @@ _NAMED = {"query_name": "rebuild.letters"}
 
 
 async def add_letters(connection: AsyncConnection, live: str, group: str) -> None:
-    """Park what the replay could not apply and nobody has parked yet; what operators did to the others stands."""
+    """Add the letters that only the replay has. Letters that exist already keep their state."""
     table = table_of(DeadLetter)
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     await connection.execute(
@@ -46,9 +46,9 @@ async def add_letters(connection: AsyncConnection, live: str, group: str) -> Non
 
 
 async def park_corrections(connection: AsyncConnection, live: str, group: str) -> int:
-    """Park the redriven corrections again, for rows that are exactly the log's have lost what they said; how many.
+    """Park redriven corrections again, because rows that are exactly the log's do not contain them; returns how many.
 
-    A redrive then brings them back. Blank ones stay closed: nothing is left of what they said.
+    A redrive then applies them again. Letters whose content was removed stay closed.
     """
     parked = await connection.execute(
         text(

@@ -1,7 +1,7 @@
-"""Replaying the log into shadow tables, comparing, and putting the rows that differ in place, in one transaction.
+"""Replaying the log into shadow tables, and replacing the rows that differ in one transaction.
 
-As far as the group has come: what is beyond, its consumers apply anyway. Until the last step nothing is touched that
-anybody reads, so it can be stopped at any time, and goes on where it was; consumers may go on meanwhile.
+The replay ends at the positions of the group, for its consumers apply the rest. Only the last step changes tables that
+readers see. So a rebuild can be stopped at any time and resumed, and consumers may run meanwhile.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,21 +39,21 @@ class Rebuilt:
     """What a rebuild read and did."""
 
     resumed: bool = False
-    """Whether it went on with the tables of one that was interrupted, or of a dry run."""
+    """Whether it resumed an interrupted rebuild, or used the tables of a dry run."""
     records: int = 0
     dead_letters: int = 0
     parked_again: int = 0
-    """Letters corrected by hand and redriven, which are parked again: the log does not tell of what they said."""
+    """Redriven corrections that are parked again, because the log does not contain them."""
     tables: list[Replaced] = field(default_factory=list)
 
 
 @dataclass
 class Rebuild:
-    """One rebuild. `engine` reaches the tables in use, the filling's the shadow; both as the role that migrates.
+    """One rebuild. `engine` connects to the tables in use, the filling's engine to the shadow: both as the owner.
 
     Args:
-        exactly: Also remove what the log does not tell of: rows, facets that are newer than it, corrections by hand.
-        apply: Whether to replace the rows, or only to say which would be.
+        exactly: Also remove what is not in the log: rows, newer facets, corrections by hand.
+        apply: Whether to replace the rows, or only to report which ones would be replaced.
     """
 
     engine: AsyncEngine
@@ -62,12 +62,12 @@ class Rebuild:
     topics: Mapping[str, int]
     """Topics to read, with their numbers of partitions."""
     decoding: Mapping[str, object]
-    """All that the verdict on a record depends on, as JSON: a shadow that was decoded otherwise is made anew."""
+    """The settings that decoding depends on, as JSON. A shadow that was decoded with others is made again."""
     exactly: bool = False
     apply: bool = True
     restart: bool = False
     expect: Callable[[int], object] = lambda _records: None
-    """Told how many records there are to read."""
+    """Called with the number of records that are still to be read."""
     result: Rebuilt = field(default_factory=Rebuilt)
 
     async def run(self) -> Rebuilt:
@@ -76,7 +76,7 @@ class Rebuild:
         Raises:
             ReelsyncError: another rebuild is running, the group has consumed nothing, or names clash.
             KafkaError: the brokers did not do as asked.
-            Exception: the database failed; nothing that anybody reads was changed.
+            Exception: the database failed; no table in use was changed.
         """
         async with self.engine.connect() as connection:
             if not await connection.scalar(_LOCK, execution_options={"query_name": "rebuild.lock"}):
@@ -103,7 +103,7 @@ class Rebuild:
         return self.result
 
     async def _prepare(self) -> None:
-        """Make the shadow, or go on with it; one whose log is no longer the same is made anew."""
+        """Make the shadow, or resume it. It is made again if its log is no longer the same."""
         what: dict[str, object] = {
             "revision": self.revision,
             "group": self.filling.group,
@@ -117,7 +117,7 @@ class Rebuild:
                 self.result.resumed = await shadow_tables.prepare(connection, what, restart=True)
 
     async def _is_outdated(self, connection: AsyncConnection) -> bool:
-        """Whether a position of the shadow no longer fits its log, by the rule that a consumer halts by."""
+        """Whether a position of the shadow no longer fits its log, by the rule that halts a consumer's partition."""
         filling = self.filling
         places = [Partition(row["topic"], row["partition"]) for row in await list_positions(connection, filling.group)]
         if not places:
@@ -139,7 +139,7 @@ class Rebuild:
         return place.number < self.topics.get(place.topic, 0)
 
     async def _fill(self, connection: AsyncConnection) -> None:
-        """Read on until little is left, for the group goes on too."""
+        """Read until little is left. The group consumes meanwhile, so several rounds may be needed."""
         for _ in range(_ROUNDS):
             stretches = await self.filling.remaining(await self._goals(connection))
             count = sum(span.next - span.start for span in stretches.values())
@@ -154,7 +154,7 @@ class Rebuild:
         await self.filling.settle_names()
 
     async def _replace(self, connection: AsyncConnection, live: str) -> None:
-        """Replace the rows in one transaction; again, if it had to wait for a lock too long."""
+        """Replace the rows in one transaction. It is tried again if a lock was not given in time."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 positions = await hold(connection, live, self.filling.group)

@@ -1,7 +1,7 @@
-"""Comparing the shadow with the tables in use, and putting its rows in their place: SQL, compiled from the models.
+"""Comparing the shadow with the tables in use, and replacing rows: SQL, compiled from the models.
 
-Rows are replaced, not tables: what refers to the tables (views, foreign keys, publications, prepared statements,
-rights) goes on as it was, and only what differs is written.
+Rows are replaced, not tables. So views, foreign keys, publications, prepared statements and rights stay as they are,
+and only what differs is written.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _WAITS_FOR_A_NAME = (
     f"EXISTS (SELECT FROM {SCHEMA}.dead_letters d WHERE d.aggregate_id = s.id"
     " AND d.reason = 'conflict' AND d.state = 'parked')"
 )
-"""Whose name depends on the order in which conflicts were met: the one in use stands."""
+"""Users whose name depends on the order in which conflicts were met: they keep the name that they have now."""
 
 
 Sampled = tuple[str, str, tuple[str, ...]]
@@ -39,14 +39,14 @@ class Replaced(NamedTuple):
     changed: int
     removed: int
     kept: int
-    """Rows that hold more than the log tells, or that it does not tell of, and that stayed."""
+    """Rows that are not in the log, or newer than it, and that were left as they are."""
     columns: dict[str, int]
     sample: list[Sampled]
     """What was done, id and columns, of at most fifty rows."""
 
 
 async def note_differences(connection: AsyncConnection, live: str) -> int:
-    """Note in the shadow which rows differ, without a lock: those that both tables move meanwhile may be among them."""
+    """Write into the shadow which rows differ, without a lock. Rows that change meanwhile may be among them."""
     noted = 0
     for table in TABLES:
         key, differs = _key(table), f"{_row('l', table)} IS DISTINCT FROM {_row('s', table)}"
@@ -62,9 +62,9 @@ async def note_differences(connection: AsyncConnection, live: str) -> int:
 
 
 async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool) -> list[Replaced]:
-    """Make the rows that were noted what the shadow has, inside the caller's transaction, which holds the tables.
+    """Replace the differing rows by those of the shadow, inside the caller's transaction, which has locked the tables.
 
-    Without `exactly`, nothing is lost: what only the tables in use hold stays, rows and facets with a higher version.
+    Without `exactly` nothing is lost: rows that only the tables in use have, and facets with a higher version, stay.
     """
     await _run(connection, "SET CONSTRAINTS ALL DEFERRED")
     replaced = [await _replace(connection, live, table, exactly=exactly) for table in TABLES]
@@ -86,10 +86,10 @@ async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool)
 
 
 async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple[str, int], int]:
-    """Keep the group's consumers and all other writers of the tables out until the transaction ends; the positions.
+    """Lock the positions and the tables against writers until the transaction ends; returns the positions.
 
-    Positions first: a batch begins with its position, so whoever has it finishes, and nobody waits for the other.
-    Readers are not held up.
+    Positions are locked first, as a batch does it: a batch that has begun can finish, so there is no deadlock. Readers
+    are not blocked.
     """
     offsets = f"{live}.{table_of(ConsumerOffset).name}"
     found = await connection.execute(
@@ -205,7 +205,7 @@ def _rebuilt(table: Table, *, exactly: bool) -> dict[str, str]:
 
 
 def _newer(table: Table) -> str:
-    """Whether the row in use holds more than the shadow's: a higher version, or an earlier first event."""
+    """The condition that the row in use is newer than the shadow's: a higher version, or an earlier first event."""
     merge = _MERGES.get(table.name)
     if merge is None:
         return "false"
@@ -237,5 +237,5 @@ async def _scalar(connection: AsyncConnection, statement: str) -> int:
 
 
 def total(replaced: Iterable[Replaced]) -> int:
-    """How many rows were not what they should have been."""
+    """How many rows were wrong."""
     return sum(part.added + part.changed + part.removed for part in replaced)

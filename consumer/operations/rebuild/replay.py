@@ -1,4 +1,4 @@
-"""Filling the shadow: the records of the log, through the same decoding, fold and writer as any batch."""
+"""Filling the shadow from the log, by the same decoding, fold and writer as any batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +27,7 @@ _PARKED = text("SELECT count(*) FROM dead_letters WHERE reason = 'conflict' AND 
 
 @dataclass
 class Filling:
-    """Moves the shadow's positions, which are in the shadow, up to those of the group."""
+    """Fills the shadow, which has positions of its own, up to the positions of the group."""
 
     log: KafkaLog
     engine: AsyncEngine
@@ -47,7 +47,7 @@ class Filling:
         self._ledger = Ledger(self.engine, self.group)
 
     async def remaining(self, goals: Mapping[Partition, int]) -> dict[Partition, Span]:
-        """What is to be read of each partition for the shadow to be as far as `goals`, or as far as the log goes."""
+        """The offsets of each partition that the shadow needs to reach `goals`, or the end of the log."""
         ranges = await self.log.ranges(goals)
         ends = await self.log.readable_ends(goals)
         starts = {partition: begin for partition, (begin, _) in ranges.items()}
@@ -62,8 +62,8 @@ class Filling:
 
         Raises:
             KafkaError: the brokers did not do as asked.
-            UnavailableError: nothing can be read on.
-            Exception: the database failed; what was committed stays, and the next run goes on from there.
+            UnavailableError: the log cannot be read any further.
+            Exception: the database failed; what was committed stays, and the next run resumes there.
         """
         batch, size = Batch(0, self.decode), BatchSize(self.limits)
         async for scanned in scan(self.log, stretches):
@@ -76,9 +76,10 @@ class Filling:
             await self._write(batch)
 
     async def settle_names(self) -> None:
-        """Redrive the name conflicts that the replay made, until no more of them can be applied.
+        """Redrive the name conflicts of the replay until no more of them can be applied.
 
-        A consumer of the group that redrives its own has the lock for a moment. If it keeps it, they stay parked.
+        A consumer of the group that redrives its own conflicts may hold the lock for a moment. If it does not release
+        the lock, the conflicts stay parked.
         """
         for _ in range(_REDRIVES):
             redriven = await self.redrive(self._writer)

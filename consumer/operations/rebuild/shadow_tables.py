@@ -1,8 +1,8 @@
-"""The shadow: our tables once more, empty, in a schema of their own, where a replay changes nothing that anybody reads.
+"""The shadow: a second set of the tables in a schema of its own, into which a rebuild replays the log.
 
-They are made from the models, with the same names of constraints, so that the statements of a batch work on them on a
-connection whose search_path is this schema alone. Unlogged, all of them: a crash or a failover of the server empties
-them together, and with them the one row of `replay`, which says what the others are a replay of.
+The tables are made from the models, with the same names of constraints, so the statements of a batch work on them if
+the connection's search_path is this schema alone. All of them are unlogged: a crash or a failover of the server empties
+them together with the table `replay`, whose one row says what they are a replay of.
 """
 
 import orjson
@@ -33,15 +33,15 @@ _NAMED = {"query_name": "rebuild.shadow"}
 
 
 async def live_schema(connection: AsyncConnection) -> str:
-    """The schema of the tables that are in use, quoted."""
+    """The schema of the tables in use, quoted."""
     found = await connection.scalar(_LIVE_SCHEMA, execution_options=_NAMED)
     return connection.dialect.identifier_preparer.quote(str(found))
 
 
 async def prepare(connection: AsyncConnection, what: dict[str, object], *, restart: bool) -> bool:
-    """Make the shadow tables, on a connection whose search_path is the shadow; whether there were some to go on with.
+    """Make the shadow tables, on a connection whose search_path is the shadow. Whether there are some to resume.
 
-    `what` says what they are a replay of: tables of another replay are dropped, and those that a crash has emptied.
+    `what` identifies the replay. Tables of another replay are dropped, and so are tables that a crash has emptied.
 
     Raises:
         ReelsyncError: the role may not create the schema.
@@ -67,7 +67,7 @@ async def prepare(connection: AsyncConnection, what: dict[str, object], *, resta
 
 
 async def discard(connection: AsyncConnection) -> None:
-    """Drop the shadow tables; the schema too, if the role could make it again."""
+    """Drop the shadow tables, and the schema if the role may create it again."""
     if not await connection.scalar(_EXISTS, {"schema": SCHEMA}, execution_options=_NAMED):
         return
     await _drop_tables(connection)
@@ -76,7 +76,7 @@ async def discard(connection: AsyncConnection) -> None:
 
 
 async def analyze(connection: AsyncConnection) -> None:
-    """Tell the planner what the shadow tables hold by now."""
+    """Update the planner's statistics of the shadow tables."""
     for table in TABLES:
         await _run(connection, f"ANALYZE {SCHEMA}.{table.name}")
 

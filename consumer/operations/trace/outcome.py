@@ -1,4 +1,4 @@
-"""What became of one record: read off the group's position, its dead letter, and the versions in the rows. Pure."""
+"""What became of one record, from the group's position, its dead letter, and the versions in the rows. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,18 +11,18 @@ from reelsync.models.facets import version_column
 
 What = Literal["waiting", "dead_letter", "applied", "superseded", "erased", "not_applied", "no_letter"]
 Versions = Mapping[tuple[str, str], Mapping[str, int]]
-"""By table and id of a row that is there, its versions by column. A fact has none."""
+"""The version columns of each existing row, by table and id. A fact has none."""
 
 
 class Fate(NamedTuple):
-    """What became of a record, and a sentence that says so without any of its values."""
+    """What became of a record, and a sentence for people, which contains none of its values."""
 
     what: What
     sentence: str
 
 
 class Seen(NamedTuple):
-    """A record that was looked for, and the verdict on it."""
+    """A record that matches the search, and the verdict on it."""
 
     record: Record
     verdict: WireEvent | Rejection
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
 def fate_of(
     seen: Seen, position: int | None, letter: Mapping[str, Any] | None, rows: Versions, others: Iterable[Seen]
 ) -> Fate:
-    """What became of it. `letter` is its dead letter, `others` are records of the same aggregate."""
+    """What became of the record `seen`. `letter` is its dead letter, `others` are the records that match as well."""
     if letter is not None and letter["state"] != "redriven":
         return Fate("dead_letter", _letter_sentence(seen, letter))
     if position is None:
@@ -67,7 +67,7 @@ def _fate_of_rejected(verdict: Rejection, letter: Mapping[str, Any] | None) -> F
 
 
 class _Held(NamedTuple):
-    """What the rows hold of an event: facets that stand, facets with who superseded them, and what should be there."""
+    """Facets of an event that are in the rows, that later events replaced, and that are missing."""
 
     stand: list[str]
     superseded: list[str]
@@ -124,12 +124,12 @@ def _letter_sentence(seen: Seen, letter: Mapping[str, Any]) -> str:
     why = "; ".join(f"{problem['path']}: {problem['message']}" for problem in problems[:3])
     constraint = letter["detail"].get("constraint")
     because = why or (f"constraint {constraint}" if constraint else "")
-    told = f"dead letter, {letter['state']}, because {letter['reason']}{f' ({because})' * bool(because)}"
-    return f"{told}: see `reelsync dlq show {seen.place}`"
+    state = f"dead letter, {letter['state']}, because {letter['reason']}{f' ({because})' * bool(because)}"
+    return f"{state}: see `reelsync dlq show {seen.place}`"
 
 
 def _sharing(seen: Seen, others: Iterable[Seen]) -> list[str]:
-    """What else claims the same event, or the same version of the aggregate."""
+    """Other records with the same event, or with the same version of the aggregate."""
     notes = []
     for other in others:
         if other.place == seen.place or isinstance(other.verdict, Rejection) or isinstance(seen.verdict, Rejection):

@@ -1,4 +1,4 @@
-"""Where an event is: looked for in the log, the rows and the dead letters. Nobody but the decoder reads values."""
+"""Searching the log, the rows and the dead letters for an event. Only the decoder reads the values of records."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,9 +23,9 @@ from .outcome import Fate, Seen, fate_of
 
 _TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
-"""Characters that no JSON encoder has a reason to escape."""
+"""Characters that JSON encoders do not escape."""
 _ASSEMBLED = re.compile(r"[^:]+:[0-9]+:[0-9]+")
-"""Ids that no record holds as they are: file, position and row of Debezium for MySQL."""
+"""Ids that are put together while decoding, so no record contains them: Debezium for MySQL's file, position and row."""
 
 _LETTERS = text(
     """
@@ -48,7 +48,7 @@ _LETTERS_AT = text(
 
 
 class Needle:
-    """What is looked for: an event by its id, or an aggregate or a fact by its own."""
+    """What to search for: the id of an event, of an aggregate or of a fact."""
 
     def __init__(self, wanted: str) -> None:
         self.event_id = wanted
@@ -61,7 +61,7 @@ class Needle:
         self._hex = self.aggregate_id.replace("-", "").encode() if self.aggregate_id else None
 
     def may_be_in(self, record: Record) -> bool:
-        """Whether to decode the record at all: false only if its bytes cannot hold what is looked for."""
+        """Whether to decode the record at all. False only if its bytes cannot contain the id."""
         if self._bytes is None:
             return True
         parts = (record.key or b"", record.value or b"", *(content or b"" for _, content in record.headers))
@@ -70,7 +70,7 @@ class Needle:
         return self._hex is not None and any(self._hex in part.replace(b"-", b"").lower() for part in parts)
 
     def is_in(self, seen: Seen) -> bool:
-        """Whether the record is one of those that are looked for."""
+        """Whether the decoded record matches."""
         verdict = seen.verdict
         if isinstance(verdict, Rejection):
             about = verdict.aggregate_id and str(verdict.aggregate_id)
@@ -78,8 +78,8 @@ class Needle:
         return verdict["id"] == self.event_id or aggregate_id(verdict) == self.aggregate_id
 
 
-class Looked(NamedTuple):
-    """What of one partition was read: from an offset, to another; `written` is when the first record was, in ms."""
+class SearchedRange(NamedTuple):
+    """The offsets of one partition that were read; `written` is the timestamp of the first record, in milliseconds."""
 
     partition: Partition
     start: int
@@ -89,14 +89,14 @@ class Looked(NamedTuple):
 
 @dataclass
 class Traced:
-    """All that is known of it."""
+    """What the search found."""
 
-    looked: list[Looked] = field(default_factory=list)
+    looked: list[SearchedRange] = field(default_factory=list)
     found: list[tuple[Seen, Fate]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Rows of its aggregates: table, id, versions by column, and whether each is erased or a placeholder."""
     letters: list[RowMapping] = field(default_factory=list)
-    """Dead letters of it whose records were not met in what was read of the log."""
+    """Matching dead letters whose records were not in the part of the log that was read."""
 
 
 @dataclass
@@ -119,13 +119,13 @@ class Trace:
 
         Raises:
             KafkaError: the brokers did not answer.
-            UnavailableError: nothing can be read on.
+            UnavailableError: the log cannot be read any further.
         """
         stretches = await self._stretches()
         starts = {partition: span.start for partition, span in stretches.items() if span.start < span.next}
         written = await self.log.timestamps(starts, 10.0)
-        looked = [Looked(p, span.start, span.next, written.get(p)) for p, span in sorted(stretches.items())]
-        seen = await self._look(stretches)
+        looked = [SearchedRange(p, span.start, span.next, written.get(p)) for p, span in sorted(stretches.items())]
+        seen = await self._search_log(stretches)
         async with self.engine.connect() as connection:
             return await self._explain(connection, looked, seen)
 
@@ -137,7 +137,7 @@ class Trace:
             starts = await self.log.offsets_at(partitions, round(self.since.timestamp() * 1000))
         return {partition: Span(min(_or(starts[partition], end), end), end) for partition, end in ends.items()}
 
-    async def _look(self, stretches: Mapping[Partition, Span]) -> list[Seen]:
+    async def _search_log(self, stretches: Mapping[Partition, Span]) -> list[Seen]:
         self.expect(sum(span.next - span.start for span in stretches.values()))
         seen: list[Seen] = []
         async for scanned in scan(self.log, stretches):
@@ -147,8 +147,8 @@ class Trace:
             self.progress(sum(span.next - span.start for span in scanned.spans.values()))
         return sorted(seen, key=lambda one: (one.record.topic, one.record.partition, one.record.offset))
 
-    async def _explain(self, connection: AsyncConnection, looked: list[Looked], seen: list[Seen]) -> Traced:
-        """Positions first: a row is then at least as new as they say."""
+    async def _explain(self, connection: AsyncConnection, looked: list[SearchedRange], seen: list[Seen]) -> Traced:
+        """Explain each record. Positions are read before the rows, so no row is older than its position."""
         rows = await list_positions(connection, self.group)
         positions = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         letters = {_key(letter): letter for letter in await self._letters(connection, seen)}
@@ -161,7 +161,7 @@ class Trace:
             position = positions.get(Partition(record.topic, record.partition))
             result.found.append((one, fate_of(one, position, dict(letter) if letter else None, versions, seen)))
         result.letters = list(letters.values())
-        result.rows = [_told(table, row_id, held) for (table, row_id), held in sorted(versions.items())]
+        result.rows = [_row_document(table, row_id, held) for (table, row_id), held in sorted(versions.items())]
         return result
 
     async def _letters(self, connection: AsyncConnection, seen: list[Seen]) -> list[RowMapping]:
@@ -206,7 +206,7 @@ async def _read_versions(connection: AsyncConnection, ids: Collection[str]) -> d
     return versions
 
 
-def _told(table: str, row_id: str, held: Mapping[str, int]) -> dict[str, Any]:
+def _row_document(table: str, row_id: str, held: Mapping[str, int]) -> dict[str, Any]:
     version = held.get("version", held.get("profile_version"))
     return {
         "table": table,
