@@ -110,7 +110,7 @@ def _attributes(rng: random.Random, event_type: str, at: datetime) -> dict[str, 
 
 
 def _time(rng: random.Random, at: datetime) -> str:
-    """The time, now and then with an offset, or finer than anyone keeps it."""
+    """The time, sometimes with another offset, or with more digits than a microsecond needs."""
     chance = rng.random()
     if chance < 0.02:
         return at.astimezone(_ELSEWHERE).isoformat()

@@ -101,7 +101,7 @@ def name_swap_story(rng: random.Random, number: int, first: str, second: str) ->
 
 
 def video_story(rng: random.Random, number: int, video_id: str, owner: str, heir: str) -> Iterator[Happening]:
-    """A video is asked for, rendered, perhaps after failures, and looked after; a few change owner or are forgotten."""
+    """A video is requested, rendered (sometimes after failures) and edited. A few change owner or are erased."""
     clock, version = _times(rng, 0.8), 0
 
     def happens(kind: str, **data: Any) -> Happening:

@@ -14,7 +14,7 @@ from reelsync.consumer.transform.batch import Batch
 
 @dataclass
 class Progression:
-    """What the consumer has done so far. `observe` is told of every batch."""
+    """What the consumer has done so far. `observe` is called with every batch."""
 
     records: int = 0
     events: int = 0

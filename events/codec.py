@@ -27,7 +27,7 @@ _PREFIXES: Mapping[bytes, str] = {
     b"\xff\xfe": "it begins with the byte order mark of UTF-16: send it in UTF-8",
     b"\xfe\xff": "it begins with the byte order mark of UTF-16: send it in UTF-8",
 }
-"""How a value that is not JSON may begin, and what that tells of who wrote it."""
+"""How a value that is not JSON may begin, and what probably wrote it."""
 
 
 class Problem(NamedTuple):

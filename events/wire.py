@@ -46,7 +46,7 @@ def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
 
     Raises:
         TypeError: the schema holds more than fields: a dict form would lose its other rules. An envelope's one
-            other rule is `check_subject`, which whoever parses calls.
+            other rule is `check_subject`, which the parser calls.
     """
     schema: Any = model.__pydantic_core_schema__
     unwrapped = {"model", "function-after"} if issubclass(model, CloudEvent) else {"model"}

@@ -1,4 +1,4 @@
-"""Which code may use the schema: said by the database itself, because old code does not know new revisions.
+"""Which code may use the schema. The database itself says so, because old code does not know new revisions.
 
 Each revision states as `compatible_from` the oldest revision whose code works with the schema that it leaves; its own,
 if it states none. With every migration that is written to the comment of Alembic's table, in the same transaction.
@@ -50,7 +50,7 @@ class Stated:
     rows: int = 1
     """Of Alembic's table; ours has one."""
     ours: bool = True
-    """Whether a table of reelsync's stands beside it."""
+    """Whether the schema has a table of reelsync's."""
 
 
 def read_stated(connection: Connection) -> Stated:

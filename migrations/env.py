@@ -72,7 +72,7 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     Who waits inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY of the other runner waits for that.
 
     Raises:
-        LockedError: another migration goes on and on.
+        LockedError: another migration does not end.
     """
     deadline = time.monotonic() + _OTHER_MIGRATION_SECONDS
     while not connection.scalar(OTHER_MIGRATION):

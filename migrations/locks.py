@@ -1,4 +1,4 @@
-"""Who stands in the way of a migration: the sessions that hold what it waited for."""
+"""The sessions that hold the lock for which a migration waited."""
 
 from sqlalchemy import Connection, Row, text
 

@@ -30,8 +30,8 @@ ERASURE_LOCK = Table("erasure_lock", Base.metadata, Column("unused", Boolean))
 class ConsumerOffset(Base):
     """The position of one consumer group in one partition: the truth, of which Kafka's committed offset is a copy.
 
-    The anchor is the last record taken; it tells a log that went on from one that was truncated. The topic's id tells
-    a topic from one that was created again under its name.
+    The anchor is the last record taken. It distinguishes a log that continued from one that was truncated. The topic's
+    id distinguishes a topic from one that was created again under its name.
     """
 
     __tablename__ = "consumer_offsets"

@@ -201,7 +201,7 @@ def _see_that_they_are_known(given: dict[str, str]) -> None:
 
 
 def _without_tls(moved: dict[str, str]) -> dict[str, str]:
-    """What is left when asyncpg is told to use the system's authorities, which it can in one way only."""
+    """What is left when asyncpg is to use the system's authorities, which it can in one way only."""
     tls = {name for name in moved if name.startswith("ssl")}
     if tls - {"sslmode", "sslrootcert"} or moved.get("sslmode", "verify-full") != "verify-full":
         message = "has sslrootcert=system, which goes with sslmode=verify-full and nothing else about TLS"

@@ -37,7 +37,7 @@ class PoolStats:
 
 
 class _Pool(NamedTuple):
-    """What SQLAlchemy is told of the pool, by its own names."""
+    """The pool's options for SQLAlchemy, by its own names."""
 
     pool_size: int
     max_overflow: int
@@ -48,7 +48,7 @@ class _Pool(NamedTuple):
 
 
 class _Limits(NamedTuple):
-    """The seconds after which the server ends something by itself."""
+    """The seconds after which the server ends a statement, a wait for a lock or a transaction."""
 
     statement: float
     lock: float
@@ -97,10 +97,11 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     middle of a transaction comes from something that went wrong or was cancelled. "commit" would make that half
     permanent; None would hand its locks to the next user. Parameters never show in errors or logs.
 
-    `pooler` says what stands before the server: a pooler such as PgBouncer in its session or transaction mode. The time
-    limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a coroutine function,
-    is called for each new connection, and counts more than the URL's. The server looks each `client_check_interval`
-    whether the client of a statement is still there, and ends the statement if not; 0, for Windows, turns that off.
+    `pooler` says what is between this engine and the server: a pooler such as PgBouncer in its session or transaction
+    mode. The time limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a coroutine
+    function, is called for each new connection, and is used instead of the URL's. The server checks each
+    `client_check_interval` whether the client of a statement is still there, and ends the statement if not; 0, for
+    Windows, turns that off.
     """
     pool = _Pool(pool_size, max_overflow, pool_timeout, pool_recycle, pool_pre_ping, pool_reset_on_return)
     limits = _Limits(statement_timeout, lock_timeout, idle_in_transaction_timeout, client_check_interval)
@@ -116,7 +117,7 @@ def get_pool_stats(engine: AsyncEngine) -> PoolStats:
     """What the pool of an engine made by `create_engine` is doing now.
 
     Raises:
-        ValueError: the engine was made elsewhere: nobody counted its broken connections.
+        ValueError: the engine was not made by `create_engine`, so its broken connections were not counted.
     """
     pool = engine.pool
     counted = _invalidated.get(engine.sync_engine)
@@ -135,7 +136,7 @@ def get_pool_stats(engine: AsyncEngine) -> PoolStats:
 def _connect_arguments(
     limits: _Limits, application_name: str, search_path: str | None, pooler: Pooler
 ) -> dict[str, Any]:
-    """What asyncpg is told for each connection.
+    """The options of asyncpg for each connection.
 
     A server that does not answer at all is given up five seconds after its own timeout should have ended the statement.
     """

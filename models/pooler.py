@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Pooler = Literal["none", "session", "transaction"]
-"""What stands between us and the server: nothing; a pooler that lends a connection for a session; for a transaction."""
+"""What is between us and the server: nothing, or a pooler that lends connections for sessions or for transactions."""
 
 PROTOCOL_VIOLATION = "08P01"
 """The SQLSTATE of everything that PgBouncer itself refuses, startup parameters among them."""
@@ -52,7 +52,7 @@ async def connect(*args: Any, **kwargs: Any) -> Any:
 
 
 async def find_pooler(engine: AsyncEngine) -> Pooler:
-    """What stands between this engine and the server. Uses two connections, and ends their transactions.
+    """What is between this engine and the server. Uses two connections, and ends their transactions.
 
     A pooler makes up the process id that a client is told at its login. That it lends connections for a transaction
     shows when a second client gets the one that the first client had, or the first one gets another than before. On a

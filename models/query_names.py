@@ -1,4 +1,4 @@
-"""Names of statements, for whoever times them: the execution option `query_name`.
+"""Names of statements, for the timing of queries: the execution option `query_name`.
 
 A name becomes a label of metrics, so names are a closed set: these, and those that a program adds for its own
 statements. A statement of the read side is called after its function, one that writes after its table.

@@ -41,7 +41,7 @@ async def create_user_with_videos(  # noqa: PLR0913 - what `user.created` says
     """Make a user with videos that are pending, all or nothing: one transaction, committed; two INSERTs in it.
 
     The rows are those that `user.created` and `video.created` of version 1 would make, so these events, published
-    afterwards, change nothing, and later ones merge. What the session had in hand is committed with them.
+    afterwards, change nothing, and later ones merge. What the session has pending is committed with them.
 
     Returns:
         The user, with `videos` loaded.

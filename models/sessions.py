@@ -1,4 +1,4 @@
-"""Sessions for whoever reads the tables, or writes rows of their own."""
+"""Sessions for services that read the tables, or write rows of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -78,7 +78,7 @@ class User(SoftDeleteMixin, Base):
 
 
 class UserProfile(Base):
-    """What a user tells about themselves. One to one with the user."""
+    """What a user wrote about themselves. One to one with the user."""
 
     __tablename__ = "user_profiles"
     __merge__: ClassVar[Merge] = Merge(

@@ -1,8 +1,9 @@
 """Rows that a service writes itself, beside those that the consumer merges from events.
 
-In a merged table (users, user_profiles, videos) every column belongs to a facet, and a facet to whoever has its highest
-version. So a service that writes there takes a version of the aggregate's own sequence, like any publisher, and writes
-by the same merge: whatever comes later, event or row, finds its place. docs/reading.md says which columns are whose.
+In a merged table (users, user_profiles, videos) every column belongs to a facet, and a facet to the writer with its
+highest version. So a service that writes there takes a version of the aggregate's own sequence, like any publisher,
+and writes by the same merge, so that later events and rows are merged correctly. docs/reading.md says which columns
+belong to which facet.
 
 All of these run in the caller's transaction, and objects that the session holds already do not change with the rows.
 """
@@ -156,7 +157,7 @@ def _sorted(rows: list[dict[str, Any]], merge: Merge) -> list[dict[str, Any]]:
     """The rows in the order of their keys, in which the consumer locks them too.
 
     Raises:
-        ValueError: a key stands there twice: one statement cannot merge both.
+        ValueError: a key is there twice: one statement cannot merge both.
     """
     if twice := [str(key) for key, times in Counter(row[merge.key] for row in rows).items() if times > 1]:
         raise ValueError(f"more than one row for {', '.join(twice[:3])}: keep the one with the highest version")

@@ -28,7 +28,7 @@ class ValidRecord(Protocol):
 
 
 def expected_tables(records: Iterable[ValidRecord]) -> Tables:
-    """The rows by table and id. A row that others refer to, and of which nothing was said, is `{"version": 0}`."""
+    """The rows by table and id. A row to which others only refer is `{"version": 0}`."""
     oracle = Oracle()
     for record in records:
         oracle.add(*(_read_tombstone(record) if record.value is None else _read(record)))

@@ -62,7 +62,7 @@ def semantic_types(schema: Mapping[str, Any], field: str) -> dict[str, str]:
 
 
 def as_time(value: int, semantic_type: str | None) -> datetime | None:
-    """The time that a whole number stands for; None where its type names no unit, or no such time exists."""
+    """The time that a whole number means. None if its type names no unit, or if there is no such time."""
     per_second = TICKS_PER_SECOND.get(semantic_type or "")
     if per_second is None:
         return None

@@ -132,7 +132,7 @@ class _Change:
 
     @property
     def source(self) -> Mapping[str, Any]:
-        """Where the change stands in the upstream database's log."""
+        """The position of the change in the upstream database's log."""
         return cast("Mapping[str, Any]", self.payload["source"])
 
     def _row(self, where: Literal["before", "after"]) -> CapturedRow:

@@ -22,7 +22,7 @@ def id_in_key(key: bytes, id_column: str) -> str:
 
 
 def id_in_record(record: CapturedRecord, topic: RowChangeTopic | OutboxTopic) -> str | None:
-    """The id of what a record is about, as far as it can be told."""
+    """The id of the user or video that a record is about, if it can be found."""
     id_column = topic.column_of_table("id") if isinstance(topic, RowChangeTopic) else "id"
     try:
         return id_in_key(record.key or b"", id_column)

@@ -115,7 +115,7 @@ def _object(fields: dict[str, Any], others: Literal["ignore", "forbid"] = "ignor
 
 
 def _member(schema: CoreSchema, *place: str, required: bool = True) -> core_schema.TypedDictField:
-    """A member, and where it stands if that is not under its own name."""
+    """A member, and its place if that is not under its own name."""
     return core_schema.typed_dict_field(
         schema, required=required, validation_alias=cast("list[str | int]", [*place]) or None
     )

@@ -48,7 +48,7 @@ class CapturedRow:
     types: Mapping[str, str]
 
     def path(self, column: str) -> str:
-        """Where our `column` stands in the record."""
+        """The place of our `column` in the record."""
         return f"{self.where}.{self.topic.column_of_table(column)}"
 
     def carried(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a topic that Debezium fills is to be read, and the records that stand in it."""
+"""How to read a topic that Debezium fills, and the records in it."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol, cast
@@ -76,13 +76,13 @@ class RowChangeTopic(_Read):
     format: Literal["debezium"] = "debezium"
     aggregate: Literal["user", "video"]
     version: str
-    """Where a change's version stands: `source.lsn`, `source.ts_ms`, or a column that every change of a row raises."""
+    """Where a change's version is: `source.lsn`, `source.ts_ms`, or a column that every change of a row raises."""
     deletes: Literal["soft_delete", "erase"] = "soft_delete"
     """Whether a row's removal puts the aggregate away (`deleted_at`) or erases it for good, like a tombstone."""
     columns: dict[Column, str] = Field(default_factory=dict)
     """Column of ours → column of the table, for those whose names differ."""
     unavailable_value: str = Field(default="__debezium_unavailable_value", min_length=1)
-    """What stands for a long value that PostgreSQL did not log because it did not change: the connector's
+    """The placeholder for a long value that PostgreSQL did not log because it did not change: the connector's
     `unavailable.value.placeholder`. Source: Debezium's PostgreSQL connector, "Toasted values"."""
 
     @field_validator("version")
@@ -108,7 +108,7 @@ class OutboxTopic(_Read):
     format: Literal["outbox"] = "outbox"
     aggregate: Aggregate
     type_header: str = "eventType"
-    """The header with the event's type, which the router must be told to place."""
+    """The header with the event's type. The router must be configured to set it."""
     time_header: str = "time"
     """The header with the event's time; without one the record's timestamp is taken."""
 

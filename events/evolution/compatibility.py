@@ -59,8 +59,8 @@ def _versions(name: str, old: dict[int, Sides], new: dict[int, Sides]) -> Iterat
         yield Break("forward", "", "type_added", f"{name} was added: old readers do not know it")
     else:
         for version in sorted(old.keys() - new.keys()):
-            told = f"version {version} was removed: new readers refuse what is in the log"
-            yield Break("backward", "", "version_removed", told)
+            removed = f"version {version} was removed: new readers refuse what is in the log"
+            yield Break("backward", "", "version_removed", removed)
         for version in sorted(new.keys() - old.keys()):
             yield Break("forward", "", "version_added", f"version {version} was added: old readers do not know it")
 

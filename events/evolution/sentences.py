@@ -1,4 +1,4 @@
-"""A difference, told as the change that made it."""
+"""A difference between two contracts, as a sentence about the change."""
 
 import json
 from typing import Any, Literal, NamedTuple

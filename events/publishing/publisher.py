@@ -20,7 +20,7 @@ class EncoderOptions(TypedDict, total=False):
 
 
 class EventAttributes(TypedDict, total=False):
-    """What may be said of one event beside its data; the rest is filled in."""
+    """The attributes of one event that a caller may set; the publisher fills in the rest."""
 
     event_id: str | None
     time: datetime | None
@@ -63,7 +63,7 @@ class Publisher:
         """Send a tombstone: all that is known of that user or video is removed, for good.
 
         Raises:
-            ValueError: the id is no UUID, or facts were meant.
+            ValueError: the id is no UUID, or `aggregate` has facts only.
             DeliveryError: it was not acknowledged.
         """
         return (await deliver(self.producer, [self.encoder.tombstone(aggregate, erased)]))[0]

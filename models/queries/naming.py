@@ -1,4 +1,4 @@
-"""Each query carries its name, `queries.` and that of its function, for whoever times statements."""
+"""Each query carries a name, `queries.` and that of its function, for the timing of statements."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -38,7 +38,7 @@ class VideoPosition(NamedTuple):
         return cls(video.created_at, video.id)
 
     def to_token(self) -> str:
-        """The position as text that may stand in a URL."""
+        """The position as text that is safe in a URL."""
         return base64.urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode()
 
     @classmethod

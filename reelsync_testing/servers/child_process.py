@@ -126,7 +126,7 @@ def last_lines(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on.
+    """A free TCP port of 127.0.0.1.
 
     Below the range that systems give to outgoing connections: a client that keeps trying while a server is down could
     otherwise be given the server's own port, and connect to itself.

@@ -97,11 +97,11 @@ class _Kafka(KafkaContainer):
         return str(super().get_container_host_ip()), int(super().get_exposed_port(self.port))
 
     def get_container_host_ip(self) -> str:
-        """The host that clients are told to use."""
+        """The host that clients use."""
         return "127.0.0.1" if self._proxy_port else str(super().get_container_host_ip())
 
     def get_exposed_port(self, port: int) -> int:
-        """The port that clients are told to use."""
+        """The port that clients use."""
         return self._proxy_port or int(super().get_exposed_port(port))
 
     def configure(self) -> None:

@@ -1,4 +1,4 @@
-"""What tests ask of a server, whether it is embedded, in a container, or somebody's own."""
+"""What tests need of a server, whether it is embedded, in a container, or started elsewhere."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
