@@ -98,8 +98,8 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     permanent; None would hand its locks to the next user. Parameters never show in errors or logs.
 
     `pooler` says what is between this engine and the server: a pooler such as PgBouncer in its session or transaction
-    mode. The time limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a coroutine
-    function, is called for each new connection, and is used instead of the URL's. The server checks each
+    mode. The time limits then hold in each transaction, and in AUTOCOMMIT not at all. `password`, a function or a
+    coroutine function, is called for each new connection, and is used instead of the URL's. The server checks each
     `client_check_interval` whether the client of a statement is still there, and ends the statement if not; 0, for
     Windows, turns that off.
     """
