@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.escaping import printable
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.preflight import (
     BROKERS,
@@ -20,7 +21,7 @@ from reelsync.consumer.preflight import (
 from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
-from .terminal import JsonOption, err, load, out, print_json, printable, run_async
+from .terminal import JsonOption, err, load, out, print_json, run_async
 
 
 def check(json: JsonOption = False) -> None:

@@ -2,24 +2,35 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-import orjson
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.escaping import json_bytes, printable, printable_lines
 from reelsync.consumer.settings import BrokerSettings
 from reelsync.consumer.telemetry.logs import configure_logs
 from reelsync.consumer.variables import PREFIX, VariablesError
 
-out = Console()
-err = Console(stderr=True)
+
+class _SafeConsole(Console):
+    """Shows text as text: only what Rich and we draw with reaches the terminal as a control."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As Rich does, with the text of each segment escaped; what moves the cursor is a segment of its own kind."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
+
+
+out = _SafeConsole(emoji=False)
+err = _SafeConsole(stderr=True, emoji=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -64,21 +75,33 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 def complain(message: str) -> None:
     """An error, in red: no markup, no wrapping inside words, and what is not for the eye escaped."""
-    lines = "\n".join(map(printable, message.split("\n")))
-    err.print(Text.assemble(("error: ", "bold red"), lines), soft_wrap=True)
+    err.print(Text.assemble(("error: ", "bold red"), printable_lines(message)), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
     """One JSON document on standard output, in UTF-8 whatever the terminal's encoding is."""
+    write_out(json_bytes(document, indent=True, default=_plain) + b"\n")
+
+
+async def print_json_rows(pages: AsyncIterable[Sequence[Any]]) -> None:
+    """One JSON array on standard output, page by page, so that it may be longer than memory. No page is empty."""
+    opening = b"["
+    async for page in pages:
+        elements = json_bytes(page, indent=True, default=_plain).removeprefix(b"[").removesuffix(b"\n]")
+        write_out(opening + elements)
+        opening = b","
+    write_out(b"[]\n" if opening == b"[" else b"\n]\n")
+
+
+def write_out(content: bytes) -> None:
+    """Bytes on standard output, after what was printed there before."""
     sys.stdout.flush()
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    sys.stdout.buffer.write(orjson.dumps(document, option=option, default=_plain))
-    sys.stdout.buffer.flush()
+    sys.stdout.buffer.write(content)
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table: numbers to the right, nothing interpreted as markup."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     listed = list(rows)
     for column in columns:
         numeric = all(isinstance(row[column], int | float) for row in listed)
@@ -91,11 +114,6 @@ def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, A
 def plural(number: int, what: str) -> str:
     """`1 letter`, `2 letters`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def printable(content: str) -> str:
-    """Text with what is not for the eye escaped, so that what a stranger sent cannot speak to the terminal."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in content)
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from reelsync.consumer.escaping import printable
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.offset_reset import parse_target
@@ -124,9 +125,9 @@ def _print(traced: Traced, wanted: str) -> None:
         version = f" · version {line['version']}" if line["version"] is not None else ""
         what = f"{line['type'] or 'no event'}{version} · {line['event_id'] or 'no id'}"
         headline = f"{line['where']} · {line['written']} · {what}"
-        out.print(Text.assemble((headline, "bold"), f"\n    {line['fate']}"), soft_wrap=True)
+        out.print(Text.assemble((printable(headline), "bold"), f"\n    {printable(line['fate'])}"), soft_wrap=True)
     if not traced.found:
-        out.print(f"No record of {wanted} in what was read of the log.", markup=False, highlight=False)
+        out.print(f"No record of {printable(wanted)} in what was read of the log.", markup=False, highlight=False)
     for row in traced.rows:
         out.print(Text(f"{row['table']} {row['id']} · {_versions(row)}"), soft_wrap=True)
     if traced.found and not traced.rows:

@@ -3,9 +3,9 @@
 All lines of a file are looked at before anything is written, and it is written in one transaction, or not at all.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, tuple_, update
@@ -26,6 +26,7 @@ from .table import (
     KEY_COLUMNS,
     KEY_NAMES,
     READ_COLUMNS,
+    ROW_VERSION,
     TABLE,
     Entry,
     Letter,
@@ -40,6 +41,8 @@ from .table import (
 
 _ASKED_AT_ONCE = 500
 _ATTEMPTS = 20
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -56,7 +59,8 @@ class Corrections:
 
 
 class _Change(NamedTuple):
-    letter: Letter
+    key: LetterKey
+    row_version: str
     record: StoredRecord | None
     """None: the received record is to be applied again."""
     aggregate: UUID | None
@@ -106,18 +110,19 @@ async def _correct(  # noqa: PLR0913, PLR0917 - what `correct` has
 ) -> Corrections:
     async with engine.connect() as connection:
         await take_turn(connection, group)
-        letters = await _letters(connection, group, [edited.key for _, edited in wanted])
-        changes = []
-        for number, edited in wanted:
-            try:
-                change = _change(letters.get(edited.key), edited, decode)
-            except LineError as error:
-                done.problems.append(f"line {number}, {edited.key}: {error}")
-                continue
-            if change:
-                changes.append(change)
-            else:
-                done.unchanged += 1
+        changes: list[_Change] = []
+        for some in _some_at_once(wanted):
+            letters = await _letters(connection, group, [edited.key for _, edited in some])
+            for number, edited in some:
+                try:
+                    change = _change(letters.get(edited.key), edited, decode)
+                except LineError as error:
+                    done.problems.append(f"line {number}, {edited.key}: {error}")
+                    continue
+                if change:
+                    changes.append(change)
+                else:
+                    done.unchanged += 1
         done.withdrawn = sum(change.record is None for change in changes)
         done.corrected = len(changes) - done.withdrawn
         if not done.problems and not dry_run and changes:
@@ -142,19 +147,25 @@ def _parsed(group: str, lines: Iterable[bytes], problems: list[str]) -> list[tup
     return list(parsed.values())
 
 
-async def _letters(
-    connection: AsyncConnection, group: str, keys: Sequence[LetterKey], *, locked: bool = False
-) -> dict[LetterKey, Letter]:
-    found: dict[LetterKey, Letter] = {}
-    for first in range(0, len(keys), _ASKED_AT_ONCE):
-        some = keys[first : first + _ASKED_AT_ONCE]
-        query = select(*READ_COLUMNS).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(some))
-        query = query.order_by(*KEY_COLUMNS)
-        if locked:
-            query = query.with_for_update(key_share=True)
-        rows = await connection.execute(query, execution_options={"query_name": "dead_letters.next"})
-        found |= {letter.key: letter for letter in map(letter_of, rows.mappings())}
-    return found
+def _some_at_once(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (many[first : first + _ASKED_AT_ONCE] for first in range(0, len(many), _ASKED_AT_ONCE))
+
+
+async def _letters(connection: AsyncConnection, group: str, keys: Sequence[LetterKey]) -> dict[LetterKey, Letter]:
+    query = select(*READ_COLUMNS).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(keys))
+    rows = await connection.execute(query, execution_options={"query_name": "dead_letters.next"})
+    return {letter.key: letter for letter in map(letter_of, rows.mappings())}
+
+
+async def _lock_versions(
+    connection: AsyncConnection, group: str, keys: Sequence[LetterKey]
+) -> AsyncIterator[tuple[LetterKey, str]]:
+    """Lock the letters in the order of their keys; each with its version."""
+    for some in _some_at_once(keys):
+        query = select(*KEY_COLUMNS, ROW_VERSION).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(some))
+        query = query.order_by(*KEY_COLUMNS).with_for_update(key_share=True)
+        for *key, version in await connection.execute(query, execution_options={"query_name": "dead_letters.next"}):
+            yield LetterKey(*key), version
 
 
 def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | None:
@@ -173,13 +184,13 @@ def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | 
     if letter.row["state"] != "parked":
         raise LineError(f"is {letter.row['state']}, and only parked letters are corrected: see `reelsync dlq restore`")
     if wanted == received_record(letter.key, letter.row):
-        return _Change(letter, None, None)
+        return _Change(letter.key, letter.row["row_version"], None, None)
     if wanted.value is None and letter.row["value"] is not None:
         raise LineError("value: null would erase the aggregate, and it is for its publisher to send a tombstone")
     event = decode(wanted)
     if isinstance(event, Rejection):
         raise LineError(f"is still a dead letter ({event.reason}): {sentence(event.detail)}")
-    return _Change(letter, wanted, UUID(aggregate_id(event)))
+    return _Change(letter.key, letter.row["row_version"], wanted, UUID(aggregate_id(event)))
 
 
 async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Change], entry: Entry) -> None:
@@ -189,12 +200,10 @@ async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Cha
         ChangedError: a letter is not as it was read.
     """
     await lock(connection, alone=False)
-    keys = sorted(change.letter.key for change in changes)
-    held = await _letters(connection, group, keys, locked=True)
-    for change in changes:
-        now = held.get(change.letter.key)
-        if now is None or now.row["row_version"] != change.letter.row["row_version"]:
-            raise ChangedError
+    keys = sorted(change.key for change in changes)
+    held = {key: version async for key, version in _lock_versions(connection, group, keys)}
+    if any(held.get(change.key) != change.row_version for change in changes):
+        raise ChangedError
     for action, some in (
         ("corrected", [change for change in changes if change.record]),
         ("withdrawn", [change for change in changes if not change.record]),
@@ -221,4 +230,4 @@ def _row(group: str, change: _Change) -> dict[str, Any]:
     record = change.record
     contents = (record.key, record.value, stored_headers(record.headers), change.aggregate) if record else (None,) * 4
     row = {f"new_{name}": content for name, content in zip(_CORRECTED, contents, strict=True)}
-    return row | {f"key_{name}": part for name, part in change.letter.key._asdict().items()} | {"group": group}
+    return row | {f"key_{name}": part for name, part in change.key._asdict().items()} | {"group": group}

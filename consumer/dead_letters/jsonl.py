@@ -5,18 +5,32 @@ that what is not edited comes back byte for byte. On the way back `value` may al
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
+from reelsync.consumer.errors import ReelsyncError
+
 from .table import KEY_NAMES, Header, Letter, LetterKey
+
+LINE_BYTES = 32 * 1_048_576
+LINES = 200_000
+TOTAL_BYTES = 256 * 1_048_576
+"""What one file may hold at most: its lines are checked together, and stored in one transaction."""
 
 _TOLD = ("state", "stage", "reason", "detail", "event_id", "event_type", "attempts", "redrives")
 
 
 class LineError(ValueError):
     """A line is not one that was exported, and edited where it may be. Says where, and never what stands there."""
+
+
+class TooMuchError(ReelsyncError):
+    """A file holds more than is imported at once."""
+
+    exit_code = 2
 
 
 class Edited(NamedTuple):
@@ -26,6 +40,30 @@ class Edited(NamedTuple):
     record_key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...]
+
+
+def bounded_lines(source: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file as they are read, no further than the bounds, so that one without an end has an end here.
+
+    Raises:
+        TooMuchError: a line is too long, or there are too many, or they are too large together.
+    """
+    total = 0
+    for number in count(1):
+        line = source.readline(LINE_BYTES + 1)
+        if not line:
+            return
+        total += len(line)
+        if len(line) > LINE_BYTES:
+            raise TooMuchError(f"line {number} has more than {LINE_BYTES:,} bytes: is it JSON Lines? {_NOTHING}")
+        if number > LINES:
+            raise TooMuchError(f"there are more than {LINES:,} lines: import them in parts. {_NOTHING}")
+        if total > TOTAL_BYTES:
+            raise TooMuchError(f"line {number} is beyond {TOTAL_BYTES:,} bytes: import them in parts. {_NOTHING}")
+        yield line
+
+
+_NOTHING = "Nothing was stored"
 
 
 def line_of(group: str, letter: Letter) -> dict[str, Any]:

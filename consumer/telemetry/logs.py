@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
+from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from reelsync.consumer.escaping import printable, printable_lines
 from reelsync.consumer.settings import LogSettings
 
 
@@ -20,14 +22,16 @@ def configure_logs(settings: LogSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    render: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
     if settings.format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        plain = structlog.dev.plain_traceback  # Rich's shows the values of variables.
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        render = [structlog.processors.format_exc_info, _for_a_terminal, console]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     root = logging.getLogger()
@@ -45,6 +49,15 @@ def configure_logs(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _for_a_terminal(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """All of it in text that says nothing to the terminal. Tracebacks keep their lines; JSON is ASCII anyway."""
+    layout = {"exception", "stack"}
+    return {
+        printable(name): (printable_lines if name in layout else printable)(value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
 def _is_no_closed_connection(record: logging.LogRecord) -> bool:

@@ -81,7 +81,8 @@ async def test_list_narrows_and_counts_and_shows_no_payload(engine: AsyncEngine,
 async def test_each_filter_selects(engine: AsyncEngine, selection: Selection, offsets: list[int]) -> None:
     await park(engine, POISON, DECODE)
     async with engine.connect() as connection:
-        assert sorted(row["offset"] for row in await latest(connection, GROUP, selection, 10)) == offsets
+        listed = [row["offset"] async for page in latest(connection, GROUP, selection, 10) for row in page]
+        assert sorted(listed) == offsets
         assert await count(connection, GROUP, selection) == len(offsets)
         found = [letter async for some in all_letters(connection, GROUP, selection, 1) for letter in some]
         assert [letter.key.offset for letter in found] == offsets

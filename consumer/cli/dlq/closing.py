@@ -12,20 +12,7 @@ from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.dead_letters.table import Entry
 from reelsync.consumer.settings import Settings
 
-from .selection import (
-    AggregateOption,
-    AllOption,
-    PlaceArgument,
-    ReasonOption,
-    SinceOption,
-    TopicOption,
-    TypeOption,
-    UntilOption,
-    count_letters,
-    letters_engine,
-    see_that_it_is_meant,
-    selection_of,
-)
+from .selection import AllOption, Filters, count_letters, filtering, letters_engine, see_that_it_is_meant
 
 BecauseOption = Annotated[str, typer.Option(help="Why; kept in the letter's audit. No personal data, please.")]
 ByOption = Annotated[str | None, typer.Option(help="Who; the role of the database session if left out.")]
@@ -34,15 +21,10 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Change nothing: c
 _Move = Callable[..., Coroutine[Any, Any, int]]
 
 
+@filtering
 def discard(
+    filters: Filters,
     because: BecauseOption,
-    place: PlaceArgument = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    topic: TopicOption = None,
-    aggregate: AggregateOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
     everything: AllOption = False,
     by: ByOption = None,
     dry_run: DryRunOption = False,
@@ -53,9 +35,7 @@ def discard(
     Example: reelsync dlq discard video-events/3/1042 --because "test traffic, ticket 4711"
     """
     settings = load(Settings)
-    selection = selection_of(
-        place=place, reason=reason, event_type=event_type, topic=topic, aggregate=aggregate, since=since, until=until
-    )
+    selection = filters.selection()
     see_that_it_is_meant(selection, everything=everything)
     if not because.strip():
         raise UsageError("--because must say why")
@@ -63,14 +43,9 @@ def discard(
     _say(moved, "discarded", dry_run=dry_run, json=json)
 
 
+@filtering
 def restore(
-    place: PlaceArgument = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    topic: TopicOption = None,
-    aggregate: AggregateOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    filters: Filters,
     everything: AllOption = False,
     because: Annotated[str | None, typer.Option(help="Why; kept in the letter's audit.")] = None,
     by: ByOption = None,
@@ -82,16 +57,7 @@ def restore(
     Example: reelsync dlq restore video-events/3/1042
     """
     settings = load(Settings)
-    selection = selection_of(
-        place=place,
-        reason=reason,
-        event_type=event_type,
-        topic=topic,
-        aggregate=aggregate,
-        since=since,
-        until=until,
-        states=("discarded",),
-    )
+    selection = filters.selection(states=("discarded",))
     see_that_it_is_meant(selection, everything=everything)
     moved = run_async(_moved(settings, selection, closing.restore, Entry(because, by), dry_run=dry_run))
     _say(moved, "restored", dry_run=dry_run, json=json)

@@ -20,20 +20,14 @@ from reelsync.consumer.transform.decode import decoder
 
 from .selection import (
     REASONS,
-    AggregateOption,
     AllOption,
     CorrectedOption,
-    PlaceArgument,
-    ReasonOption,
-    SinceOption,
-    TopicOption,
-    TypeOption,
-    UntilOption,
+    Filters,
     UntriedOption,
     count_letters,
+    filtering,
     letters_engine,
     see_that_it_is_meant,
-    selection_of,
 )
 
 
@@ -46,14 +40,9 @@ class Report:
     conflicts: Counter[str] = field(default_factory=Counter)
 
 
+@filtering
 def redrive(
-    place: PlaceArgument = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    topic: TopicOption = None,
-    aggregate: AggregateOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    filters: Filters,
     corrected: CorrectedOption = False,
     untried: UntriedOption = False,
     everything: AllOption = False,
@@ -70,9 +59,7 @@ def redrive(
     Example: reelsync dlq redrive --reason unknown_type --dry-run
     """
     settings = load(Settings)
-    selection = selection_of(
-        place, reason, event_type, topic, aggregate, since, until, corrected=corrected, untried=untried
-    )
+    selection = filters.selection(corrected=corrected, untried=untried)
     see_that_it_is_meant(selection, everything=everything)
     report = _redriven(settings, selection, dry_run=dry_run, force=force)
     if json:

@@ -1,20 +1,23 @@
 """The options that say which letters are meant, and the words in which they are given."""
 
+import functools
+import inspect
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reelsync.consumer.cli.terminal import UsageError
+from reelsync.consumer.cli.terminal import UsageError, err
 from reelsync.consumer.dead_letters import queries
 from reelsync.consumer.dead_letters.selection import Place, Selection
 from reelsync.consumer.postgres.diagnosis import explained
-from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.postgres.engine import engine_of, patient_engine_of
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Reason
 
@@ -44,6 +47,43 @@ UntriedOption = Annotated[
 ]
 
 AllOption = Annotated[bool, typer.Option("--all", help="All that are parked, if nothing narrower is given.")]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The options by which every command narrows the letters, as they were given."""
+
+    place: PlaceArgument = None
+    reason: ReasonOption = None
+    event_type: TypeOption = None
+    topic: TopicOption = None
+    aggregate: AggregateOption = None
+    since: SinceOption = None
+    until: UntilOption = None
+
+    def selection(self, **more: Any) -> Selection:
+        """The letters that they mean, as `selection_of` has them."""
+        return selection_of(**asdict(self), **more)
+
+
+def filtering(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of Filters in place of its first parameter."""
+    own = inspect.signature(command)
+    shared = [
+        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type)
+        for option in fields(Filters)
+    ]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        filters = Filters(**{option.name: given.pop(option.name) for option in shared})
+        command(filters, **given)
+
+    _, *others = own.parameters.values()
+    others = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in others]
+    wrapped.__signature__ = own.replace(parameters=[*shared, *others])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in [*shared, *others]}
+    return wrapped
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -148,13 +188,13 @@ def _time(option: str, given: str | None) -> datetime | None:
 
 
 @asynccontextmanager
-async def letters_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """An engine for one command.
+async def letters_engine(settings: Settings, *, patient: bool = False) -> AsyncIterator[AsyncEngine]:
+    """An engine for one command; a patient one waits for whoever reads the output.
 
     Raises:
         ReelsyncError: the database cannot be used; says why.
     """
-    engine = engine_of(settings.database)
+    engine = (patient_engine_of if patient else engine_of)(settings.database)
     try:
         with explained(settings.database):
             yield engine
@@ -165,4 +205,5 @@ async def letters_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 async def count_letters(engine: AsyncEngine, group: str, selection: Selection) -> int:
     """How many letters are selected."""
     async with engine.connect() as connection:
-        return await queries.count(connection, group, selection)
+        with err.status("Counting the letters…"):
+            return await queries.count(connection, group, selection)

@@ -15,8 +15,8 @@ from reelsync.consumer.cli.terminal import (
     load,
     out,
     print_json,
+    print_json_rows,
     print_rows,
-    printable,
     run_async,
 )
 from reelsync.consumer.dead_letters import queries
@@ -24,37 +24,20 @@ from reelsync.consumer.dead_letters.advice import ADVICE, problem_lines
 from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.dead_letters.table import KEY_NAMES, LetterKey, corrected_record, received_record
 from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.escaping import printable
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Decode, Rejection, decoder
 
-from .selection import (
-    STATES,
-    AggregateOption,
-    CorrectedOption,
-    PlaceArgument,
-    ReasonOption,
-    SinceOption,
-    TopicOption,
-    TypeOption,
-    UntilOption,
-    letters_engine,
-    place_of,
-    selection_of,
-)
+from .selection import STATES, CorrectedOption, Filters, filtering, letters_engine, place_of
 
 _LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
 _COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
 
+@filtering
 def list_letters(
-    place: PlaceArgument = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    topic: TopicOption = None,
-    aggregate: AggregateOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    filters: Filters,
     corrected: CorrectedOption = False,
     state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest attempted first.")] = 50,
@@ -71,22 +54,11 @@ def list_letters(
     if state not in {*STATES, "all"}:
         raise UsageError(f"--state must be {', '.join(STATES)} or all, not {state!r}")
     states = () if state == "all" else (state,)
-    selection = selection_of(
-        place, reason, event_type, topic, aggregate, since, until, corrected=corrected, states=states
-    )
+    selection = filters.selection(corrected=corrected, states=states)
     if counts:
         _print_counts(settings, run_async(_counts(settings, selection)), json=json)
         return
-    rows = run_async(_latest(settings, selection, limit + 1))
-    if json:
-        print_json(rows[:limit])
-    elif rows:
-        placed = [row | {"place": _place(row), "last_attempt_at": f"{row['last_attempt_at']:%F %T%z}"} for row in rows]
-        print_rows(f"Dead letters of group {settings.kafka.group_id}", _LISTED, placed[:limit])
-        if len(rows) > limit:
-            err.print(f"These are the latest {limit:,}; there are more: see --limit and --count.")
-    else:
-        out.print("No dead letters.")
+    run_async(_print_latest(settings, selection, limit, json=json))
 
 
 def show(
@@ -111,12 +83,31 @@ def show(
 
 async def _counts(settings: Settings, selection: Selection) -> list[dict[str, Any]]:
     async with letters_engine(settings) as engine, engine.connect() as connection:
-        return await queries.counts(connection, settings.kafka.group_id, selection)
+        with err.status("Counting the letters…"):
+            return await queries.counts(connection, settings.kafka.group_id, selection)
 
 
-async def _latest(settings: Settings, selection: Selection, limit: int) -> list[dict[str, Any]]:
-    async with letters_engine(settings) as engine, engine.connect() as connection:
-        return await queries.latest(connection, settings.kafka.group_id, selection, limit)
+async def _print_latest(settings: Settings, selection: Selection, limit: int, *, json: bool) -> None:
+    """Page by page, however many there are."""
+    group = settings.kafka.group_id
+    async with letters_engine(settings, patient=True) as engine, engine.connect() as connection:
+        pages = queries.latest(connection, group, selection, limit if json else limit + 1)
+        if json:
+            await print_json_rows(pages)
+            return
+        shown = 0
+        async for rows in pages:
+            if shown < limit:
+                print_rows(f"Dead letters of group {group}", _LISTED, map(_listed, rows[: limit - shown]))
+            shown += len(rows)
+    if shown > limit:
+        err.print(f"These are the latest {limit:,}; there are more: see --limit and --count.")
+    elif not shown:
+        out.print("No dead letters.")
+
+
+def _listed(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"place": _place(row), "last_attempt_at": f"{row['last_attempt_at']:%F %T%z}"}
 
 
 async def _whole(settings: Settings, selection: Selection) -> list[RowMapping]:

@@ -1,10 +1,11 @@
 """`reelsync dlq export` and `dlq import`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
-import orjson
 import typer
 
 from reelsync.consumer.cli.progress import counted
@@ -16,43 +17,27 @@ from reelsync.consumer.cli.terminal import (
     load,
     plural,
     print_json,
-    printable,
     run_async,
+    write_out,
 )
 from reelsync.consumer.dead_letters.corrections import Corrections, correct
-from reelsync.consumer.dead_letters.jsonl import line_of
+from reelsync.consumer.dead_letters.jsonl import bounded_lines, line_of
 from reelsync.consumer.dead_letters.queries import all_letters
 from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.dead_letters.table import Entry
+from reelsync.consumer.escaping import json_bytes
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import decoder
 
 from .closing import ByOption
-from .selection import (
-    AggregateOption,
-    CorrectedOption,
-    PlaceArgument,
-    ReasonOption,
-    SinceOption,
-    TopicOption,
-    TypeOption,
-    UntilOption,
-    count_letters,
-    letters_engine,
-    selection_of,
-)
+from .selection import CorrectedOption, Filters, count_letters, filtering, letters_engine
 
 _SHOWN_PROBLEMS = 20
 
 
+@filtering
 def export(
-    place: PlaceArgument = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    topic: TopicOption = None,
-    aggregate: AggregateOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    filters: Filters,
     corrected: CorrectedOption = False,
 ) -> None:
     """Write parked letters to standard output as JSON Lines, so that you can correct and import them.
@@ -62,16 +47,7 @@ def export(
     Example: reelsync dlq export --reason invalid > letters.jsonl
     """
     settings = load(Settings)
-    selection = selection_of(
-        place=place,
-        reason=reason,
-        event_type=event_type,
-        topic=topic,
-        aggregate=aggregate,
-        since=since,
-        until=until,
-        corrected=corrected,
-    )
+    selection = filters.selection(corrected=corrected)
     written = run_async(_export(settings, selection))
     err.print(f"{plural(written, 'letter')} exported.")
 
@@ -90,7 +66,8 @@ def import_lines(
     Example: reelsync dlq import letters.jsonl --because "progress beyond 100, ticket 4711"
     """
     settings = load(Settings)
-    done = run_async(_import(settings, _lines(file), Entry(because, by), dry_run=dry_run))
+    with _opened(file) as source:
+        done = run_async(_import(settings, bounded_lines(source), Entry(because, by), dry_run=dry_run))
     stored = not done.problems and not dry_run
     if json:
         print_json(
@@ -117,25 +94,25 @@ async def _export(settings: Settings, selection: Selection) -> int:
             async with engine.connect() as connection:
                 async for letters in all_letters(connection, group, selection):
                     whole = [line_of(group, letter) for letter in letters if not letter.is_blank]
-                    sys.stdout.buffer.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in whole)
+                    write_out(b"".join(json_bytes(line) + b"\n" for line in whole))
                     written += len(whole)
                     bar.reach(written)
     sys.stdout.flush()
     return written
 
 
-async def _import(settings: Settings, lines: list[bytes], entry: Entry, *, dry_run: bool) -> Corrections:
+async def _import(settings: Settings, lines: Iterator[bytes], entry: Entry, *, dry_run: bool) -> Corrections:
     decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
     async with letters_engine(settings) as engine:
         with err.status("Looking at the lines…"):
             return await correct(engine, settings.kafka.group_id, lines, decode, entry, dry_run=dry_run)
 
 
-def _lines(file: str) -> list[bytes]:
+def _opened(file: str) -> AbstractContextManager[BinaryIO]:
     if file == "-":
-        return sys.stdin.buffer.readlines()
+        return nullcontext(sys.stdin.buffer)
     try:
-        return Path(file).read_bytes().splitlines()
+        return Path(file).open("rb")
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
 
@@ -144,7 +121,7 @@ def _print(done: Corrections, *, stored: bool) -> None:
     counted = f"{done.corrected:,} corrected, {done.withdrawn:,} corrections withdrawn, {done.unchanged:,} unchanged"
     err.print(f"{counted}." if stored else f"Nothing was stored. It would be: {counted}.")
     for problem in done.problems[:_SHOWN_PROBLEMS]:
-        complain(printable(problem))
+        complain(problem)
     if len(done.problems) > _SHOWN_PROBLEMS:
         complain(f"and {len(done.problems) - _SHOWN_PROBLEMS:,} more lines (all with --json)")
     if stored and done.corrected:
