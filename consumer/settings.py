@@ -86,6 +86,11 @@ class HttpSettings(Section):
     port: int = Field(
         8080, ge=0, le=65_535, description="Port on which it answers HTTP. 0 takes any free port, which the log names."
     )
+    allowed_hosts: str = Field(
+        "",
+        description="Names by which it may be asked, separated by commas, besides any address, `localhost`, "
+        "HTTP__HOST and the name of this machine. A request under another name is refused.",
+    )
     probe_seconds: float = Field(
         5.0, gt=0, description="Seconds between two checks of PostgreSQL and Kafka, and the time limit of each check."
     )

@@ -1,32 +1,40 @@
 """The operator's HTTP endpoints: read-only, from memory, nothing of an event's and no secret in them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import gzip
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.aiohttp import make_aiohttp_handler
+from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from reelsync.consumer.errors import ReelsyncError
+from reelsync.consumer.escaping import json_text
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.settings import HttpSettings
 
+from .connections import POLICY, Connections, bound
 from .page import status_page
 
-_POLICY = "Content-Security-Policy"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Server": "reelsync",
-    "X-Content-Type-Options": "nosniff",
-}
-_KEEP_ALIVE_SECONDS = 15.0
 _SHUTDOWN_SECONDS = 1.0
+_REST = 19
+"""Making answers takes a twentieth of the time at most: so many times as long as it took, none is made."""
+_LONGEST_REST_SECONDS = 1.0
+_KEPT = 16
+_QUICKLY = 1
 
 _log = structlog.get_logger("reelsync.http")
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def _nothing() -> None:
@@ -44,6 +52,37 @@ class Answers:
     look: Callable[[], Awaitable[None]] = _nothing
 
 
+class Shared:
+    """Answers that are made one at a time, for all who ask meanwhile or soon after."""
+
+    def __init__(self) -> None:
+        self._making = asyncio.Lock()
+        self._free_at = 0.0
+        self._made: dict[Hashable, tuple[float, Any]] = {}
+
+    async def get(self, kind: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        """The answer of this kind, made anew unless it was a moment ago."""
+        if self._is_fresh(kind):
+            return cast("T", self._made[kind][1])
+        async with self._making:
+            if self._is_fresh(kind):
+                return cast("T", self._made[kind][1])
+            await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
+            began = time.monotonic()
+            try:
+                answer = await make()
+            finally:
+                ended = time.monotonic()
+                self._free_at = ended + min(_LONGEST_REST_SECONDS, _REST * (ended - began))
+            if len(self._made) >= _KEPT:
+                self._made.clear()
+            self._made[kind] = (self._free_at, answer)
+            return answer
+
+    def _is_fresh(self, kind: Hashable) -> bool:
+        return kind in self._made and time.monotonic() < self._made[kind][0]
+
+
 @asynccontextmanager
 async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int]:
     """Answer requests on the settings' address; the port.
@@ -51,17 +90,14 @@ async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int
     Raises:
         ReelsyncError: the address cannot be used.
     """
-    runner = web.AppRunner(
-        application(answers),
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=_KEEP_ALIVE_SECONDS,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
+    connections = Connections()
+    app = web.Application(middlewares=[connections.paced, _refusing(settings), _own_errors])
+    add_endpoints(app.router, answers)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            sockets = await bound(settings)
         except OSError as error:
             where = f"{settings.host}, port {settings.port} ({error.strerror or type(error).__name__})"
             message = (
@@ -69,60 +105,98 @@ async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int
                 "REELSYNC_HTTP__PORT to a free port, or to 0 for any"
             )
             raise ReelsyncError(message) from error
-        port: int = runner.addresses[0][1]
-        _log.info("http.listening", host=settings.host, port=port)
-        yield port
+        async with connections.accepting(cast("web.Server", runner.server), sockets):
+            port: int = sockets[0].getsockname()[1]
+            _log.info("http.listening", host=settings.host, port=port)
+            yield port
     finally:
         await runner.cleanup()
 
 
-def application(answers: Answers) -> web.Application:
+def add_endpoints(router: web.UrlDispatcher, answers: Answers) -> None:
     """The endpoints. aiohttp answers GET and HEAD of these paths, 405 to other methods, and 404 elsewhere."""
+    shared, looks = Shared(), Shared()
 
     async def page(_request: web.Request) -> web.Response:
         html, policy = status_page()
-        return web.Response(text=html, content_type="text/html", headers={_POLICY: policy})
+        return web.Response(text=html, content_type="text/html", headers={POLICY: policy})
 
     async def livez(_request: web.Request) -> web.Response:
-        await answers.look()
+        await looks.get("all", answers.look)
         return _verdict(answers.not_live())
 
     async def readyz(_request: web.Request) -> web.Response:
-        await answers.look()
+        await looks.get("all", answers.look)
         return _verdict(answers.not_ready())
 
     async def status(_request: web.Request) -> web.Response:
-        await answers.look()
-        return web.Response(text=answers.status_json(), content_type="application/json")
+        async def made() -> bytes:
+            await answers.look()
+            return json_text(answers.status_json()).encode()
 
-    async def metrics(request: web.Request) -> web.StreamResponse:
-        await answers.look()
-        return await exposition(request)
+        return web.Response(body=await shared.get("status", made), content_type="application/json")
 
-    exposition = make_aiohttp_handler(answers.registry)
-    app = web.Application(middlewares=[_own_errors])
-    app.on_response_prepare.append(_add_headers)
-    app.router.add_get("/", page)
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/status.json", status)
-    app.router.add_get("/metrics", metrics)
-    return app
+    async def metrics(request: web.Request) -> web.Response:
+        encoder, content_type = choose_encoder(",".join(request.headers.getall("Accept", [])))
+        zipped = gzip_accepted(request.headers.get("Accept-Encoding", ""))
+
+        async def made() -> bytes:
+            await answers.look()
+            text = encoder(answers.registry)
+            return gzip.compress(text, _QUICKLY) if zipped else text
+
+        headers = {"Content-Type": content_type} | ({"Content-Encoding": "gzip"} if zipped else {})
+        return web.Response(body=await shared.get((content_type, zipped), made), headers=headers)
+
+    router.add_get("/", page)
+    router.add_get("/livez", livez)
+    router.add_get("/readyz", readyz)
+    router.add_get("/status.json", status)
+    router.add_get("/metrics", metrics)
 
 
 def _verdict(reasons: list[str]) -> web.Response:
     return web.json_response({"ok": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
 
-async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
-    response.headers.setdefault(_POLICY, "default-src 'none'; frame-ancestors 'none'")
+def _refusing(settings: HttpSettings) -> Any:
+    """Refuse what no endpoint takes: a body, and a name that is not ours, under which a browser was led here.
+
+    Source: RFC 9110, 15.5.20, and "DNS rebinding". An address is no name, and nobody can lead it elsewhere.
+    """
+    listed = (name.strip().lower() for name in settings.allowed_hosts.split(","))
+    names = {"localhost", settings.host.lower(), socket.gethostname().lower(), *listed}
+
+    @web.middleware
+    async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not all(_is_ours(host, names) for host in request.headers.getall("Host", [])):
+            message = "this Host is not one of REELSYNC_HTTP__ALLOWED_HOSTS"
+            return web.json_response({"error": message}, status=421)
+        if request.can_read_body:
+            answer = web.json_response({"error": "no request here has a body"}, status=413)
+            answer.force_close()
+            return answer
+        return await handler(request)
+
+    return refusing
+
+
+def _is_ours(host: str, names: set[str]) -> bool:
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    if name in names:
+        return bool(name)
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 @web.middleware
-async def _own_errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _own_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Our errors in our log: aiohttp's is off, for it tells what strangers send."""
     try:
         return await handler(request)
