@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .terminal import err
+from .terminal import err, out
 
 
 class _Rate(ProgressColumn):
@@ -48,8 +48,8 @@ class Bar:
 
 
 @contextmanager
-def counted(what: str, total: int = 0) -> Iterator[Bar]:
-    """A bar with rate and time to go, for as long as the context lasts."""
+def counted(what: str, total: int = 0, *, beside_output: bool = False) -> Iterator[Bar]:
+    """A bar with rate and time to go, for as long as the context lasts; none in a terminal that shows the output."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -58,5 +58,7 @@ def counted(what: str, total: int = 0) -> Iterator[Bar]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(
+        *columns, console=err, transient=True, disable=not err.is_terminal or (beside_output and out.is_terminal)
+    ) as progress:
         yield Bar(progress, what, total)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -83,13 +83,17 @@ def print_json(document: Any) -> None:
     write_out(json_bytes(document, indent=True, default=_plain) + b"\n")
 
 
-async def print_json_rows(pages: AsyncIterable[Sequence[Any]]) -> None:
-    """One JSON array on standard output, page by page, so that it may be longer than memory. No page is empty."""
+async def print_json_rows(pages: AsyncIterable[Sequence[Any]], tell: Callable[[int], None]) -> None:
+    """One JSON array on standard output, page by page, so that it may be longer than memory. No page is empty.
+
+    `tell` is told how many rows each page had.
+    """
     opening = b"["
     async for page in pages:
         elements = json_bytes(page, indent=True, default=_plain).removeprefix(b"[").removesuffix(b"\n]")
         write_out(opening + elements)
         opening = b","
+        tell(len(page))
     write_out(b"[]\n" if opening == b"[" else b"\n]\n")
 
 

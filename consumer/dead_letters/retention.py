@@ -94,8 +94,17 @@ async def count_expired(connection: AsyncConnection, group: str, age: timedelta)
     return int(await connection.scalar(_COUNT, parameters, execution_options={"query_name": "dead_letters.count"}) or 0)
 
 
-async def purge(engine: AsyncEngine, group: str, age: timedelta, at_once: int = LETTERS_AT_ONCE) -> int:
-    """Delete the letters that were closed longer ago than `age`, rows and all; how many. Needs the right to DELETE."""
+async def purge(
+    engine: AsyncEngine,
+    group: str,
+    age: timedelta,
+    at_once: int = LETTERS_AT_ONCE,
+    tell: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Delete the letters that were closed longer ago than `age`, rows and all; how many. Needs the right to DELETE.
+
+    `tell` is told after each transaction how many it were so far.
+    """
     purged = 0
     while True:
         async with engine.begin() as connection:
@@ -104,6 +113,7 @@ async def purge(engine: AsyncEngine, group: str, age: timedelta, at_once: int = 
                 _DELETE, _parameters(group, age, at_once), execution_options={"query_name": "dead_letters.purge"}
             )
         purged += done.rowcount
+        tell(purged)
         if done.rowcount < at_once:
             return purged
 

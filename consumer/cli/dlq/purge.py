@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import JsonOption, UsageError, err, load, plural, print_json, run_async
 from reelsync.consumer.dead_letters.retention import count_expired
 from reelsync.consumer.dead_letters.retention import purge as purge_letters
@@ -44,7 +45,10 @@ def purge(
 async def _purge(settings: Settings, age: timedelta, *, dry_run: bool) -> int:
     group = settings.kafka.group_id
     async with letters_engine(settings) as engine:
-        if dry_run:
+        with err.status("Counting the letters…"):
             async with engine.connect() as connection:
-                return await count_expired(connection, group, age)
-        return await purge_letters(engine, group, age)
+                total = await count_expired(connection, group, age)
+        if dry_run:
+            return total
+        with counted("Letters", total) as bar:
+            return await purge_letters(engine, group, age, tell=bar.reach)

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 from sqlalchemy import RowMapping
 
+from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import (
     JsonOption,
     UsageError,
@@ -93,7 +94,8 @@ async def _print_latest(settings: Settings, selection: Selection, limit: int, *,
     async with letters_engine(settings, patient=True) as engine, engine.connect() as connection:
         pages = queries.latest(connection, group, selection, limit if json else limit + 1)
         if json:
-            await print_json_rows(pages)
+            with counted("Listing", limit, beside_output=True) as bar:
+                await print_json_rows(pages, bar)
             return
         shown = 0
         async for rows in pages:

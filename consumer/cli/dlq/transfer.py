@@ -90,7 +90,7 @@ async def _export(settings: Settings, selection: Selection) -> int:
     written = 0
     async with letters_engine(settings) as engine:
         total = await count_letters(engine, group, selection)
-        with counted("Exporting", total) as bar:
+        with counted("Exporting", total, beside_output=True) as bar:
             async with engine.connect() as connection:
                 async for letters in all_letters(connection, group, selection):
                     whole = [line_of(group, letter) for letter in letters if not letter.is_blank]
