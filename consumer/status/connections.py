@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
@@ -20,7 +20,7 @@ from reelsync.consumer.settings import HttpSettings
 
 CONNECTIONS = 32
 _REQUESTS_A_SECOND = 100.0
-_ACCEPTED_A_SECOND = 200.0
+_ACCEPTED_A_SECOND = 400.0
 _BACKLOG = 128
 """Connections that wait in the kernel until one is accepted."""
 _ROOM_SECONDS = 0.01
@@ -84,6 +84,7 @@ class Connection(web.RequestHandler):
     """A connection. It is `busy` from a request's beginning until its answer was taken; otherwise it may make room."""
 
     busy = False
+    aborted = False
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -114,6 +115,7 @@ class Connection(web.RequestHandler):
 
     def abort(self) -> None:
         """Close at once, whatever waits to be sent."""
+        self.aborted = True
         if self.transport is not None:
             self.transport.abort()
 
@@ -160,8 +162,7 @@ class Connections:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """A request waits for its turn, so that those who ask without end leave the consumer its time."""
-        if isinstance(request.protocol, Connection):
-            request.protocol.busy = True
+        _ours(request.protocol).busy = True
         if await self._requests.turn():
             self.crowd.count("requests_delayed")
         return await handler(request)
@@ -187,12 +188,18 @@ class Connections:
 
     async def _make_room(self, server: web.Server) -> None:
         """Close the oldest connection that has no request under way; without one, wait for an answer to be taken."""
-        while len(connections := server.connections) >= CONNECTIONS:
-            idle = next((one for one in connections if isinstance(one, Connection) and not one.busy), None)
-            if idle and idle.transport is not None:
+        while len(there := [one for one in map(_ours, server.connections) if not one.aborted]) >= CONNECTIONS:
+            idle = next((one for one in there if not one.busy), None)
+            if idle:
                 idle.abort()
                 self.crowd.count("connections_closed")
-            await asyncio.sleep(_ROOM_SECONDS)
+            else:
+                await asyncio.sleep(_ROOM_SECONDS)
+
+
+def _ours(connection: web.RequestHandler) -> Connection:
+    """The server makes none itself."""
+    return cast("Connection", connection)
 
 
 def _connection(server: web.Server) -> Connection:

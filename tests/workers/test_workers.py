@@ -89,6 +89,8 @@ async def test_a_worker_that_is_stuck_is_named_and_replaced_and_holds_up_no_answ
     async with working(settings) as workers:
         victim = (await workers.pids())[2]
         workers.freeze(victim)
+        # What was asked of the workers for an answer is shared by those of the same second.
+        await eventually(workers.client.answers("/readyz", 503), "it is not ready")
         answer = await workers.client.get("/readyz", timeout=20)
         assert answer.status == 503
         assert any(reason.startswith("worker 2 has not answered") for reason in answer.json["reasons"])
