@@ -39,5 +39,7 @@ def json_bytes(document: Any, *, indent: bool = False, default: Callable[[Any], 
 
 
 def json_text(encoded: str) -> str:
-    """JSON that is encoded already, likewise."""
+    """JSON that is encoded already, likewise. Encoders escape what is below the space themselves."""
+    if encoded.isascii() and "\x7f" not in encoded:
+        return encoded
     return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], encoded)
