@@ -5,7 +5,7 @@ Loaded in every run of pytest where reelsync is installed: imports stay inside t
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="containers, embedded, or auto (containers where there is a Docker engine). Default: the ini option",
     )
     parser.addini("reelsync_servers", "as --reelsync-servers", default="auto")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """Say which extra is missing, if a fixture of ours lacks a module. pytest raises the same error in later tests."""
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if fixturedef.argname.startswith("reelsync_"):
+            error.msg = (
+                f"{fixturedef.argname} needs {error.name}, which is not installed: pip install 'reelsync[testing]'"
+            )
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.packaged import PACKAGES, run
+from tests.package.packaged import PACKAGES, environment, run, uv
 from tests.support.processes import ROOT
 
 _WHERE_PACKAGES_GO = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir=dist", ".", cwd=copy)
+    uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir=dist", cwd=copy)
     (built,) = (copy / "dist").glob("*.whl")
     return built
 
@@ -40,8 +40,7 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for found in Path(sysconfig.get_path("purelib")).iterdir():
         if "reelsync" not in found.name and found.name != "__pycache__":
             (packages / found.name).symlink_to(found)
-    pip = [sys.executable, "-m", "pip", "--python", python]
-    run(*pip, "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=directory)
+    uv("pip", "install", "--python", python, "--no-deps", "--no-index", wheel)
     return python
 
 
@@ -49,3 +48,9 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_fresh(fresh: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run that Python in an empty directory."""
     return lambda *arguments: run(fresh, *arguments, cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel, and what it needs without any extra."""
+    return environment(tmp_path_factory.mktemp("base"), (wheel, "--constraint", ROOT / "requirements.txt"))

@@ -2,7 +2,10 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+from tests.support.processes import ROOT
 
 PACKAGES = {
     "reelsync/consumer": "consumer",
@@ -22,3 +25,17 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def uv(*arguments: str | Path, cwd: Path = ROOT) -> None:
+    """Run uv. It has the whole environment of this process, so that it finds the registry where this machine has it."""
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=cwd, check=True)
+
+
+def environment(directory: Path, *installs: tuple[str | Path, ...]) -> Path:
+    """The Python of a new environment, into which each of `installs` was installed, one after the other."""
+    uv("venv", "--python", sys.executable, directory)
+    python = directory / "bin" / "python"
+    for install in installs:
+        uv("pip", "install", "--python", python, *install)
+    return python

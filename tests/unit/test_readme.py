@@ -122,7 +122,7 @@ def test_every_field_of_the_status_is_explained() -> None:
 def _texts_of_the_code() -> tuple[list[str], set[str]]:
     """Every text in the code, with `…` for what is filled in, and the names of what is logged as more than a detail."""
     texts, logged = [], set()
-    rooms = ("consumer", "models", "migrations")
+    rooms = ("consumer", "models", "migrations", "reelsync_testing")
     for path in [path for room in rooms for path in (ROOT / room).rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
