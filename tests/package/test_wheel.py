@@ -1,6 +1,5 @@
 """What a publisher installs is whole: a service written against the wheel alone is tested with it alone."""
 
-import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -73,15 +72,6 @@ def test_loading_the_plugin_imports_nothing_else(in_fresh: Run) -> None:
     """Every run of pytest loads it, of people too whose tests have nothing to do with reelsync."""
     code = f"import reelsync.testing.plugin, sys; print(*[m for m in {HEAVY} if m in sys.modules], 'loaded')"
     assert in_fresh("-c", code).stdout == "loaded\n"
-
-
-def test_the_example_services_own_tests_pass_on_the_wheel_alone(in_fresh: Run, tmp_path: Path, tier: str) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__", "api"))
-    ours = tmp_path / "examples" / "upload"
-    servers = "containers" if tier == "containers" else "embedded"
-    done = in_fresh("-m", "pytest", "-c", ours / "pytest.ini", "--rootdir=.", f"--reelsync-servers={servers}", ours)
-    assert " passed" in done.stdout
-    assert not any(word in done.stdout for word in ("skipped", "deselected", "failed"))
 
 
 def test_a_test_that_is_not_asynchronous_needs_no_plugin_for_asyncio(in_fresh: Run, tmp_path: Path) -> None:
