@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from traceback import walk_tb
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
@@ -20,7 +19,13 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from reelsync.consumer.broker_addresses import Address, addresses_of
-from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError, WrongPortError
+from reelsync.consumer.errors import (
+    KafkaFailedError,
+    MisconfiguredError,
+    ReelsyncError,
+    UnavailableError,
+    WrongPortError,
+)
 from reelsync.consumer.other_protocols import protocol_of
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import handshake_problem
@@ -34,21 +39,15 @@ _SERVERS = "REELSYNC_KAFKA__BOOTSTRAP_SERVERS"
 
 @asynccontextmanager
 async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
-    """Turn whatever Kafka's client fails with into an error with a message for people.
-
-    What a database fails with meanwhile goes through as it is: it raises OSError too.
+    """Explain a failure of Kafka to people. What anything else fails with meanwhile goes through as it is.
 
     Raises:
         ReelsyncError: see `diagnose`.
     """
     try:
         yield
-    except (KafkaError, OSError, TimeoutError) as error:
-        if any(
-            frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in walk_tb(error.__traceback__)
-        ):
-            raise
-        raise await diagnose(settings, error) from error
+    except KafkaFailedError as error:
+        raise await diagnose(settings, error.__cause__ or error) from error
 
 
 async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncError:

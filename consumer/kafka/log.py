@@ -1,14 +1,15 @@
 """Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
+from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.reader import Reader, Topic
 from reelsync.consumer.records import Anchor, Partition, anchor_of
 from reelsync.consumer.settings import KafkaSettings
@@ -49,7 +50,7 @@ class KafkaLog:
         """Those of the topics that there are. Asking creates none.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
         """
         async with self.reader([]) as reader:
             return await reader.topics(names)
@@ -61,7 +62,7 @@ class KafkaLog:
         which would pass for a truncated log.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
         async with self.reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
@@ -73,7 +74,7 @@ class KafkaLog:
         """The end of what may be read of each partition that there is: records of open transactions lie behind it.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
         """
         options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
         async with self.reader([], **options) as reader:
@@ -88,7 +89,7 @@ class KafkaLog:
         """The first offset of each partition whose record is of this time (ms since 1970) or later, or None.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
         """
         wanted = {TopicPartition(*partition): timestamp for partition in partitions}
         async with self.reader(list(wanted)) as reader:
@@ -142,7 +143,11 @@ class KafkaLog:
 
     @asynccontextmanager
     async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:
-        """A consumer of these partitions that belongs to no group, for as long as the context lasts."""
+        """A consumer of these partitions that belongs to no group, for as long as the context lasts.
+
+        Raises:
+            KafkaFailedError: inside of the context, for whatever the client fails with there.
+        """
         read_any_header_name()
         reader = Reader(
             **await connection_options(self._settings),
@@ -153,8 +158,9 @@ class KafkaLog:
         )
         reader.assign(partitions)
         try:
-            await reader.start()
-            yield reader
+            with _translated():
+                await reader.start()
+                yield reader
         finally:
             await stop_within(reader, _STOP_SECONDS)
 
@@ -181,15 +187,25 @@ async def count_members(settings: KafkaSettings) -> int:
     A member that ended without leaving counts until its session timeout is over.
 
     Raises:
-        KafkaError: the brokers did not answer, or would not say.
+        KafkaFailedError: the brokers did not answer, or would not say.
     """
     admin = AIOKafkaAdminClient(**await connection_options(settings), request_timeout_ms=10_000)
-    await admin.start()
+    with _translated():
+        try:
+            await admin.start()
+            (answer,) = await admin.describe_consumer_groups([settings.group_id])
+        finally:
+            await admin.close()
+        ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
+        if error_code:
+            raise for_code(error_code)
+        return len(members)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what Kafka's client fails with, its sockets included, into an error of ours that names it."""
     try:
-        (answer,) = await admin.describe_consumer_groups([settings.group_id])
-    finally:
-        await admin.close()
-    ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
-    if error_code:
-        raise for_code(error_code)
-    return len(members)
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaFailedError(type(error).__name__) from error

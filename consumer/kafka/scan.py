@@ -33,7 +33,7 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
     and compaction remove records.
 
     Raises:
-        KafkaError: the brokers did not do as asked.
+        KafkaFailedError: the brokers did not do as asked.
         UnavailableError: nothing moved for a minute.
     """
     ends = {TopicPartition(*partition): span.next for partition, span in stretches.items() if span.start < span.next}

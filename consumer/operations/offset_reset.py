@@ -80,7 +80,7 @@ async def ask_logs(log: KafkaLog, cluster_id: str | None, partitions: Collection
     """What a reset to `target` must know of the logs.
 
     Raises:
-        KafkaError: the brokers did not answer.
+        KafkaFailedError: the brokers did not answer.
     """
     # First: should the topic be created again meanwhile, the new position is one that halts.
     topics = await log.topics({partition.topic for partition in partitions})
@@ -122,7 +122,7 @@ async def find_halted(
     """The partitions whose stored position does not fit the log, by the rule that the consumer halts them by.
 
     Raises:
-        KafkaError: the brokers did not answer.
+        KafkaFailedError: the brokers did not answer.
     """
     wanted = {
         partition: position.anchor.offset

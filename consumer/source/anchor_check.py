@@ -7,10 +7,9 @@ batch was fetched, the batch came from the same log.
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.errors import FencedError, MisconfiguredError, UnavailableError
+from reelsync.consumer.errors import FencedError, KafkaFailedError, MisconfiguredError, UnavailableError
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Anchor, Partition
@@ -47,7 +46,7 @@ class AnchorCheck:
         while (by_name := read_by_name()) is not None:
             try:
                 changed = await self._find_changed(set(by_name).intersection(partitions))
-            except (KafkaError, UnavailableError, MisconfiguredError) as error:
+            except (KafkaFailedError, UnavailableError, MisconfiguredError) as error:
                 _log.warning("anchor.unknown", error=describe(error))
                 await backoff.wait()
                 continue
@@ -63,7 +62,7 @@ class AnchorCheck:
         """Those of the partitions with another record in that place. One without any there is taken to be the same.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
         """
         known = {partition: self._anchors[partition] for partition in partitions if partition in self._anchors}
         found = await self._log.anchors({place: anchor.offset for place, anchor in known.items()}, self._seconds)

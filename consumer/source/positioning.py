@@ -53,7 +53,7 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
     later comes from there, even if the topic is created again while the logs are asked here.
 
     Raises:
-        KafkaError: the brokers did not do as asked.
+        KafkaFailedError: the brokers did not do as asked.
         Exception: the position store failed.
     """
     there = [partition for partition in partitions if is_there(partition, topics)]

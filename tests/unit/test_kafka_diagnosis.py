@@ -1,28 +1,61 @@
-"""Whose failure it is, where Kafka and the database are asked in one go."""
+"""Whose failure it is, where Kafka and the database are asked in one go: each is translated where it is called."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from reelsync.consumer.errors import UnavailableError
+from reelsync.consumer.errors import KafkaFailedError, UnavailableError
 from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.kafka.scan import scan
+from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import KafkaSettings
-from reelsync.models import create_engine
 
 NOBODY = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+PLACE = Partition("video-events", 0)
 
 
-@pytest.mark.parametrize("error", [KafkaConnectionError(), TimeoutError(), ConnectionRefusedError()])
-async def test_what_kafka_fails_with_is_explained(error: Exception) -> None:
-    with pytest.raises(UnavailableError, match=r"no broker answers at 127\.0\.0\.1:1"):
+async def read(log: KafkaLog) -> None:
+    async for _ in scan(log, {PLACE: Span(0, 1)}):
+        pass
+
+
+QUESTIONS: dict[str, Callable[[KafkaLog], Awaitable[object]]] = {
+    "ranges": lambda log: log.ranges([PLACE]),
+    "readable ends": lambda log: log.readable_ends([PLACE]),
+    "offsets at a time": lambda log: log.offsets_at([PLACE], 0),
+    "times": lambda log: log.timestamps({PLACE: 0}, 10),
+    "anchors": lambda log: log.anchors({PLACE: 0}, 10),
+    "topics": lambda log: log.topics(["video-events"]),
+    "members": lambda _: count_members(NOBODY),
+    "records": read,
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+async def test_no_question_fails_with_an_error_of_the_client(question: Callable[[KafkaLog], Awaitable[object]]) -> None:
+    with pytest.raises(KafkaFailedError, match="KafkaConnectionError") as raised:
+        await question(KafkaLog(NOBODY))
+    assert isinstance(raised.value.__cause__, KafkaError)
+    with pytest.raises(UnavailableError, match=r"no broker answers at 127\.0\.0\.1:1 \(KafkaConnectionError\)"):
+        async with diagnosed(NOBODY):
+            raise raised.value
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionRefusedError(), KafkaConnectionError()])
+async def test_what_fails_while_a_log_is_read_is_of_kafka(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(_reader: object) -> None:
+        raise error
+
+    monkeypatch.setattr("reelsync.consumer.kafka.log.Reader.start", start)
+    with pytest.raises(KafkaFailedError, match=type(error).__name__):
+        await KafkaLog(NOBODY).ranges([PLACE])
+
+
+@pytest.mark.parametrize("error", [OSError("of the database"), TimeoutError(), ValueError()])
+async def test_what_others_fail_with_meanwhile_goes_through(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
         async with diagnosed(NOBODY):
             raise error
-
-
-async def test_what_a_database_fails_with_goes_through() -> None:
-    engine = create_engine("postgresql+asyncpg://user:password@127.0.0.1:1/database")
-    with pytest.raises(OSError, match="Connect call failed"):
-        async with diagnosed(NOBODY), asyncio.timeout(30), engine.connect():
-            pass
-    await engine.dispose()
+    assert raised.value is error

@@ -75,7 +75,7 @@ class Rebuild:
 
         Raises:
             ReelsyncError: another rebuild is running, the group has consumed nothing, or names clash.
-            KafkaError: the brokers did not do as asked.
+            KafkaFailedError: the brokers did not do as asked.
             Exception: the database failed; no table in use was changed.
         """
         async with self.engine.connect() as connection:

@@ -61,7 +61,7 @@ class Filling:
         """Write these stretches into the shadow, batch by batch.
 
         Raises:
-            KafkaError: the brokers did not do as asked.
+            KafkaFailedError: the brokers did not do as asked.
             UnavailableError: the log cannot be read any further.
             Exception: the database failed; what was committed stays, and the next run resumes there.
         """

@@ -118,7 +118,7 @@ class Trace:
         """Search.
 
         Raises:
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
             UnavailableError: the log cannot be read any further.
         """
         stretches = await self._stretches()

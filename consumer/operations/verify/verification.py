@@ -65,7 +65,7 @@ class Verification:
 
         Raises:
             ReelsyncError: the group has consumed nothing.
-            KafkaError: the brokers did not answer.
+            KafkaFailedError: the brokers did not answer.
             UnavailableError: the log cannot be read any further.
         """
         for number in range(self.slices):
