@@ -155,4 +155,5 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         return "is not set. For example: postgresql+asyncpg://user:password@localhost:5432/reelsync"
     if problem["type"] == "dict_type":
         return f"is not a JSON object, such as {_TOPICS_EXAMPLE}"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    ours = problem.get("ctx", {}).get("error")  # Pydantic's own message begins with the kind of the error.
+    return str(ours or problem["msg"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-from .child_process import Account, ChildServer, ServiceError, free_port, require_posix
+from .child_process import Account, ChildServer, ServiceError, free_port, is_free, require_posix
 from .postgres_binaries import call, has_builtin_locales, usable_binaries
 
 StopMode: TypeAlias = Literal["fast", "immediate"]
@@ -174,8 +174,8 @@ class EmbeddedPostgres:
             chosen = self.port or free_port()
             try:
                 server = self._launch_on(chosen)
-            except ServiceError as error:
-                if self.port or not attempts_left or "could not bind" not in str(error):
+            except ServiceError:
+                if self.port or not attempts_left or is_free(chosen):
                     raise
             else:
                 self.port = chosen
