@@ -54,12 +54,35 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("the pytest plugin of reelsync is not installed: run `make setup`")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With `--dist loadfile`, give workers the tests of a file in one tier, instead of the file in both.
+
+    pytest puts all tests of a tier together, but a worker that is given whole files would start the servers of both
+    tiers anew for every file.
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not installed where tests run one by one
+
+    class FilesOfATier(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path, _, test = nodeid.partition("::")
+            parameters = test.partition("[")[2]
+            return path + next((tier for tier in ("containers", "embedded") if tier in parameters), "")
+
+    return FilesOfATier(config, log)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that needs servers once in every tier, or in containers alone if it needs those."""
+    """Run each test that needs a broker once in every tier, or in containers alone if it needs those."""
     if "tier" in metafunc.fixturenames:
         tiers = ["containers"] if _is_about_containers(metafunc.definition) else _TIERS
         # Of the folders below this one: a checkout may be in a folder of any name.
-        if not _SERVERS_MATTER_NOT.isdisjoint(metafunc.definition.path.relative_to(_TESTS).parts):
+        about_else = not _SERVERS_MATTER_NOT.isdisjoint(metafunc.definition.path.relative_to(_TESTS).parts)
+        # PostgreSQL is the same program in both tiers; the brokers are two.
+        asks_no_broker = tiers == _TIERS and "reelsync_broker" not in metafunc.fixturenames
+        if about_else or asks_no_broker:
             tiers = _TIERS[:1]
         metafunc.parametrize("tier", tiers, indirect=True, scope="session")
 
