@@ -4,6 +4,9 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+CUT_VALUE_BYTES = 8_388_609
+"""What is left of a value whose record is too long to be held. No setting allows as many."""
+
 
 class Partition(NamedTuple):
     """A partition of a topic. Sorts by topic, then number: the order in which offset rows are locked."""

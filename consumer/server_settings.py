@@ -68,7 +68,9 @@ class KafkaSettings(Section):
     rebalance_timeout_ms: int = Field(
         60_000, ge=1_000, description="Milliseconds that a member has to finish its batch when partitions move."
     )
-    max_value_bytes: int = Field(524_288, ge=1, description="A record with a longer value becomes a dead letter.")
+    max_value_bytes: int = Field(
+        524_288, ge=1, le=8_388_608, description="A record with a longer value becomes a dead letter."
+    )
     anchor_timeout_ms: int = Field(
         3_000,
         ge=100,

@@ -14,7 +14,7 @@ from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
-from .header_names import read_any_header_name
+from .record_batches import read_all_batches
 
 
 async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def new_member(settings: KafkaSettings) -> Member:
     A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
     limit of requests must not undercut.
     """
-    read_any_header_name()
+    read_all_batches()
     return Member(
         **await connection_options(settings),
         group_id=settings.group_id,

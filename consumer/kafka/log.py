@@ -16,7 +16,7 @@ from reelsync.consumer.settings import KafkaSettings
 
 from .clients import connection_options, stop_within
 from .diagnosis import diagnose
-from .header_names import read_any_header_name
+from .record_batches import read_all_batches
 
 _FETCH_SECONDS = 15.0
 _STOP_SECONDS = 5.0
@@ -148,7 +148,7 @@ class KafkaLog:
         Raises:
             KafkaFailedError: inside of the context, for whatever the client fails with there.
         """
-        read_any_header_name()
+        read_all_batches()
         reader = Reader(
             **await connection_options(self._settings),
             enable_auto_commit=False,

@@ -26,7 +26,10 @@ from .protocol import (
     FetchResponseById,
     MetadataResponseWithIds,
 )
+from .record_batches import ROOM, Room, Unreadable
 
+POLL_BYTES = 2_097_152
+"""Twice what batches ask for at once by the number of records, which ends most polls."""
 _NOTHING_TO_FETCH_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
 _DESCRIBING = "describing"
@@ -62,6 +65,17 @@ class Reader(AIOKafkaConsumer):
         self._client.topic_ids = {}
         self._client.refused.clear()
         self._client.read_by_name.clear()
+
+    async def getmany(self, *partitions: TopicPartition, **limits: Any) -> Any:
+        """The next records of these partitions, of POLL_BYTES together, and of the one record that exceeds them."""
+        ROOM.set(Room(POLL_BYTES))
+        return await super().getmany(*partitions, **limits)
+
+    @property
+    def unreadable(self) -> dict[Partition, Unreadable]:
+        """Partitions whose next batch cannot be unpacked. They are at its begin, and stay there."""
+        results = self._fetcher._records.items()  # noqa: SLF001
+        return {Partition(*tp): batch for tp, result in results if (batch := getattr(result, "unreadable", None))}
 
     @property
     def refused(self) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from reelsync.consumer.errors import UnavailableError
+from reelsync.consumer.errors import ReelsyncError, UnavailableError
 from reelsync.consumer.records import Partition, Record, Span
 
 from .log import KafkaLog
@@ -34,6 +34,7 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
 
     Raises:
         KafkaFailedError: the brokers did not do as asked.
+        ReelsyncError: a batch cannot be unpacked.
         UnavailableError: nothing moved for a minute.
     """
     ends = {TopicPartition(*partition): span.next for partition, span in stretches.items() if span.start < span.next}
@@ -57,6 +58,8 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
                 if position == end:
                     del ends[tp]
                     reader.pause(tp)
+            for partition, batch in reader.unreadable.items():
+                raise ReelsyncError(f"{partition} cannot be read on: {batch}")
             if spans:
                 moved_at = time.monotonic()
                 yield Scanned(records, spans)

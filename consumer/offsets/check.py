@@ -2,11 +2,12 @@
 
 from typing import Literal, NamedTuple
 
+from reelsync.consumer.kafka.record_batches import Unreadable
 from reelsync.consumer.records import Anchor, Partition
 
 from .store import Stored
 
-HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster"]
+HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "unreadable"]
 
 
 class LogState(NamedTuple):
@@ -27,6 +28,8 @@ class Halt(NamedTuple):
 
     reason: HaltReason
     message: str
+    readable_from: int | None = None
+    """If records are in the way that cannot be read: the position after them."""
 
 
 def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Halt | None:
@@ -64,6 +67,11 @@ def deleted(partition: Partition) -> Halt:
     return Halt("deleted", f"there is no topic {partition.topic} any more: it was deleted")
 
 
+def unreadable(batch: Unreadable) -> Halt:
+    """Why to halt a partition whose next batch of records cannot be unpacked."""
+    return Halt("unreadable", str(batch), batch.next)
+
+
 def reset_command(partition: Partition, to: str) -> str:
     """The command that sets the position of a halted partition."""
     return f"reelsync offsets reset {partition.topic} {partition.number} --to {to}"
@@ -73,4 +81,6 @@ def remedy(partition: Partition, halt: Halt) -> str:
     """What to do about a halted partition."""
     if halt.reason == "deleted":
         return "create the topic again, or take it out of REELSYNC_KAFKA__TOPICS: the consumer creates no topic"
+    if halt.readable_from is not None:
+        return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force')}"
     return reset_command(partition, "earliest|latest|OFFSET")

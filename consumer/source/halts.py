@@ -1,11 +1,13 @@
 """Partitions that are not read: halted for a reason, until an operator has decided, or gone from their topic."""
 
 import time
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 import structlog
 
-from reelsync.consumer.offsets.check import Halt, remedy
+from reelsync.consumer.kafka.record_batches import Unreadable
+from reelsync.consumer.offsets.check import Halt, remedy, unreadable
 from reelsync.consumer.records import Partition
 
 _RECHECK_SECONDS = 15.0
@@ -34,6 +36,20 @@ class Halts:
             _log.error("partition.halted", partition=str(partition), reason=halt.reason, why=halt.message, fix=fix)
         self.halted[partition] = halt
         self._next_recheck = time.monotonic() + _RECHECK_SECONDS
+
+    def halt_unreadable(
+        self, batches: Mapping[Partition, Unreadable], positions: Mapping[Partition, int]
+    ) -> list[Partition]:
+        """Halt those of the partitions that are read and have come to a batch that cannot be unpacked."""
+        halted = [p for p, batch in batches.items() if p in positions and positions[p] < batch.next]
+        for partition in halted:
+            self.halt(partition, unreadable(batches[partition]))
+        return halted
+
+    def is_before_unreadable(self, partition: Partition, position: int) -> bool:
+        """Whether the partition stays halted at this position, because what follows cannot be read."""
+        halt = self.halted.get(partition)
+        return halt is not None and halt.readable_from is not None and position < halt.readable_from
 
     def resume(self, partition: Partition, position: int) -> None:
         """The partition is read, from this position on."""

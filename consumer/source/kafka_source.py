@@ -119,6 +119,9 @@ class KafkaSource(ConsumerRebalanceListener):
             await self.leave()
             raise
         self._positions.update({partition: span.next for partition, span in spans.items()})
+        for partition in self.halts.halt_unreadable(consumer.unreadable, self._positions):
+            del self._positions[partition]
+            self._observer.partitions_halted(len(self.halted))
         return Poll(self.epoch, records, spans, last)
 
     def fetch_only(self, partitions: Collection[Partition]) -> None:
@@ -232,6 +235,8 @@ class KafkaSource(ConsumerRebalanceListener):
         for partition, halt in found.halts.items():
             self.halts.halt(partition, halt)
         for partition, stored in found.positions.items():
+            if self.halts.is_before_unreadable(partition, stored.next_offset):
+                continue
             consumer.read_from({partition: topics[partition.topic].topic_id})
             self._go_on(consumer, partition, stored)
         self.halts.note_gone(assigned, found.gone)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from reelsync.consumer.records import Record, StoredRecord
+from reelsync.consumer.records import CUT_VALUE_BYTES, Record, StoredRecord
 from reelsync.events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
 from reelsync.events.debezium import (
     OutboxTopic,
@@ -146,7 +146,8 @@ def _decode_framed(
 
 
 def _too_large(record: Record, limit: int, aggregate_id: UUID | None) -> Rejection:
-    detail = {"bytes": len(record.value or b""), "limit": limit}
+    size = len(record.value or b"")
+    detail = {"bytes": size, "limit": limit, **({"cut": True} if size == CUT_VALUE_BYTES else {})}
     return Rejection(record, "decode", "too_large", detail, aggregate_id=aggregate_id)
 
 

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, Unkn
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.dead_letters.relay import KafkaRelay
 from reelsync.consumer.errors import ReelsyncError
-from reelsync.consumer.kafka.header_names import read_any_header_name
 from reelsync.consumer.kafka.producer import TopicProducer
+from reelsync.consumer.kafka.record_batches import read_all_batches
 from reelsync.consumer.settings import Settings
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
@@ -33,7 +33,7 @@ async def relaying(settings: Settings, broker: EmbeddedBroker) -> Settings:
 
 async def relayed(settings: Settings, count: int) -> list[Any]:
     """The first records of the relay's topic."""
-    read_any_header_name()
+    read_all_batches()
     reader = AIOKafkaConsumer(
         settings.dead_letters.relay_topic,
         bootstrap_servers=settings.kafka.bootstrap_servers,

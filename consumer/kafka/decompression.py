@@ -1,0 +1,121 @@
+"""Compressed bytes, unpacked in chunks: no more of them is held than one chunk."""
+
+import gzip
+import io
+import struct
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import cramjam
+import lz4.frame
+from aiokafka.errors import CorruptRecordException
+from backports import zstd
+
+CHUNK_BYTES = 1_048_576
+LARGEST_PIECE_BYTES = 134_217_728
+"""Of what can only be unpacked whole: snappy without the framing of Java's library, and messages of old formats."""
+
+_XERIAL = b"\x82SNAPPY\x00"
+_XERIAL_HEADER_BYTES = 16
+_LENGTH = struct.Struct(">i")
+
+
+class UnpackError(CorruptRecordException):
+    """Records cannot be unpacked; the message says why, without what is in them."""
+
+
+class Packed:
+    """Compressed bytes, read in chunks. Only one of a thread has a decompressor, for that may be large.
+
+    One that is read after another begins anew and passes over what it has given already. Batches are rarely read by
+    turns.
+    """
+
+    _reading = threading.local()
+
+    def __init__(self, codec: int, data: memoryview) -> None:
+        self._codec = codec
+        self._data = data
+        self._chunks: Iterator[bytes] | None = None
+        self._given = 0
+        self._is_over = False
+
+    def read(self) -> bytes:
+        """The next chunk, CHUNK_BYTES at most; none at the end.
+
+        Raises:
+            UnpackError: it is broken, or too large.
+        """
+        if self._is_over:
+            return b""
+        try:
+            if self._chunks is None:
+                self._begin()
+            chunk = next(self._chunks or iter(()), b"")
+        except (MemoryError, UnpackError):
+            raise
+        except Exception as error:
+            # Each library has errors of its own, and some raise built-in ones.
+            raise UnpackError(f"it cannot be decompressed ({type(error).__name__})") from error
+        self._given += 1
+        self._is_over = not chunk
+        return chunk
+
+    def _begin(self) -> None:
+        other = getattr(self._reading, "packed", lambda: None)()
+        if other is not None:
+            other._chunks = None  # noqa: SLF001 - of the same class
+        self._reading.packed = weakref.ref(self)
+        self._chunks = _CHUNKS[self._codec](self._data)
+        for _ in range(self._given):
+            next(self._chunks, None)
+
+
+def _from_file(opened: Callable[[io.BytesIO], io.BufferedIOBase], data: memoryview) -> Iterator[bytes]:
+    return iter(partial(opened(io.BytesIO(data)).read, CHUNK_BYTES), b"")
+
+
+def _uncompressed(data: memoryview) -> Iterator[bytes]:
+    for begin in range(0, len(data), CHUNK_BYTES):
+        yield bytes(data[begin : begin + CHUNK_BYTES])
+
+
+def _snappy(data: memoryview) -> Iterator[bytes]:
+    """Framed as Java's library does it, which Kafka's own clients use, or in one piece."""
+    at = _XERIAL_HEADER_BYTES if data[: len(_XERIAL)] == _XERIAL else None
+    if at is None:
+        yield from _snappy_block(data)
+        return
+    while at < len(data):
+        (length,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        if not 0 <= length <= len(data) - at:
+            raise UnpackError("a snappy block is longer than the batch")
+        yield from _snappy_block(data[at : at + length])
+        at += length
+
+
+def _snappy_block(data: memoryview) -> Iterator[bytes]:
+    # What it says of its size is what the library reserves at once.
+    size = cramjam.snappy.decompress_raw_len(data)
+    if size > LARGEST_PIECE_BYTES:
+        raise too_large(size)
+    yield from _uncompressed(memoryview(cramjam.snappy.decompress_raw(data)))
+
+
+def too_large(size: int) -> UnpackError:
+    """The error for a piece of so many bytes."""
+    return UnpackError(
+        f"a piece that can only be unpacked whole has {size:,} bytes, and may have {LARGEST_PIECE_BYTES:,}"
+    )
+
+
+_CHUNKS: dict[int, Callable[[memoryview], Iterator[bytes]]] = {
+    0: _uncompressed,
+    1: partial(_from_file, lambda data: gzip.GzipFile(fileobj=data)),
+    2: _snappy,
+    3: partial(_from_file, lz4.frame.LZ4FrameFile),
+    4: partial(_from_file, zstd.ZstdFile),
+}

@@ -1,0 +1,183 @@
+"""What one fetch brought, read with aiokafka's decoder, but for three things that would end a consumer at each start.
+
+- **A batch that unpacks to more than there is memory** is unpacked in slices, and a poll ends when it has its bytes.
+- **A batch that cannot be unpacked** holds up its own partition: aiokafka would raise out of `getmany`.
+- **A header name that is not UTF-8**, which Kafka lets anybody write. Kafka's own client replaces what it cannot
+  decode. Here each undecodable byte of a name becomes a lone surrogate, which encodes back into the byte (PEP 383): a
+  dead letter keeps the name as it was sent.
+"""
+
+import struct
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords
+
+from reelsync.consumer.records import record_size
+
+from .decompression import UnpackError
+from .unpacking import LONGEST_RECORD_BYTES, check_message, slices
+
+_LENGTH_OFFSET = 8
+_OVERHEAD = 12
+"""Bytes before a batch's own length counts: base offset and length. Source: Kafka documentation, "Record Batch"."""
+_CODECS = 0x07
+_MAGIC_OFFSET = 16
+_BATCH_MAGIC = 2
+"""The format of record batches; those before it have single messages."""
+
+
+class Unreadable(NamedTuple):
+    """A batch that cannot be unpacked: from its first offset to the one after its last."""
+
+    first: int
+    next: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"the batch of offsets {self.first} to {self.next - 1} cannot be unpacked: {self.why}"
+
+
+@dataclass
+class Room:
+    """Bytes of records that a poll may take still. The record that exceeds them is the last."""
+
+    left: int
+
+
+ROOM: ContextVar[Room] = ContextVar("room")
+"""Of the poll that is under way; none for consumers that are not ours."""
+
+
+class _UnreadableError(Exception):
+    def __init__(self, batch: Unreadable) -> None:
+        super().__init__(batch.why)
+        self.batch = batch
+
+
+class _Result(fetcher.FetchResult):
+    """Records of one partition that are polled little by little."""
+
+    _partition_records: Any
+    unreadable: Unreadable | None = None
+    """What comes next, if that cannot be unpacked."""
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The next records, as many as there is room for."""
+        taken: list[Any] = []
+        room = ROOM.get(None) or Room(sys.maxsize)
+        if not self.check_assignment(self._topic_partition) or not self.has_more() or self.unreadable:
+            return taken
+        most = float("inf") if max_records is None else max_records
+        try:
+            while len(taken) < most and room.left > 0:
+                taken.append(record := next(self._partition_records))
+                room.left -= record_size(record)
+        except StopIteration:
+            self._update_position()
+            self._partition_records = None
+            return taken
+        except _UnreadableError as error:
+            self.unreadable = error.batch
+        self._update_position()
+        return taken
+
+
+class _Names(bytearray):
+    """A buffer from which any bytes can be decoded."""
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        return _Names(found) if isinstance(at, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
+        return super().decode(encoding, errors)
+
+
+class _LenientBatch(_DefaultRecordBatchPy):
+    """aiokafka's decoder in Python, slow, on such a buffer."""
+
+    def _maybe_uncompress(self) -> None:
+        self._buffer: bytearray = _Names(self._buffer)
+
+
+class ReadableRecords:
+    """What one fetch brought of one partition."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._records = MemoryRecords(data)
+        self._begin = 0
+
+    def size_in_bytes(self) -> int:
+        """Bytes, an incomplete batch at the end included."""
+        return int(self._records.size_in_bytes())
+
+    def has_next(self) -> bool:
+        """Whether there is another complete batch."""
+        return bool(self._records.has_next())
+
+    def next_batch(self) -> "_ReadableBatch | None":
+        """The next batch, or None."""
+        batch = self._records.next_batch()
+        if batch is None:
+            return None
+        begin = self._begin
+        self._begin += _OVERHEAD + struct.unpack_from(">i", self._data, begin + _LENGTH_OFFSET)[0]
+        return _ReadableBatch(batch, memoryview(self._data)[begin : self._begin])
+
+
+class _ReadableBatch:
+    def __init__(self, batch: Any, data: memoryview) -> None:
+        self._batch = batch
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            if self._data[_MAGIC_OFFSET] < _BATCH_MAGIC:
+                check_message(self._data)
+                yield from self._batch
+            elif not self._batch.attributes & _CODECS and len(self._data) <= LONGEST_RECORD_BYTES:
+                yield from _records_of(self._batch, self._data)
+            else:
+                for part in slices(self._data):
+                    yield from _records_of(DefaultRecordBatch(part), memoryview(part))
+        except UnpackError as error:
+            raise self._unreadable(str(error)) from error
+        except CorruptRecordException as error:
+            raise self._unreadable("a record is not what Kafka calls a record") from error
+
+    def _unreadable(self, why: str) -> _UnreadableError:
+        # Of a message of old formats only the next offset is known.
+        following = self._batch.next_offset
+        return _UnreadableError(Unreadable(getattr(self._batch, "base_offset", following - 1), following, why))
+
+
+def _records_of(batch: Any, data: memoryview) -> Iterator[Any]:
+    """The records of a batch that is not compressed."""
+    read = 0
+    try:
+        for record in batch:
+            yield record
+            read += 1
+    except UnicodeDecodeError:
+        yield from islice(_LenientBatch(data), read, None)
+
+
+def read_all_batches() -> None:
+    """Make aiokafka's consumers of this process read in this way. May be called again."""
+    fetcher.MemoryRecords = ReadableRecords
+    fetcher.FetchResult = _Result

@@ -1,0 +1,77 @@
+"""Batches that unpack to more than there is memory: consumed, parked or halted by name, and the others go on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.child_process import free_port
+from tests.support.builders import an_id, video
+from tests.support.http_client import Client
+from tests.support.packed_batches import Given, packed, send_packed
+from tests.support.processes import process
+from tests.support.running import publish, rows_of, topic_of, until_applied
+
+LIMIT = 768 << 20
+MIB = 1 << 20
+KEY = an_id(1).encode()
+CODECS = ["gzip", "snappy", "lz4", "zstd"]
+
+
+@asynccontextmanager
+async def limited(settings: Settings, *options: str) -> AsyncIterator[tuple[Any, Client]]:
+    """`reelsync run` in a process that may have 768 MiB of addresses; what it says, at its end, is in `said`."""
+    chosen = settings.model_copy(update={"http": settings.http.model_copy(update={"port": free_port()})})
+    command = ("-m", "tests.support.limited_consumer", str(LIMIT), "run", *options)
+    with process(chosen, *command, REELSYNC_LOG__FORMAT="json") as running:
+        yield running, Client(chosen.http.port)
+
+
+def still(running: Any) -> Any:
+    def check() -> None:
+        assert running.poll() is None, running.stderr.read()
+
+    return check
+
+
+async def stopped(running: Any) -> list[dict[str, Any]]:
+    running.terminate()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    return [orjson.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_many_records_are_all_consumed(settings: Settings, codec: str) -> None:
+    """Each is whole and not JSON, so each becomes a letter: that shows that it was read."""
+    topic, size = topic_of(settings, "video"), 500_000
+    batch = packed([Given(KEY, b"%d" % n, size) for n in range(200)], codec)
+    first = await send_packed(settings, topic, batch)
+    await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(2, 12)])
+    async with limited(settings) as (running, _):
+        await until_applied(settings, still(running))
+        await stopped(running)
+    letters = await rows_of(settings, "dead_letters", '"offset"')
+    assert [letter["offset"] for letter in letters] == list(range(first, first + 200))
+    assert {len(letter["value"].rstrip(b"\0")) + size for letter in letters} == {size + n for n in (1, 2, 3)}
+    assert len(await rows_of(settings, "videos")) == 10
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [100, 500], ids=["100 MiB", "500 MiB"])
+async def test_one_large_record_is_parked_and_the_rest_goes_on(settings: Settings, codec: str, size: int) -> None:
+    topic = topic_of(settings, "video")
+    records = [Given(KEY, video("created", 1)), Given(KEY, b"{", size * MIB), Given(KEY, video("created", 2))]
+    if codec in {"snappy", "lz4"} and size > 100:
+        pytest.skip("brokers take no batch of a megabyte or more, which this would be")
+    await send_packed(settings, topic, packed(records, codec))
+    async with limited(settings) as (running, _):
+        await until_applied(settings, still(running))
+        await stopped(running)
+    (letter,) = await rows_of(settings, "dead_letters")
+    assert (letter["offset"], letter["reason"], letter["key"]) == (1, "too_large", KEY)
+    assert letter["detail"]["cut"] is True
+    assert {row["title"] for row in await rows_of(settings, "videos")} == {"Video 1", "Video 2"}

@@ -1,0 +1,118 @@
+"""Record batches made by hand: compressed as they are written, so that a small one may unpack to gigabytes."""
+
+import gzip
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import cramjam
+import lz4.frame
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
+from backports import zstd
+
+from reelsync.consumer.settings import Settings
+
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4, "snappy in one piece": 2}
+ZEROS = 1_048_576
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_FROM_CRC, _CRC_OFFSET = 21, 17
+_TIME = 1_767_600_000_000
+
+
+class Given(NamedTuple):
+    """A record: its key, its value, and zero bytes that its value has at its end."""
+
+    key: bytes | None
+    value: bytes | None
+    zeros: int = 0
+    headers: bytes = b"\x00"
+    """Their number, and each of them, encoded."""
+
+
+def packed(records: Iterable[Given], codec: str, base_offset: int = 0, **fields: int) -> bytes:
+    """One batch. `fields`: `attributes` beside the codec, `producer_id`, `producer_epoch`, `sequence`."""
+    pack, count = _Packer(codec), 0
+    for count, record in enumerate(records, 1):
+        for part in _encoded(record, count - 1):
+            pack.write(part)
+    content = pack.finish()
+    attributes = CODECS[codec] | fields.get("attributes", 0)
+    producer = (fields.get("producer_id", -1), fields.get("producer_epoch", -1), fields.get("sequence", -1))
+    header = _HEADER.pack(
+        base_offset, _HEADER.size - 12 + len(content), 0, 2, 0, attributes, count - 1, _TIME, _TIME, *producer, count
+    )
+    batch = bytearray(header + content)
+    struct.pack_into(">I", batch, _CRC_OFFSET, calc_crc32c(bytes(batch[_FROM_CRC:])))
+    return bytes(batch)
+
+
+async def send_packed(settings: Settings, topic: str, batch: bytes, partition: int = 0) -> int:
+    """Send a batch as it is; the offset of its first record."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, max_request_size=64 << 20)
+    await producer.start()
+    try:
+        builder: Any = producer.create_batch()
+        builder.append(key=None, value=b"", timestamp=None)
+        builder._build()
+        builder._buffer = bytearray(batch)
+        sent = await (await producer.send_batch(builder, topic, partition=partition))
+        return int(sent.offset)
+    finally:
+        await producer.stop()
+
+
+def varint(number: int) -> bytes:
+    """As in records: zigzag, seven bits in a byte."""
+    left = (number << 1) ^ (number >> 63)
+    encoded = bytearray()
+    while left > 0x7F:
+        encoded.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*encoded, left])
+
+
+def _encoded(record: Given, delta: int) -> Iterator[bytes]:
+    key = varint(-1) if record.key is None else varint(len(record.key)) + record.key
+    if record.value is None:
+        value = varint(-1)
+    else:
+        value = varint(len(record.value) + record.zeros) + record.value
+    body = b"\x00\x00" + varint(delta) + key + value
+    yield varint(len(body) + record.zeros + len(record.headers)) + body
+    zeros = bytes(ZEROS)
+    for _ in range(record.zeros // ZEROS):
+        yield zeros
+    yield bytes(record.zeros % ZEROS)
+    yield record.headers
+
+
+class _Packer:
+    """Compresses what is written; the parts of snappy are blocks of a megabyte."""
+
+    def __init__(self, codec: str) -> None:
+        self._out = io.BytesIO()
+        self._codec = codec
+        self._file: Any = self._out
+        if codec == "gzip":
+            self._file = gzip.GzipFile(fileobj=self._out, mode="wb", compresslevel=6)
+        elif codec == "lz4":
+            self._file = lz4.frame.LZ4FrameFile(self._out, mode="wb", block_linked=False)
+        elif codec == "zstd":
+            self._file = zstd.ZstdFile(self._out, mode="w")
+        elif codec == "snappy":
+            self._out.write(b"\x82SNAPPY\x00" + struct.pack(">ii", 1, 1))
+
+    def write(self, part: bytes) -> None:
+        if self._codec == "snappy":
+            block = bytes(cramjam.snappy.compress_raw(part))
+            self._out.write(struct.pack(">i", len(block)) + block)
+        else:
+            self._file.write(part)
+
+    def finish(self) -> bytes:
+        if self._file is not self._out:
+            self._file.close()
+        content = self._out.getvalue()
+        return bytes(cramjam.snappy.compress_raw(content)) if self._codec == "snappy in one piece" else content
