@@ -176,6 +176,8 @@ class BatchLoop:
                 if not is_more:
                     return
                 await self._give_way()
+        except MemoryError:
+            raise
         except Exception as error:
             message = (
                 f"no row could be made of events that are valid ({describe(error)}), a defect of ours: please report "

@@ -45,6 +45,12 @@ app = new_app(
 )
 
 
+_OUT_OF_MEMORY = (
+    "the process has not enough memory: give it more (see Memory in docs/operations.md). Nothing is lost: what is not "
+    "committed is read again"
+)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"reelsync {installed_version('reelsync')}")
@@ -75,6 +81,9 @@ def run_to_exit(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        if _is_out_of_memory(error):
+            sys.stderr.write(f"error: {_OUT_OF_MEMORY}\n")
+            sys.exit(1)
         from reelsync.consumer.errors import ReelsyncError
 
         from .terminal import complain
@@ -83,3 +92,10 @@ def run_to_exit(command: Callable[[], object]) -> None:
             raise
         complain(str(error))
         sys.exit(getattr(error, "exit_code", 1))
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether it began with that: then ending tidily may fail as well, for example because a thread cannot start."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None

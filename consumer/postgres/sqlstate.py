@@ -87,7 +87,13 @@ def constraint(error: DBAPIError) -> str | None:
 
 
 def classify(error: BaseException) -> Verdict:
-    """What to do about an error that came out of a transaction, or of opening a connection for one."""
+    """What to do about an error that came out of a transaction, or of opening a connection for one.
+
+    Raises:
+        MemoryError: it is this one, which says nothing of the database. It ends the process, and another may go on.
+    """
+    if isinstance(error, MemoryError):
+        raise error
     if isinstance(error, UnavailableError | MisconfiguredError):
         return Verdict.OUTAGE
     state = sqlstate(error)

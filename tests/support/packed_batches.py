@@ -9,24 +9,26 @@ from typing import Any, NamedTuple
 import cramjam
 import lz4.frame
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.util import calc_crc32c
 from backports import zstd
 
 from reelsync.consumer.settings import Settings
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4, "snappy in one piece": 2}
-ZEROS = 1_048_576
+_SPACES = b" " * 1_048_576
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _FROM_CRC, _CRC_OFFSET = 21, 17
 _TIME = 1_767_600_000_000
 
 
 class Given(NamedTuple):
-    """A record: its key, its value, and zero bytes that its value has at its end."""
+    """A record: its key, its value, and so many spaces at the end of the value, which JSON allows."""
 
     key: bytes | None
     value: bytes | None
-    zeros: int = 0
+    spaces: int = 0
     headers: bytes = b"\x00"
     """Their number, and each of them, encoded."""
 
@@ -63,6 +65,17 @@ async def send_packed(settings: Settings, topic: str, batch: bytes, partition: i
         await producer.stop()
 
 
+async def allow_large_batches(settings: Settings, topic: str) -> None:
+    """Let the topic have batches of 64 MiB; the embedded broker has no limit."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        large = {"max.message.bytes": str(64 << 20)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=large)])
+    finally:
+        await admin.close()
+
+
 def varint(number: int) -> bytes:
     """As in records: zigzag, seven bits in a byte."""
     left = (number << 1) ^ (number >> 63)
@@ -78,13 +91,12 @@ def _encoded(record: Given, delta: int) -> Iterator[bytes]:
     if record.value is None:
         value = varint(-1)
     else:
-        value = varint(len(record.value) + record.zeros) + record.value
+        value = varint(len(record.value) + record.spaces) + record.value
     body = b"\x00\x00" + varint(delta) + key + value
-    yield varint(len(body) + record.zeros + len(record.headers)) + body
-    zeros = bytes(ZEROS)
-    for _ in range(record.zeros // ZEROS):
-        yield zeros
-    yield bytes(record.zeros % ZEROS)
+    yield varint(len(body) + record.spaces + len(record.headers)) + body
+    for _ in range(record.spaces // len(_SPACES)):
+        yield _SPACES
+    yield _SPACES[: record.spaces % len(_SPACES)]
     yield record.headers
 
 

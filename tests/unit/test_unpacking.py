@@ -23,7 +23,7 @@ RECORDS = st.lists(
         st.none() | st.binary(max_size=2_000),
         st.sampled_from([0, 0, 0, 1, 400_000, MIB, 3 * MIB]),
         st.just(NO_HEADERS),
-    ).map(lambda record: record if record.value is not None else record._replace(zeros=0)),
+    ).map(lambda record: record if record.value is not None else record._replace(spaces=0)),
     min_size=1,
     max_size=12,
 )
@@ -69,8 +69,8 @@ def test_a_record_at_the_limit_is_whole_and_one_beyond_is_cut() -> None:
     overhead = 10  # attributes, two deltas, a null key, the length of the value, the number of headers
     at_limit = Given(None, b"", LONGEST_RECORD_BYTES - overhead + 1)
     (whole,) = found(packed([at_limit], "zstd"))
-    assert len(whole[3]) == at_limit.zeros
-    (cut,) = found(packed([at_limit._replace(zeros=at_limit.zeros + 1)], "zstd"))
+    assert len(whole[3]) == at_limit.spaces
+    (cut,) = found(packed([at_limit._replace(spaces=at_limit.spaces + 1)], "zstd"))
     assert len(cut[3]) == CUT_VALUE_BYTES
 
 
