@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, is_name_conflict
-from reelsync.consumer.sink.writer import BatchWriter, refusal
+from reelsync.consumer.sink.refusals import refusal, without_conflicts
+from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
 
 from .name_groups import Claim, Tie, account_of, parts_of, ties_of
@@ -102,10 +103,8 @@ async def _redrive_together(
         if not outcomes:
             return Redriven(0, 0)
         await _release_names(connection, _located(outcomes))
-        refused = {}
-        for located in sorted(_located(outcomes), key=_newest_first):
-            if rejection := await _apply(connection, writer, located):
-                refused[id(located.record)] = rejection
+        refusals = await _apply_all(connection, writer, sorted(_located(outcomes), key=_newest_first))
+        refused = {id(rejection.record): rejection for rejection in refusals}
         outcomes = [_settled(outcome, refused.get(id(outcome.letter.record))) for outcome in outcomes]
         await close(connection, group, outcomes, by_operator=False)
         await connection.commit()
@@ -180,15 +179,24 @@ async def _release_names(connection: AsyncConnection, events: Sequence[Located])
         await connection.execute(_RELEASE_NAMES, parameters, execution_options=_named("redrive.release_names"))
 
 
-async def _apply(connection: AsyncConnection, writer: BatchWriter, located: Located) -> Rejection | None:
-    """Merge one event; the rejection if its user's name is still another's."""
+async def _apply_all(connection: AsyncConnection, writer: BatchWriter, events: Sequence[Located]) -> list[Rejection]:
+    """Merge the events whose users' names are free, the first ones first; the rejections of the others."""
+    possible, refused = await without_conflicts(connection, events, singly=True)
+    if possible and await _apply(connection, writer, possible):
+        # Somebody took a name meanwhile.
+        refused += [rejection for one in possible if (rejection := await _apply(connection, writer, [one]))]
+    return refused
+
+
+async def _apply(connection: AsyncConnection, writer: BatchWriter, events: Sequence[Located]) -> Rejection | None:
+    """Merge events in one statement; if a user's name is still another's, none of them: the rejection of the first."""
     try:
         async with connection.begin_nested():
-            await writer.merge(connection, [located])
+            await writer.merge(connection, events)
     except DBAPIError as error:
         if not is_name_conflict(error):
             raise
-        return refusal(located, error)
+        return refusal(events[0], error)
     return None
 
 

@@ -26,7 +26,7 @@ from .protocol import (
     FetchResponseById,
     MetadataResponseWithIds,
 )
-from .record_batches import ROOM, Room, Unreadable
+from .record_batches import ROOM, Result, Room, Unreadable
 
 POLL_BYTES = 2_097_152
 """Twice what batches ask for at once by the number of records, which ends most polls."""
@@ -68,6 +68,10 @@ class Reader(AIOKafkaConsumer):
 
     async def getmany(self, *partitions: TopicPartition, **limits: Any) -> Any:
         """The next records of these partitions, of POLL_BYTES together, and of the one record that exceeds them."""
+        for tp, result in list(self._fetcher._records.items()):  # noqa: SLF001
+            if tp in partitions and isinstance(result, Result) and result.owes:
+                # It may take seconds, and heartbeats must not wait.
+                await asyncio.to_thread(result.pass_over)
         ROOM.set(Room(POLL_BYTES))
         return await super().getmany(*partitions, **limits)
 

@@ -10,6 +10,7 @@
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +24,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from reelsync.consumer.records import record_size
 
 from .decompression import UnpackError
-from .unpacking import LONGEST_RECORD_BYTES, check_message, slices
+from .unpacking import LONGEST_RECORD_BYTES, Source, check_message, slices, source_of
 
 _LENGTH_OFFSET = 8
 _OVERHEAD = 12
@@ -62,12 +63,29 @@ class _UnreadableError(Exception):
         self.batch = batch
 
 
-class _Result(fetcher.FetchResult):
+class Result(fetcher.FetchResult):
     """Records of one partition that are polled little by little."""
 
     _partition_records: Any
     unreadable: Unreadable | None = None
     """What comes next, if that cannot be unpacked."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether the rest of a long record is to be passed over before there is another."""
+        source = self._source
+        return source is not None and source.owed > 0
+
+    def pass_over(self) -> None:
+        """Pass over it, in any thread. That it cannot be done is told when the next record is asked for."""
+        if source := self._source:
+            with suppress(UnpackError):
+                source.pass_over()
+
+    @property
+    def _source(self) -> Source | None:
+        records = self._partition_records
+        return records._records.source if records is not None else None  # noqa: SLF001
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """The next records, as many as there is room for."""
@@ -115,6 +133,12 @@ class ReadableRecords:
         self._data = data
         self._records = MemoryRecords(data)
         self._begin = 0
+        self._batch: _ReadableBatch | None = None
+
+    @property
+    def source(self) -> Source | None:
+        """What the batch that is read is unpacked from, if it is."""
+        return self._batch.source if self._batch else None
 
     def size_in_bytes(self) -> int:
         """Bytes, an incomplete batch at the end included."""
@@ -131,11 +155,13 @@ class ReadableRecords:
             return None
         begin = self._begin
         self._begin += _OVERHEAD + struct.unpack_from(">i", self._data, begin + _LENGTH_OFFSET)[0]
-        return _ReadableBatch(batch, memoryview(self._data)[begin : self._begin])
+        self._batch = _ReadableBatch(batch, memoryview(self._data)[begin : self._begin])
+        return self._batch
 
 
 class _ReadableBatch:
     def __init__(self, batch: Any, data: memoryview) -> None:
+        self.source: Source | None = None
         self._batch = batch
         self._data = data
 
@@ -153,7 +179,8 @@ class _ReadableBatch:
             elif not self._batch.attributes & _CODECS and len(self._data) <= LONGEST_RECORD_BYTES:
                 yield from _records_of(self._batch, self._data)
             else:
-                for part in slices(self._data):
+                self.source = source_of(self._data)
+                for part in slices(self._data, self.source):
                     yield from _records_of(DefaultRecordBatch(part), memoryview(part))
         except UnpackError as error:
             raise self._unreadable(str(error)) from error
@@ -180,4 +207,4 @@ def _records_of(batch: Any, data: memoryview) -> Iterator[Any]:
 def read_all_batches() -> None:
     """Make aiokafka's consumers of this process read in this way. May be called again."""
     fetcher.MemoryRecords = ReadableRecords
-    fetcher.FetchResult = _Result
+    fetcher.FetchResult = Result

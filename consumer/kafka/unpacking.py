@@ -29,11 +29,12 @@ _NO_HEADERS = b"\x00"
 _NO_KEY = b"\x01"
 
 
-def slices(batch: memoryview) -> Iterator[bytes]:
+def slices(batch: memoryview, source: "Source | None" = None) -> Iterator[bytes]:
     """The batch as batches that are not compressed, of about SLICE_BYTES each, with every record in its order.
 
     A record longer than LONGEST_RECORD_BYTES comes without headers, its value cut to CUT_VALUE_BYTES. So it looks the
-    same each time it is read, however it was compressed.
+    same each time it is read, however it was compressed. What is left of it is passed over when the next slice is asked
+    for, or before, by whoever holds the `source`, for that may take seconds.
 
     Raises:
         UnpackError: what was compressed is broken, or can only be unpacked whole and is too large for that.
@@ -42,7 +43,7 @@ def slices(batch: memoryview) -> Iterator[bytes]:
     (left,) = struct.unpack_from(">i", batch, _COUNT_OFFSET)
     header = bytearray(batch[: HEADER.size])
     struct.pack_into(">h", header, _ATTRIBUTES_OFFSET, attributes & ~_CODECS)
-    source = _Source(Packed(attributes & _CODECS, batch[HEADER.size :]))
+    source = source or source_of(batch)
     while left or source.fill(1):
         if source.fill(SLICE_BYTES):
             end, count, length = _whole_records(source.held, left)
@@ -57,6 +58,12 @@ def slices(batch: memoryview) -> Iterator[bytes]:
         left -= count
         struct.pack_into(">i", header, _COUNT_OFFSET, count)
         yield bytes(header) + (_cut(source, length) if is_cut else source.take(end))
+
+
+def source_of(batch: memoryview) -> "Source":
+    """What the records of the batch are unpacked from."""
+    (attributes,) = struct.unpack_from(">h", batch, _ATTRIBUTES_OFFSET)
+    return Source(Packed(attributes & _CODECS, batch[HEADER.size :]))
 
 
 def check_message(message: memoryview) -> None:
@@ -78,15 +85,21 @@ def check_message(message: memoryview) -> None:
             raise too_large(size)
 
 
-class _Source:
+class Source:
     """What was unpacked and not taken yet."""
 
     def __init__(self, packed: Packed) -> None:
         self.held = bytearray()
+        self.owed = 0
+        """Bytes to be passed over."""
         self._packed = packed
 
     def fill(self, size: int) -> bool:
         """Hold at least `size` bytes; whether there are as many."""
+        self.pass_over()
+        return self._fill(size)
+
+    def _fill(self, size: int) -> bool:
         while len(self.held) < size and (chunk := self._packed.read()):
             self.held += chunk
         return len(self.held) >= size
@@ -97,14 +110,19 @@ class _Source:
         del self.held[:size]
         return taken
 
-    def skip(self, size: int) -> None:
-        """Pass over bytes without holding them."""
-        while size > len(self.held):
-            size -= len(self.held)
+    def pass_over(self) -> None:
+        """Pass over what is owed, without holding it.
+
+        Raises:
+            UnpackError: there is not as much.
+        """
+        while self.owed > len(self.held):
+            self.owed -= len(self.held)
             self.held.clear()
-            if not self.fill(1):
+            if not self._fill(1):
                 raise UnpackError("it ends within a record")
-        del self.held[:size]
+        del self.held[: self.owed]
+        self.owed = 0
 
 
 def _whole_records(held: bytearray, most: int) -> tuple[int, int, int]:
@@ -123,7 +141,7 @@ def _whole_records(held: bytearray, most: int) -> tuple[int, int, int]:
     return end, count, 0
 
 
-def _cut(source: _Source, length: int) -> bytes:
+def _cut(source: Source, length: int) -> bytes:
     """The next record, which is so long, as one that can be held: its begin, its key if that is short, and a part."""
     source.fill(CUT_VALUE_BYTES + _KEPT_KEY_BYTES + 6 * _VARINT_BYTES)
     held = source.held
@@ -142,7 +160,7 @@ def _cut(source: _Source, length: int) -> bytes:
     except IndexError:
         raise UnpackError("it ends within a record") from None
     record += _encoded(CUT_VALUE_BYTES) + held[at : at + CUT_VALUE_BYTES] + _NO_HEADERS
-    source.skip(begin + length)
+    source.owed = begin + length
     return _encoded(len(record)) + bytes(record)
 
 

@@ -52,7 +52,7 @@ _BY_CLASS = {
     "28": Verdict.OUTAGE,
     "3D": Verdict.OUTAGE,
 }
-_EXCLUSION_VIOLATION = "23P01"
+EXCLUSION_VIOLATION = "23P01"
 # All that a server gives by itself; a function of the database's may make up others.
 _APPENDIX_A = (
     "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
@@ -118,7 +118,7 @@ def error_type(error: BaseException) -> str:
 
 def is_name_conflict(error: DBAPIError) -> bool:
     """Whether two live users were about to have one name."""
-    return sqlstate(error) == _EXCLUSION_VIOLATION
+    return sqlstate(error) == EXCLUSION_VIOLATION
 
 
 def describe(error: BaseException) -> str:

@@ -6,7 +6,6 @@ Nothing here retries: an error leaves the outcome unknown, and whoever called lo
 from collections.abc import Collection, Iterable, Sequence
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy import Select
@@ -15,17 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.observer import Written
 from reelsync.consumer.offsets.store import fence
-from reelsync.consumer.postgres.sqlstate import Verdict, classify, constraint, is_name_conflict, sqlstate
+from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Located, Rejection
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, Plan, plan
-from reelsync.events import aggregate_id
 from reelsync.models import User, UserProfile, Video
 from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
 
 from .known_ids import KnownIds
 from .parking import settle
+from .refusals import refusal, without_conflicts
 
 _STATEMENTS = {
     "users": UPSERTS[User],
@@ -113,8 +112,10 @@ class BatchWriter:
         """Cumulative bisection: keep what succeeds, halve what fails; an event that fails alone is the culprit.
 
         The merge gives the same rows however a log is cut, so this ends where one statement would have; k culprits
-        in n events cost O(k log n) attempts.
+        in n events cost O(k log n) attempts. Name conflicts, which may be as many as events, are told beforehand.
         """
+        events, refused = await without_conflicts(connection, events)
+        written.rejections += refused
         waiting = [events]
         while waiting:
             part = waiting.pop()
@@ -140,21 +141,6 @@ class BatchWriter:
         self._known_users.add(planned.user_references)
         self._known_videos.add(planned.rows["videos"])
         self._known_videos.add(planned.video_references)
-
-
-def refusal(located: Located, error: DBAPIError) -> Rejection:
-    """The rejection of an event that the database refuses."""
-    event = located.event
-
-    return Rejection(
-        located.record,
-        "write",
-        "conflict" if is_name_conflict(error) else "refused",
-        {"sqlstate": sqlstate(error), "constraint": constraint(error)},
-        event_id=event["id"],
-        event_type=event["type"],
-        aggregate_id=UUID(aggregate_id(event)),
-    )
 
 
 def _plan_of(events: Iterable[Located]) -> Plan:

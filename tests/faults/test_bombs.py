@@ -1,7 +1,9 @@
 """Batches that unpack to more than there is memory: consumed, parked or halted by name, and the others go on."""
 
+import asyncio
+import urllib.error
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -12,8 +14,8 @@ from reelsync.testing.servers.child_process import free_port
 from tests.support.builders import an_id, video
 from tests.support.http_client import Client
 from tests.support.packed_batches import Given, allow_large_batches, packed, send_packed
-from tests.support.processes import process
-from tests.support.running import rows_of, topic_of, until_applied
+from tests.support.processes import process, run_command
+from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 
 LIMIT = 768 << 20
 MIB = 1 << 20
@@ -59,12 +61,11 @@ async def test_many_records_are_all_consumed(settings: Settings, tier: str, code
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("size", [100, 500, 2_000], ids=["100 MiB", "500 MiB", "2000 MiB"])
+@pytest.mark.parametrize("largest", [False, True], ids=["100 MiB", "largest"])
 async def test_one_large_record_is_parked_and_the_rest_goes_on(
-    settings: Settings, tier: str, codec: str, size: int
+    settings: Settings, tier: str, codec: str, largest: bool
 ) -> None:
-    if size > LARGEST[codec]:
-        pytest.skip("such a batch is too large for brokers")
+    size = LARGEST[codec] if largest else 100
     topic = topic_of(settings, "video")
     records = [Given(KEY, video("created", 1)), Given(KEY, b"{", size * MIB), Given(KEY, video("created", 2))]
     await send(settings, tier, topic, packed(records, codec))
@@ -81,3 +82,39 @@ async def send(settings: Settings, tier: str, topic: str, batch: bytes) -> None:
     if tier != "embedded":
         await allow_large_batches(settings, topic)
     await send_packed(settings, topic, batch)
+
+
+async def test_what_can_only_be_unpacked_whole_halts_its_partition_until_it_is_passed_over(
+    settings: Settings, tier: str
+) -> None:
+    topic = topic_of(settings, "video")
+    batch = packed([Given(KEY, video("created", 1)), Given(KEY, b"{", 500 * MIB)], "snappy in one piece")
+    await send(settings, tier, topic, packed([Given(KEY, video("created", 2))], "zstd"))
+    await send(settings, tier, topic, batch)
+    await send(settings, tier, topic, packed([Given(KEY, video("created", 3))], "zstd"))
+    async with limited(settings) as (running, client):
+        await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(4, 24)])
+
+        async def is_halted() -> bool:
+            still(running)()
+            with suppress(urllib.error.URLError):
+                return "1 partition halted" in (await client.get("/readyz")).text
+            return False
+
+        await eventually(is_halted, "the partition is halted")
+
+        async def others_go_on() -> bool:
+            titles = {row["title"] for row in await rows_of(settings, "videos")}
+            return "Video 2" in titles and len(titles) > 1
+
+        await eventually(others_go_on, "the rows before it, and those of other partitions")
+        (halted,) = [p["halted"] for p in (await client.status())["partitions"] if p["halted"]]
+        assert halted["reason"] == "unreadable"
+        assert "offsets 1 to 2 cannot be unpacked" in halted["why"]
+        done = await asyncio.to_thread(run_command, settings, "offsets", "reset", topic, "0", "--to", "3", "--force")
+        assert done.returncode == 0, done.stderr
+        await until_applied(settings, still(running))
+        (said,) = [line for line in await stopped(running) if line["event"] == "partition.halted"]
+        assert said["fix"] == f"to go on without them: reelsync offsets reset {topic} 0 --to 3 --force"
+    titles = {row["title"] for row in await rows_of(settings, "videos")}
+    assert titles == {f"Video {n}" for n in range(2, 24)}

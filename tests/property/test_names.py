@@ -19,6 +19,7 @@ from tests.support.builders import an_id, record, shuffled, user
 from tests.support.writing import GROUP, batch_of, cuts, snapshot
 
 PARTITION = Partition("user-events", 0)
+KINDS = ("created", "updated", "deleted", "restored", "logged_in", "erased")
 DECODE = decoder(DEFAULT_TOPICS, 524_288)
 
 
@@ -54,6 +55,55 @@ async def deliver(engine: AsyncEngine, log: list[Any], rng: random.Random) -> in
     while (await redrive_conflicts(engine, GROUP, writer, DECODE, at_once=1)).applied:
         pass
     return parked
+
+
+def claims(seed: int, users: int = 6) -> list[Any]:
+    """Whatever can be said of few users and few names, in any order: accounts, deletions, other facets, erasures."""
+    rng = random.Random(seed)
+    log: list[Any] = []
+    for offset in range(60):
+        number, version = rng.randint(1, users), rng.randint(1, 12)
+        name, address = rng.choice("abcd"), rng.choice("abcd")
+        account = {"username": f"name_{name}", "email": f"{address}@example.com"}
+        (kind,) = rng.choices(KINDS, (4, 8, 2, 2, 1, 0.2))
+        value = None if kind == "erased" else user(kind, number, version, **account if "ated" in kind else {})
+        key = an_id(1_000 + number).encode()
+        log.append(record(value, offset, topic="user-events", key=key))
+    return log
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_conflicts_are_told_as_the_database_tells_them(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rows and rejections are those of a search that tries each event on the database.
+
+    Where both names are taken, which of them it names is its own affair.
+    """
+    found: list[Any] = []
+    for way in ("told", "tried"):
+        name = f"claims_{seed}_{way}"
+        postgres.create_database(name, "migrated")
+        engine = create_engine(postgres.url(name))
+        if way == "tried":
+            monkeypatch.setattr("reelsync.consumer.sink.writer.without_conflicts", none_is_told)
+        try:
+            writer, ledger, start = BatchWriter(engine, GROUP), Ledger(engine, GROUP), 0
+            await ledger.positions(None, {PARTITION: 0})
+            rejections = []
+            for part in cuts(claims(seed), random.Random(seed)):
+                written = await writer.write(batch_of(part, PARTITION, start), carefully=True)
+                rejections += [(r.record.offset, r.reason, r.event_id, r.aggregate_id) for r in written.rejections]
+                start += len(part)
+            found.append((await snapshot(engine), sorted(rejections)))
+        finally:
+            await engine.dispose()
+            postgres.drop_database(name)
+    assert found[0] == found[1]
+
+
+async def none_is_told(_connection: Any, events: Any) -> tuple[Any, list[Any]]:
+    return events, []
 
 
 async def states(engine: AsyncEngine) -> set[str]:
