@@ -69,7 +69,7 @@ class KafkaSettings(Section):
         60_000, ge=1_000, description="Milliseconds that a member has to finish its batch when partitions move."
     )
     max_value_bytes: int = Field(
-        524_288, ge=1, le=8_388_608, description="A record with a longer value becomes a dead letter."
+        524_288, ge=1, le=8_388_608, description="A record with a longer value becomes a dead letter. 8 MiB at most."
     )
     anchor_timeout_ms: int = Field(
         3_000,

@@ -183,7 +183,7 @@ class _ReadableBatch:
                 for part in slices(self._data, self.source):
                     yield from _records_of(DefaultRecordBatch(part), memoryview(part))
         except UnpackError as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(error.args[0]) from error
         except CorruptRecordException as error:
             raise self._unreadable("a record is not what Kafka calls a record") from error
 
