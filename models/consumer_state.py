@@ -25,6 +25,13 @@ from .types import JSONType
 
 ERASURE_LOCK = Table("erasure_lock", Base.metadata, Column("unused", Boolean))
 """An empty table. Who parks dead letters and who erases lock it, which a role that may only read cannot."""
+LETTER_LOCKS = Table(
+    "letter_locks",
+    Base.metadata,
+    Column("consumer_group", String(255), primary_key=True),
+    Column("work", String(20), primary_key=True),
+)
+"""Who works on the dead letters of a group locks a row: one consumer that redrives, one that relays, one operator."""
 
 
 class ConsumerOffset(Base):

@@ -7,6 +7,7 @@ says of its users.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,11 +27,10 @@ from .name_groups import Claim, Tie, account_of, parts_of, ties_of
 from .outcomes import ChangedError, Outcome, close, verdict_on
 from .queries import all_letters
 from .selection import Selection
-from .table import KEY_COLUMNS, READ_COLUMNS, LetterKey, letter_of
+from .table import KEY_COLUMNS, READ_COLUMNS, LetterKey, has_turn, letter_of
 
 _log = structlog.get_logger("reelsync.redrive")
 
-_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.redrive'), hashtext(:consumer_group))")
 _CONFLICTS = Selection(reasons=("conflict",))
 _NAMES = text("SELECT id, username, email FROM users WHERE id = ANY(:ids)")
 _LOCK_USERS = text("SELECT id, account_version FROM users WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
@@ -50,16 +50,26 @@ async def redrive_conflicts(
 ) -> Redriven:
     """Apply all parked name conflicts of the group: those that depend on each other in one transaction.
 
-    Whoever comes second leaves it to the first. What somebody else is working on stays parked for the next time.
+    Whoever comes second leaves it to the first. What somebody else is working on stays parked for the next time, and so
+    do those whose statements the database ends: what does not depend on them is then tried without them.
     """
     applied = parked = 0
-    claims = await _claims(engine, group, decode)
-    for keys in await asyncio.to_thread(list, parts_of(claims, at_once)):
+    claims = {claim.letter: claim for claim in await _claims(engine, group, decode)}
+    parts = deque(await asyncio.to_thread(list, parts_of(claims.values(), at_once)))
+    while parts:
+        keys = parts.popleft()
         try:
             done = await _redrive_together(engine, group, writer, decode, keys)
+        except ChangedError:
+            done = Redriven(0, len(keys))
         except Exception as error:
-            if not isinstance(error, ChangedError) and classify(error) is not Verdict.AGAIN:
+            if classify(error) in {Verdict.OUTAGE, Verdict.BUG}:
                 raise
+            smallest = list(parts_of((claims[key] for key in keys), 1))
+            if len(smallest) > 1:
+                parts.extendleft(reversed(smallest))
+                continue
+            _log.warning("redrive.passed_over", letter=str(keys[0]), letters=len(keys), error=describe(error))
             done = Redriven(0, len(keys))
         if done is None:
             break
@@ -74,7 +84,7 @@ async def _claims(engine: AsyncEngine, group: str, decode: Decode) -> list[Claim
     """
     claims: list[Claim] = []
     async with engine.connect() as connection:
-        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+        if not await has_turn(connection, group, "redrive", "redrive.lock"):
             return []
         async for letters in all_letters(connection, group, _CONFLICTS):
             outcomes = [verdict_on(letter, decode) for letter in letters]
@@ -95,7 +105,7 @@ async def _redrive_together(
         ChangedError: somebody else changed a letter meanwhile, or is about to.
     """
     async with engine.connect() as connection:
-        if not await connection.scalar(_LOCK, {"consumer_group": group}, execution_options=_named("redrive.lock")):
+        if not await has_turn(connection, group, "redrive", "redrive.lock"):
             return None
         query = select(*READ_COLUMNS).where(*_CONFLICTS.conditions(group), tuple_(*KEY_COLUMNS).in_(keys))
         rows = await connection.execute(query.order_by(*KEY_COLUMNS), execution_options=_named("redrive.parked"))

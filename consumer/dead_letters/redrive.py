@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
@@ -27,7 +27,9 @@ from .selection import Selection
 from .table import LetterKey, take_turn
 
 LETTERS_AT_ONCE = 1_000
-_ATTEMPTS = 20
+_ATTEMPTS = 3
+
+_log = structlog.get_logger("reelsync.redrive")
 
 
 @dataclass
@@ -69,19 +71,29 @@ class Redrive:
     async def run(self, selection: Selection, tell: Callable[[Tally], None] = lambda _: None) -> Tally:
         """Attempt each of the selected letters once, in the order of their keys, some in each transaction.
 
-        What is committed stays if the run ends early; run again, it goes on with what is parked still. `tell` is told
-        after each transaction.
+        What is committed stays if the run ends early; run again, it goes on with what is parked still. `tell` is called
+        after each transaction. A letter whose statements the database ends even when it is alone is passed over.
 
         Raises:
-            ReelsyncError: the database refuses again and again.
             Exception: the database cannot be used; what was committed stays.
         """
         tally, backoff, at_once = Tally(), Backoff(), self.at_once
         while True:
             try:
                 outcomes = await self._attempt(selection, at_once)
-            except Exception as error:  # noqa: BLE001 - raised there unless it passes
-                at_once = await _next_size(error, at_once, backoff)
+            except Exception as error:
+                verdict = Verdict.AGAIN if isinstance(error, ChangedError) else classify(error)
+                if verdict not in {Verdict.AGAIN, Verdict.HALVE}:
+                    raise
+                if verdict is Verdict.AGAIN and backoff.attempts < _ATTEMPTS:
+                    await backoff.wait()
+                elif at_once > 1:
+                    at_once //= 2
+                else:
+                    await self._pass_over(selection, tally, error)
+                    selection = replace(selection, after=tally.last)
+                    backoff.reset()
+                    tell(tally)
                 continue
             if not outcomes:
                 return tally
@@ -107,20 +119,11 @@ class Redrive:
             await connection.commit()
         return outcomes
 
-
-async def _next_size(error: Exception, at_once: int, backoff: Backoff) -> int:
-    """How many letters to try next, after waiting a little; what no other attempt mends is raised.
-
-    A deadlock is among what is tried again. Neither this nor a batch locks in an order that makes one, but others may.
-    """
-    verdict = Verdict.AGAIN if isinstance(error, ChangedError) else classify(error)
-    if verdict not in {Verdict.AGAIN, Verdict.HALVE}:
-        raise error
-    if backoff.attempts >= _ATTEMPTS:
-        message = (
-            f"the database refused {_ATTEMPTS} times in a row ({describe(error)}): see pg_stat_activity for what holds "
-            "the rows. What was committed stays; run it again to go on"
-        )
-        raise ReelsyncError(message) from error
-    await backoff.wait()
-    return max(1, at_once // 2) if verdict is Verdict.HALVE else at_once
+    async def _pass_over(self, selection: Selection, tally: Tally, error: Exception) -> None:
+        """Leave the first of the selected letters parked, as it is."""
+        async with self.engine.connect() as connection:
+            letters = await next_letters(connection, self.group, selection, 1)
+        for letter in letters:
+            tally.still[letter.row["reason"]] += 1
+            tally.last = letter.key
+            _log.warning("redrive.passed_over", letter=str(letter.key), letters=1, error=describe(error))

@@ -19,8 +19,8 @@ from reelsync.consumer.kafka.producer import RefusedError, TopicProducer
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.settings import KafkaSettings
 
-from .relay_messages import Message, mark_relayed, message_of, shorter_forms, take_relay_turn, unrelayed
-from .table import LetterKey
+from .relay_messages import Message, mark_relayed, message_of, shorter_forms, unrelayed
+from .table import LetterKey, has_turn
 
 _SEND_SECONDS = 10.0
 """Well below DATABASE__IDLE_IN_TRANSACTION_TIMEOUT: the transaction that has the turn waits for it."""
@@ -81,7 +81,7 @@ class KafkaRelay:
         done = _Done()
         failure: Exception | None = None
         async with self.engine.connect() as connection:
-            if not await take_relay_turn(connection, self.group):
+            if not await has_turn(connection, self.group, "relay", "dead_letters.relay_turn"):
                 return 0
             letters = await unrelayed(connection, self.group)
             if not letters:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import select, text, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import func
 
@@ -18,7 +18,6 @@ from .table import KEY_COLUMNS, TABLE, Header, Letter, LetterKey, received_recor
 
 LETTERS_AT_ONCE = 200
 
-_TURN = text("SELECT pg_try_advisory_xact_lock(hashtext('reelsync.relay'), hashtext(:consumer_group))")
 _STAGES = {"decode": "VALUE_CONVERTER", "validate": "TRANSFORMATION", "write": "TASK_PUT"}
 
 
@@ -31,13 +30,6 @@ class Message(NamedTuple):
     headers: list[Header]
     own: int = 0
     """How many of `headers`, the first ones, are the record's own."""
-
-
-async def take_relay_turn(connection: AsyncConnection, group: str) -> bool:
-    """Whether this transaction is the one that relays now: of a group's consumers one does."""
-    parameters = {"consumer_group": group}
-    options = {"query_name": "dead_letters.relay_turn"}
-    return bool(await connection.scalar(_TURN, parameters, execution_options=options))
 
 
 async def unrelayed(connection: AsyncConnection, group: str) -> list[Letter]:

@@ -1,12 +1,13 @@
-"""A dead letter as it is stored: its key, and the record that it stands for. Pure."""
+"""A dead letter as it is stored: its key, the record that it stands for, and who may work on it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import RowMapping, cast, func, literal_column, text, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.records import StoredRecord
 from reelsync.models import DeadLetter
 
@@ -108,12 +109,30 @@ def stored_headers(headers: Sequence[Header]) -> list[list[bytes | None]]:
     return [[name.encode(errors="surrogateescape"), content] for name, content in headers]
 
 
-_TURN = text("SELECT pg_advisory_xact_lock(hashtext('reelsync.letters'), hashtext(:consumer_group))")
+Work = Literal["operator", "redrive", "relay"]
+# A row lock needs the right to UPDATE, so a role that may only read cannot take it, as it could take an advisory lock.
+_TURN = text(
+    """
+    WITH free AS (SELECT FROM letter_locks
+                   WHERE consumer_group = :consumer_group AND work = :work FOR NO KEY UPDATE SKIP LOCKED),
+         made AS (INSERT INTO letter_locks (consumer_group, work) VALUES (:consumer_group, :work)
+                      ON CONFLICT DO NOTHING RETURNING work)
+    SELECT EXISTS (SELECT FROM free) OR EXISTS (SELECT FROM made)
+    """
+)
+
+
+async def has_turn(connection: AsyncConnection, group: str, work: Work, query_name: str) -> bool:
+    """Whether this transaction is the only one of the group's that does this work, until it ends. Waits for none."""
+    parameters = {"consumer_group": group, "work": work}
+    return bool(await connection.scalar(_TURN, parameters, execution_options={"query_name": query_name}))
 
 
 async def take_turn(connection: AsyncConnection, group: str) -> None:
     """Wait until no other operator's transaction is under way. No consumer takes this lock, so none waits for it."""
-    await connection.execute(_TURN, {"consumer_group": group}, execution_options={"query_name": "dead_letters.turn"})
+    backoff = Backoff(0.01, 0.5)
+    while not await has_turn(connection, group, "operator", "dead_letters.turn"):
+        await backoff.wait()
 
 
 class Entry(NamedTuple):

@@ -90,6 +90,7 @@ BEGIN
         ('consumer_offsets', 'SELECT, INSERT, UPDATE', false),
         ('dead_letters', 'SELECT, INSERT, UPDATE', false),
         ('erasure_lock', 'SELECT, UPDATE', false),
+        ('letter_locks', 'SELECT, INSERT, UPDATE', false),
         ('users', 'SELECT, INSERT, UPDATE', true),
         ('user_profiles', 'SELECT, INSERT, UPDATE', true),
         ('videos', 'SELECT, INSERT, UPDATE', true),

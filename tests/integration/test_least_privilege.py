@@ -27,6 +27,7 @@ RIGHTS = {
         "consumer_offsets": WRITTEN,
         "dead_letters": WRITTEN,
         "erasure_lock": ("SELECT", "UPDATE"),
+        "letter_locks": WRITTEN,
         "model_usage": ("INSERT", "SELECT"),
         "user_profiles": WRITTEN,
         "users": WRITTEN,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.dead_letters.closing import discard
 from reelsync.consumer.dead_letters.redrive import Tally
@@ -19,6 +19,7 @@ from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.transform.decode import decoder
 from reelsync.testing.expected_tables import differences, expected_tables
 from tests.letters.parking import counted, letters, park, redrive, videos
+from tests.letters.slow_rows import impatient, slow_row
 from tests.support.builders import an_id, record, user, video
 from tests.support.writing import GROUP, snapshot, write_all
 
@@ -180,3 +181,15 @@ async def test_any_order_of_redrives_parks_and_events_ends_in_one_table(engine: 
     await redrive(engine, at_once=7).run(EVERYTHING)
     assert {state for state, _ in await counted(engine)} == {"redriven"}
     assert differences(expected(log), await snapshot(engine)) == []
+
+
+async def test_a_video_whose_statements_always_time_out_keeps_only_its_own_letters_parked(
+    engine: AsyncEngine, database: str, operator: AsyncConnection
+) -> None:
+    await park(engine, videos(40))
+    async with impatient(database) as hasty:
+        await slow_row(operator, "videos", an_id(17))
+        tally = await redrive(hasty).run(EVERYTHING)
+    assert (tally.applied, dict(tally.still)) == (39, {"too_large": 1})
+    (parked,) = [letter for letter in await letters(engine) if letter["state"] == "parked"]
+    assert parked["offset"] == 17

@@ -1,10 +1,11 @@
 """Name conflicts redriven beside others: nothing that operators do is lost, and few users are locked at a time."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.dead_letters.closing import discard
 from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
@@ -13,6 +14,7 @@ from reelsync.consumer.dead_letters.table import Entry
 from reelsync.consumer.records import Partition
 from reelsync.consumer.sink.writer import BatchWriter
 from tests.letters.parking import DECODE, letters, park
+from tests.letters.slow_rows import impatient, slow_row
 from tests.letters.test_correcting import edited, exported, imported
 from tests.support.builders import an_id, record, user
 from tests.support.writing import GROUP, snapshot, write_all
@@ -135,3 +137,14 @@ async def test_redriving_them_does_not_count_towards_the_limit(engine: AsyncEngi
     assert await redriven(engine) == ((0, 1) if again else (1, 0))
     (letter,) = await letters(engine)
     assert (letter["redrives"], letter["attempts"], letter["reason"]) == (3 if again else 0, 2, "conflict")
+
+
+async def test_a_user_whose_statements_always_time_out_keeps_only_its_own_letter_parked(
+    engine: AsyncEngine, database: str, operator: AsyncConnection
+) -> None:
+    await parked_conflicts(engine, 250)
+    async with impatient(database) as hasty:
+        await slow_row(operator, "users", an_id(1123))
+        assert await redriven(hasty) == (249, 1)
+    (parked,) = [letter for letter in await letters(engine) if letter["state"] == "parked"]
+    assert parked["aggregate_id"] == UUID(an_id(1123))

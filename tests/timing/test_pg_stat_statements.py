@@ -38,7 +38,7 @@ KINDS = {
     "dead_letters.park": r"INSERT INTO dead_letters \(",
     "dead_letters.erase": r"UPDATE dead_letters d SET .* WHERE \(d\.aggregate_id = ANY",
     "dead_letters.expire": r"UPDATE dead_letters (d )?SET key = .* WHERE (ctid|d\.consumer_group) ?=",
-    "redrive.lock": r"SELECT pg_try_advisory_xact_lock",
+    "redrive.lock": r"WITH free AS \(SELECT FROM letter_locks",
     "redrive.parked": r"SELECT dead_letters\.topic, dead_letters\.partition",
     "redrive.names": r"SELECT id, username, email FROM users",
     "redrive.lock_users": r"SELECT id, account_version FROM users",

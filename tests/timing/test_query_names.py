@@ -141,6 +141,7 @@ def test_every_name_says_what_it_does() -> None:
         "consumer_offsets",
         "dead_letters",
         "erasure_lock",
+        "letter_locks",
         "model_usage",
         "user_profiles",
         "users",

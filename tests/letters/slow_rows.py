@@ -1,0 +1,35 @@
+"""A row that takes longer to write than a statement may take."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reelsync.models.engine import create_engine
+
+STATEMENT_SECONDS = 0.5
+
+
+async def slow_row(operator: AsyncConnection, table: str, key: str) -> None:
+    """From now on each write of the row with this id takes longer than that."""
+    await operator.execute(
+        text(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql "
+            f"AS 'BEGIN PERFORM pg_sleep({4 * STATEMENT_SECONDS}); RETURN NEW; END'"
+        )
+    )
+    await operator.execute(
+        text(
+            f"CREATE TRIGGER dawdle BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW "
+            f"WHEN (NEW.id = '{key}') EXECUTE FUNCTION dawdle()"
+        )
+    )
+
+
+@asynccontextmanager
+async def impatient(database: str) -> AsyncIterator[AsyncEngine]:
+    """An engine whose statements may not take long."""
+    engine = create_engine(database, statement_timeout=STATEMENT_SECONDS)
+    yield engine
+    await engine.dispose()
