@@ -1,11 +1,10 @@
 """The composition root: the only place where the parts are made and joined."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -22,10 +21,10 @@ from reelsync.consumer.sink.breaker import DeadLetterLimit
 from reelsync.consumer.sink.delivery import Deliverer
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.source.kafka_source import KafkaSource
-from reelsync.consumer.status.monitor import Monitor, work_of
+from reelsync.consumer.status.monitor import Monitor, reading_of
 from reelsync.consumer.status.path_observer import PathObserver
 from reelsync.consumer.status.summary import package_version
-from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.telemetry.opentelemetry import Telemetry, start_telemetry
 from reelsync.consumer.timing.query_timing import attach_query_timing
 from reelsync.consumer.timing.slow_queries import SlowQueries
@@ -33,8 +32,8 @@ from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import decoder
 from reelsync.models.engine import get_pool_stats
 
+from .background import Task, Work, running
 from .backoff import Backoff
-from .errors import ReelsyncError
 from .loop import BatchLoop
 from .preflight import check_brokers, check_pooler, check_relay_topic, check_schema, check_topics
 from .settings import LogSettings, Settings
@@ -109,14 +108,10 @@ class Consumer:
         Raises:
             ReelsyncError: the consumer must not go on; says why, and what to do.
         """
+        tasks: dict[Task, Work] = {"lag": self._watch_lag, "log_summary": self._log_summaries}
         try:
-            async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(work) for work in (self._publish_lag(), *self._work_on_letters(stop))]
+            async with running(tasks | self._work_on_letters(stop), self.seen.task_failed):
                 await self.loop.run(stop)
-                for task in beside:
-                    task.cancel()
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
         finally:
             await self.engine.dispose()
             await asyncio.to_thread(self.telemetry.shut_down)
@@ -124,7 +119,7 @@ class Consumer:
     def _start_telemetry(self) -> Telemetry:
         if not self.settings.otel.enabled:
             return Telemetry()
-        telemetry = start_telemetry(self.metrics.registry, self.settings.kafka.group_id, package_version())
+        telemetry = start_telemetry(self.metrics.families, self.settings.kafka.group_id, package_version())
         if telemetry.tracing:
             self.metrics.exemplar = telemetry.tracing.exemplar
         return telemetry
@@ -135,7 +130,7 @@ class Consumer:
         slow_queries = slow_queries_of(self.metrics, self.settings.log)
         attach_query_timing(self.engine, self.metrics.query, slow_queries, *traced)
         pool_limit = self.settings.database.pool_size + self.settings.database.max_overflow
-        self.metrics.registry.register(PoolCollector(partial(get_pool_stats, self.engine), pool_limit))
+        self.metrics.watch_pool(partial(get_pool_stats, self.engine), pool_limit)
 
     def _new_probe(self) -> Probe:
         return Probe(
@@ -143,20 +138,23 @@ class Consumer:
             self.kafka_log,
             self.health,
             self.settings.kafka.topics.keys(),
-            lambda: work_of(self.source),
+            lambda: reading_of(self.source),
             self.settings.http.probe_seconds,
         )
 
-    def _work_on_letters(self, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
+    def _work_on_letters(self, stop: asyncio.Event) -> dict[Task, Work]:
         """What is done for dead letters beside consuming."""
         limits, group = self.settings.dead_letters, self.settings.kafka.group_id
         backoff = Backoff(limits.redrive_min_seconds, limits.redrive_max_seconds)
         redrive = partial(redrive_conflicts, self.engine, group, self.writer, self.decode)
-        yield redrive_until(stop, self._wake_redrive, backoff, redrive)
         age = timedelta(days=limits.retention_days) if limits.retention_days else None
-        yield expire_until(stop, partial(blank_expired, self.engine, group, age))
+        tasks: dict[Task, Work] = {
+            "redrive": partial(redrive_until, stop, self._wake_redrive, backoff, redrive),
+            "retention": partial(expire_until, stop, partial(blank_expired, self.engine, group, age)),
+        }
         if self.relay:
-            yield self.relay.run(stop)
+            tasks["relay"] = partial(self.relay.run, stop)
+        return tasks
 
     def _relay_of(self, settings: Settings) -> KafkaRelay | None:
         topic = settings.dead_letters.relay_topic
@@ -164,12 +162,16 @@ class Consumer:
             return None
         return KafkaRelay(self.engine, settings.kafka.group_id, settings.kafka, topic, self.metrics.relayed.inc)
 
-    async def _publish_lag(self) -> None:
+    async def _watch_lag(self) -> None:
         while True:
-            lags = self.source.lags()
-            self.metrics.lags(lags)
-            self.seen.log_summary(sum(lags.values()))
+            self.metrics.lags(self.source.lags())
+            self.seen.history.lag_is(self.monitor.lag())
             await asyncio.sleep(_LAG_SECONDS)
+
+    async def _log_summaries(self) -> None:
+        while True:
+            await asyncio.sleep(_SUMMARY_SECONDS)
+            self.seen.log_summary(sum(self.source.lags().values()))
 
     def _committed(self, batch: Batch, written: list[Written]) -> None:
         reasons = {rejection.reason for part in written for rejection in part.rejections}
@@ -195,9 +197,3 @@ def slow_queries_of(metrics: Metrics, limits: LogSettings) -> SlowQueries:
         noticeable_seconds=limits.noticeable_query_seconds,
         slow_seconds=limits.slow_query_seconds,
     )
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error to report: one with a message for people, if there is one."""
-    errors = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return next((error for error in errors if isinstance(error, ReelsyncError)), errors[0])

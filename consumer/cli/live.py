@@ -7,13 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
-import structlog
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.background import CountFailure, running
 from reelsync.consumer.settings import LogSettings
 from reelsync.consumer.status.document import Status
 from reelsync.consumer.status.terminal import frame, last_frame
@@ -22,8 +22,6 @@ from .terminal import err
 
 _REFRESH_SECONDS = 1.0
 
-_log = structlog.get_logger("reelsync.live")
-
 
 def is_for_people(logs: LogSettings) -> bool:
     """Whether somebody looks at a terminal that can be drawn on, and wants neither plain text nor logs for machines."""
@@ -31,17 +29,13 @@ def is_for_people(logs: LogSettings) -> bool:
 
 
 @asynccontextmanager
-async def live_view(status: Callable[[], Awaitable[Status]]) -> AsyncIterator[None]:
+async def live_view(status: Callable[[], Awaitable[Status]], count_failure: CountFailure) -> AsyncIterator[None]:
     """Show the status during the block, anew each second and when the terminal changes its size."""
     with Live(console=err, auto_refresh=False) as live, _logs_above(err):
-        drawing = asyncio.create_task(_draw(live, status))
         try:
-            yield
+            async with running({"live_view": partial(_draw, live, status)}, count_failure):
+                yield
         finally:
-            drawing.cancel()
-            for error in await asyncio.gather(drawing, return_exceptions=True):
-                if isinstance(error, Exception):
-                    _log.error("live_view.failed", error=describe(error))
             live.update(last_frame(await status()), refresh=True)
 
 

@@ -33,7 +33,7 @@ async def _run_one(settings: Settings, *, live: bool) -> None:
     async def status() -> Status:
         return consumer.monitor.status()
 
-    async with consumer.monitor.serving(), live_view(status) if live else nullcontext():
+    async with consumer.monitor.serving(), live_view(status, consumer.seen.task_failed) if live else nullcontext():
         await run_until_signal(consumer)
 
 
@@ -41,8 +41,8 @@ async def _run_many(settings: Settings, count: int, *, live: bool) -> None:
     workers = Workers(settings, count, print_above if live else None)
 
     async def status() -> Status:
-        await workers.monitor.look()
+        await workers.monitor.refresh()
         return workers.monitor.status()
 
-    async with workers.monitor.serving(), live_view(status) if live else nullcontext():
+    async with workers.monitor.serving(), live_view(status, workers.supervisor.task_failed) if live else nullcontext():
         await workers.run_until_signal()

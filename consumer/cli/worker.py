@@ -43,6 +43,6 @@ async def _work(channel: socket.socket) -> None:
 
 async def _consume(supervisor: Asked) -> None:
     consumer = Consumer(load(Settings))
-    supervisor.report = consumer.monitor.report
+    supervisor.report, supervisor.count_failure = consumer.monitor.report, consumer.seen.task_failed
     async with consumer.monitor.watching():
         await run_until_signal(consumer)

@@ -15,8 +15,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
+from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.producer import RefusedError, TopicProducer
-from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
 from reelsync.consumer.settings import KafkaSettings
 
 from .relay_messages import Message, mark_relayed, message_of, shorter_forms, unrelayed
@@ -39,7 +40,7 @@ class _Done:
 
 @dataclass
 class KafkaRelay:
-    """Relays the letters of one group to `topic`. `count` is told how many were acknowledged."""
+    """Relays the letters of one group to `topic`. `count` is called with the number of those that were acknowledged."""
 
     engine: AsyncEngine
     group: str
@@ -53,14 +54,16 @@ class KafkaRelay:
         self._producer = TopicProducer(self.kafka, self.topic)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop`, waiting out whatever keeps either server away."""
+        """Relay until `stop`, waiting out outages of either server."""
         backoff = Backoff()
         try:
             while not stop.is_set():
                 self.wake.clear()
                 try:
                     relayed = await self.relay_some()
-                except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
+                except Exception as error:
+                    if classify(error) is Verdict.BUG and not isinstance(error, KafkaFailedError):
+                        raise
                     _log.warning("relay.failed", topic=self.topic, error=describe(error))
                     await self._producer.close()
                     await backoff.wait()

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.postgres.sqlstate import describe
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
 
 from .table import take_turn
 
@@ -131,7 +131,7 @@ _log = structlog.get_logger("reelsync.letters")
 async def expire_until(
     stop: asyncio.Event, expire: Callable[[], Awaitable[int]], every: float = _EVERY_SECONDS
 ) -> None:
-    """Blank what has expired, once at the start and then every hour; what keeps the database away is waited out."""
+    """Blank what has expired, once at the start and then every hour; outages of the database are waited out."""
     backoff = Backoff()
     while not stop.is_set():
         wait = every
@@ -140,7 +140,9 @@ async def expire_until(
             backoff.reset()
             if blanked:
                 _log.info("letters.expired", blanked=blanked)
-        except Exception as error:  # noqa: BLE001 - whatever it is, events go on being consumed
+        except Exception as error:
+            if classify(error) is Verdict.BUG:
+                raise
             _log.warning("letters.expiring_failed", error=describe(error))
             wait = min(every, backoff.next_delay())
         with suppress(TimeoutError):

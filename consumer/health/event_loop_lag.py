@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 _INTERVAL = 0.25
 _NOTICED = 1.0
 """Seconds. What holds the loop for less is ordinary work on a busy machine."""
 WINDOW = 60.0
-"""Seconds that `held` looks back on."""
+"""Seconds that `held` is about."""
 
 
 class Heartbeat:
@@ -25,14 +26,17 @@ class Heartbeat:
         self._late: deque[tuple[float, float]] = deque()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Beat until cancelled. While nobody beats, nothing is known, and so nothing is held against the loop."""
         self._due = self._clock() + _INTERVAL
-        while True:
-            await asyncio.sleep(_INTERVAL)
-            self.beat()
+        try:
+            while True:
+                await asyncio.sleep(_INTERVAL)
+                self.beat()
+        finally:
+            self._due = inf
 
     def beat(self) -> None:
-        """The loop came round."""
+        """Note by how much this is late."""
         now = self._clock()
         if now - self._due > _NOTICED:
             self._late.append((now, now - self._due))

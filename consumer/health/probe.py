@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from reelsync.consumer.background import is_cancelled
 from reelsync.consumer.observer import Server
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Partition
@@ -15,8 +16,8 @@ from reelsync.consumer.records import Partition
 from .health import Health
 
 
-class Work(NamedTuple):
-    """What the source does: its epoch, whether it knows what to read, and the partitions it reads."""
+class Reading(NamedTuple):
+    """What the source reads: its epoch, whether it knows what to read, and the partitions it reads."""
 
     epoch: int
     settled: bool
@@ -39,11 +40,11 @@ class Ends(Protocol):
 
 @dataclass
 class Probe:
-    """Asks both servers now and then, and tells `health`.
+    """Asks both servers now and then, and notes in `health` whether they answer.
 
     Args:
         topics: Positions of other topics are none of our business.
-        work: What the source does at the moment.
+        reading: What the source reads at the moment.
         seconds: Between questions, and that a server has to answer.
     """
 
@@ -51,7 +52,7 @@ class Probe:
     ends_of: Ends
     health: Health
     topics: Collection[str]
-    work: Callable[[], Work]
+    reading: Callable[[], Reading]
     seconds: float = 5.0
     positions: dict[Partition, int] = field(default_factory=dict)
     """Where each partition of the group goes on, as stored."""
@@ -68,9 +69,9 @@ class Probe:
     async def ask(self) -> None:
         """Ask both, once."""
         await asyncio.gather(self._reached("postgresql", self._ask_postgresql), self._reached("kafka", self._ask_kafka))
-        work = self.work()
-        if work.epoch != self._epoch or (work.settled and self.lag(work.partitions) == 0):
-            self._epoch = work.epoch
+        reading = self.reading()
+        if reading.epoch != self._epoch or (reading.settled and self.lag(reading.partitions) == 0):
+            self._epoch = reading.epoch
             self.health.sign_of_life()
 
     def committed(self, positions: Mapping[Partition, int]) -> None:
@@ -96,7 +97,7 @@ class Probe:
             async with asyncio.timeout(self.seconds):
                 await question()
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             # aiokafka cancels tasks of its own when a broker is gone, and lets it show.
             self.health.not_reached(server, describe(error))
@@ -104,8 +105,3 @@ class Probe:
             self.health.not_reached(server, describe(error))
         else:
             self.health.reached(server)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

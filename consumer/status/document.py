@@ -101,6 +101,8 @@ class Counts(_Part):
     version_conflicts: int
     retries: dict[str, int]
     """By reason."""
+    task_failures: dict[str, int]
+    """Errors of background tasks, each of which was started again, by task."""
 
 
 class WorkerStatus(_Part):

@@ -13,7 +13,7 @@ STEPS = 120
 
 @dataclass
 class Step:
-    """What was committed within one step. `age_seconds`: of the oldest event; `lag`: as last looked at."""
+    """What was committed within one step. `age_seconds`: of the oldest event; `lag`: the latest that is known."""
 
     number: int
     records: int = 0
@@ -23,6 +23,8 @@ class Step:
     lag: int | None = None
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each phase."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Errors of background tasks, by task."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Recent:
     """The greatest."""
     lag_before: int | None
     """The earliest lag seen in them."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Errors of background tasks, by task."""
 
     @property
     def records_per_second(self) -> float:
@@ -57,7 +61,7 @@ class Recent:
 
 
 class History:
-    """Takes notes as things happen. `clock` is monotonic, in seconds; nothing is known of the time before `began`."""
+    """What happened in each step. `clock` is monotonic, in seconds; nothing is known of the time before `began`."""
 
     def __init__(self, clock: Callable[[], float], began: float | None = None) -> None:
         self._clock = clock
@@ -89,9 +93,13 @@ class History:
         if age_seconds is not None:
             step.age_seconds = max(age_seconds, step.age_seconds or 0.0)
 
-    def looked(self, lag: int | None) -> None:
-        """The lag was looked at."""
+    def lag_is(self, lag: int | None) -> None:
+        """Note the lag."""
         self._step().lag = lag
+
+    def task_failed(self, task: str) -> None:
+        """A background task failed."""
+        self._step().failures[task] += 1
 
     def series(self) -> Series:
         """All steps."""
@@ -112,8 +120,10 @@ class History:
         lags = [step.lag for step in steps if step.lag is not None]
         dead_letters: Counter[str] = Counter()
         phases: dict[str, float] = {}
+        failures: Counter[str] = Counter()
         for step in steps:
             dead_letters.update(step.dead_letters)
+            failures.update(step.failures)
             _add(phases, step.phases)
         return Recent(
             seconds=self._clock() - max(self._began, steps[0].number * STEP_SECONDS),
@@ -122,6 +132,7 @@ class History:
             phases=phases,
             age_seconds=max(ages, default=None),
             lag_before=lags[0] if lags else None,
+            failures=failures,
         )
 
     def _last(self, number: int) -> Iterator[Step]:
@@ -142,6 +153,7 @@ def _number(at: float) -> int:
 def _join(step: Step, other: Step) -> None:
     step.records += other.records
     step.dead_letters.update(other.dead_letters)
+    step.failures.update(other.failures)
     _add(step.phases, other.phases)
     step.age_seconds = max((age for age in (step.age_seconds, other.age_seconds) if age is not None), default=None)
     if other.lag is not None:

@@ -4,11 +4,10 @@ import asyncio
 import gzip
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,12 +15,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
+from reelsync.consumer.counters import Family, FamilyCollector
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import json_text
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.settings import HttpSettings
 
 from .connections import POLICY, Connections, bound
+from .document import Status
 from .page import status_page
 
 _SHUTDOWN_SECONDS = 1.0
@@ -37,19 +38,23 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def _nothing() -> None:
-    """There is nobody to ask."""
+class Answers(Protocol):
+    """What the endpoints say. `refresh` is awaited before each answer; nothing else waits."""
 
+    async def refresh(self) -> None:
+        """Bring up to date what the answers are made of."""
 
-@dataclass(frozen=True)
-class Answers:
-    """What the endpoints say, asked anew for each request. `look` is awaited before; nothing else waits."""
+    def not_live(self) -> list[str]:
+        """Why this process should be restarted; empty while it should not."""
 
-    not_live: Callable[[], list[str]]
-    not_ready: Callable[[], list[str]]
-    status_json: Callable[[], str]
-    registry: CollectorRegistry
-    look: Callable[[], Awaitable[None]] = _nothing
+    def not_ready(self) -> list[str]:
+        """Why it does not consume now; empty while it does."""
+
+    def status(self) -> Status:
+        """All that /status.json says."""
+
+    def families(self) -> Iterable[Family]:
+        """All metrics."""
 
 
 class Shared:
@@ -122,17 +127,17 @@ def add_endpoints(router: web.UrlDispatcher, answers: Answers) -> None:
         return web.Response(text=html, content_type="text/html", headers={POLICY: policy})
 
     async def livez(_request: web.Request) -> web.Response:
-        await looks.get("all", answers.look)
+        await looks.get("all", answers.refresh)
         return _verdict(answers.not_live())
 
     async def readyz(_request: web.Request) -> web.Response:
-        await looks.get("all", answers.look)
+        await looks.get("all", answers.refresh)
         return _verdict(answers.not_ready())
 
     async def status(_request: web.Request) -> web.Response:
         async def made() -> bytes:
-            await answers.look()
-            return json_text(answers.status_json()).encode()
+            await answers.refresh()
+            return json_text(answers.status().model_dump_json()).encode()
 
         return web.Response(body=await shared.get("status", made), content_type="application/json")
 
@@ -141,13 +146,15 @@ def add_endpoints(router: web.UrlDispatcher, answers: Answers) -> None:
         zipped = gzip_accepted(request.headers.get("Accept-Encoding", ""))
 
         async def made() -> bytes:
-            await answers.look()
-            text = encoder(answers.registry)
+            await answers.refresh()
+            text = encoder(registry)
             return gzip.compress(text, _QUICKLY) if zipped else text
 
         headers = {"Content-Type": content_type} | ({"Content-Encoding": "gzip"} if zipped else {})
         return web.Response(body=await shared.get((content_type, zipped), made), headers=headers)
 
+    registry = CollectorRegistry()
+    registry.register(FamilyCollector(answers.families))
     router.add_get("/", page)
     router.add_get("/livez", livez)
     router.add_get("/readyz", readyz)
@@ -197,7 +204,7 @@ def _is_ours(host: str, names: set[str]) -> bool:
 
 @web.middleware
 async def _own_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Our errors in our log: aiohttp's is off, for it tells what strangers send."""
+    """Our errors in our log: aiohttp's is off, because it quotes what strangers send."""
     try:
         return await handler(request)
     except web.HTTPException:

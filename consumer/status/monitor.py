@@ -1,26 +1,25 @@
-"""What operators are told of one consumer: the answers of the HTTP endpoints, from what is in memory."""
+"""How one consumer is: the answers of the HTTP endpoints, from what is in memory."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.background import Task, Work, running
+from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.health.health import Health
-from reelsync.consumer.health.probe import Probe, Work
+from reelsync.consumer.health.probe import Probe, Reading
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.source.kafka_source import KafkaSource
 from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.models import get_pool_stats
 
 from .document import Status, pool_status
-from .http_server import Answers, serving
+from .http_server import serving
 from .path_observer import PathObserver
 from .snapshot import Member, Report
 from .summary import status_of
-
-_LOOK_SECONDS = 1.0
 
 
 class Monitor:
@@ -53,27 +52,25 @@ class Monitor:
         Raises:
             ReelsyncError: the address of the settings cannot be used.
         """
-        answers = Answers(
-            self._health.not_live, self.not_ready, lambda: self.status().model_dump_json(), self._metrics.registry
-        )
-        async with serving(self._settings.http, answers) as port, self.watching():
+        async with serving(self._settings.http, self) as port, self.watching():
             yield port
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Ask the servers, and look at the lag, now and then."""
-        watching = [
-            asyncio.create_task(self._health.heartbeat.run()),
-            asyncio.create_task(self._probe.run()),
-            asyncio.create_task(self._watch_lag()),
-        ]
+        """Ask the servers now and then, and measure how long the event loop is blocked."""
+        tasks: dict[Task, Work] = {"heartbeat": self._health.heartbeat.run, "probe": self._probe.run}
         try:
-            yield
+            async with running(tasks, self._task_failed):
+                yield
         finally:
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
             await self._engine.dispose()
+
+    async def refresh(self) -> None:
+        """Nothing has to be asked for: all is in memory."""
+
+    def not_live(self) -> list[str]:
+        """Why this process should be restarted."""
+        return self._health.not_live()
 
     def not_ready(self) -> list[str]:
         """Why the consumer does not consume now."""
@@ -87,6 +84,7 @@ class Monitor:
             report.at,
             report.began,
             [Member(1, os.getpid(), report=report)],
+            added_up(report.metrics),
             not_live=report.not_live,
             not_ready=report.not_ready,
         )
@@ -107,23 +105,29 @@ class Monitor:
             positions=probe.positions,
             ends=probe.ends,
             reading=frozenset(source.positions),
-            lag=self._lag(),
+            lag=self.lag(),
             last_batch=self._seen.last_batch,
             steps=self._seen.history.steps,
             parked=self._seen.dead_letters.kept(),
             pool=pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow),
-            metrics=list(self._metrics.registry.collect()),
+            metrics=self.families(),
         )
 
-    def _lag(self) -> int | None:
+    def families(self) -> list[Family]:
+        """All metrics."""
+        return self._metrics.families()
+
+    def lag(self) -> int | None:
+        """Records to go in the partitions that are being read, if that is known."""
         return self._probe.lag(self._source.positions) if self._source.settled else None
 
-    async def _watch_lag(self) -> None:
-        while True:
-            self._seen.history.looked(self._lag())
-            await asyncio.sleep(_LOOK_SECONDS)
+    def _task_failed(self, task: Task) -> None:
+        self._seen.task_failed(task)
+        # What the probe did not ask is no silence of those that work.
+        if task == "probe":
+            self._health.sign_of_life()
 
 
-def work_of(source: KafkaSource) -> Work:
-    """What the source does at the moment."""
-    return Work(source.epoch, source.settled, source.positions.keys())
+def reading_of(source: KafkaSource) -> Reading:
+    """What the source reads at the moment."""
+    return Reading(source.epoch, source.settled, source.positions.keys())

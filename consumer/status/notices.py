@@ -22,6 +22,7 @@ Kind = Literal[
     "dead_letters",
     "retrying",
     "pool",
+    "task",
     "stopped",
     "behind",
     "applying",
@@ -83,6 +84,7 @@ def notices(facts: Facts) -> list[Notice]:
         *_poisoned(facts),
         *_retrying(facts),
         *_exhausted(facts),
+        *_failed_tasks(facts),
     ]
     if not {"stuck", "waiting", "starting"} & {notice.kind for notice in wrong}:
         # Otherwise, how fast it is says nothing.
@@ -181,6 +183,13 @@ def _exhausted(facts: Facts) -> Iterator[Notice]:
     if facts.pool_in_use >= facts.pool_limit:
         text = f"All {facts.pool_limit} connections of the pool are in use"
         yield Notice("pool", "warning", text, "look for statements that wait for locks")
+
+
+def _failed_tasks(facts: Facts) -> Iterator[Notice]:
+    if failures := facts.minute.failures:
+        tasks = ", ".join(f"{task} ({_count(times, 'time')})" for task, times in sorted(failures.items()))
+        text = f"Background tasks failed in the last minute, and were started again: {tasks}"
+        yield Notice("task", "warning", text, "report what task.failed says in the log: events are consumed meanwhile")
 
 
 def _progress(facts: Facts) -> Notice:

@@ -1,6 +1,5 @@
-"""What is made of what the path tells: metrics, health, the status, traces, and a line of log now and then."""
+"""Turns what happens to batches into metrics, health, the status, traces, and a line of log now and then."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from reelsync.consumer.background import Task
 from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe
 from reelsync.consumer.observer import Activity, Failure, Written
@@ -19,8 +19,6 @@ from reelsync.consumer.transform.batch import Batch
 from .document import BatchStatus, batch_status
 from .history import History
 from .recent_dead_letters import LatestDeadLetters
-
-_SUMMARY_SECONDS = 10.0
 
 _log = structlog.get_logger("reelsync")
 
@@ -46,19 +44,18 @@ class PathObserver:
         self.history = History(health.clock)
         self.dead_letters = LatestDeadLetters(health.clock)
         self._since: Counter[str] = Counter()
-        self._logged_at = time.monotonic()
 
     def attempt_failed(self, activity: Activity, failure: Failure) -> None:
-        """Count it, and tell health which server it was."""
+        """Count it, and note which server it was."""
         self._metrics.retries.labels(failure.reason).inc()
         self._health.failed(activity, failure.description, outage=failure.outage, server=failure.server)
 
     def retry_scheduled(self, activity: Activity, seconds: float) -> None:
-        """Tell health."""
+        """Note when."""
         self._health.trying_again(activity, seconds)
 
     def recovered(self, activity: Activity) -> None:
-        """Tell health."""
+        """Forget the failure."""
         self._health.recovered(activity)
 
     def rebalanced(self) -> None:
@@ -100,9 +97,13 @@ class PathObserver:
         self._committed(batch, written)
         self._since.update(batches=1, records=batch.count, dead_letters=len(rejections))
 
+    def task_failed(self, task: Task) -> None:
+        """Count it, and keep it for the status."""
+        self._metrics.task_failures.labels(task).inc()
+        self.history.task_failed(task)
+
     def log_summary(self, lag: int) -> None:
-        """Say what was committed since the last summary, every ten seconds at most."""
-        if self._since.total() and time.monotonic() - self._logged_at >= _SUMMARY_SECONDS:
+        """Log what was committed since the last summary."""
+        if self._since.total():
             _log.info("batches.committed", **self._since, lag=lag)
             self._since.clear()
-            self._logged_at = time.monotonic()

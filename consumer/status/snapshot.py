@@ -6,8 +6,7 @@ Times are those of the monotonic clock, which all processes of a machine share.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from prometheus_client.core import Metric
-
+from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.health.health import BackingOff
 from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt
@@ -15,7 +14,6 @@ from reelsync.consumer.records import Partition
 
 from .document import BatchStatus, PoolStatus
 from .history import STEP_SECONDS, STEPS, History, Step
-from .merged_metrics import UnitedMetrics, accumulated
 from .recent_dead_letters import Parked, latest_few
 
 
@@ -43,12 +41,12 @@ class Report:
     steps: Sequence[Step]
     parked: Sequence[Parked]
     pool: PoolStatus
-    metrics: Sequence[Metric]
+    metrics: Sequence[Family]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A process that consumes. `absent`: why it tells nothing at the moment, in words; its report is an older one."""
+    """A process that consumes. `absent`: why it does not answer at the moment, in words; its report is an older one."""
 
     number: int
     pid: int | None
@@ -61,7 +59,8 @@ class Member:
 class Past:
     """What is kept of processes that have ended, so that no count ever goes back."""
 
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Family] = ()
+    """Their counters and histograms."""
     steps: Sequence[Step] = ()
     parked: Sequence[Parked] = ()
 
@@ -71,7 +70,7 @@ class Past:
         history.add(self.steps)
         history.add(report.steps)
         return Past(
-            list(UnitedMetrics([*self.metrics, *accumulated(report.metrics)]).collect()),
+            list(added_up([*self.metrics, *(f for f in report.metrics if f.kind != "gauge")]).values()),
             history.steps,
             latest_few([*self.parked, *report.parked]),
         )

@@ -1,11 +1,8 @@
-"""How long statements took, read back from the histogram of the metrics."""
+"""How long statements took, by their names."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
-from math import inf
 
-from prometheus_client.registry import Collector
+from reelsync.consumer.counters import Family
 
 
 @dataclass
@@ -30,27 +27,16 @@ class Statements:
     queries: list[StatementTimings]
 
 
-def statements(histogram: Collector) -> Statements:
-    """What `db_client_operation_duration_seconds` has seen, with the successes and errors of a query name together."""
+def statements(durations: Family) -> Statements:
+    """What `db_client_operation_duration_seconds` has, with the successes and errors of a query name together."""
     queries: dict[str, StatementTimings] = {}
-    cumulative: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for sample in (sample for metric in histogram.collect() for sample in metric.samples):
-        name = sample.labels["query_name"]
-        query = queries.setdefault(name, StatementTimings(name))
-        if sample.name.endswith("_bucket"):
-            cumulative[name][float(sample.labels["le"])] += sample.value
-        elif sample.name.endswith("_count"):
-            query.calls += int(sample.value)
-            query.failed += int(sample.value) if sample.labels["error_type"] else 0
-        elif sample.name.endswith("_sum"):
-            query.seconds += sample.value
-    for name, query in queries.items():
-        query.counts = _differences(cumulative[name])
-        query.seconds = round(query.seconds, 6)
-    bounds = sorted({bound for buckets in cumulative.values() for bound in buckets if bound != inf})
-    return Statements(bounds, sorted(queries.values(), key=lambda query: -query.seconds))
-
-
-def _differences(cumulative: dict[float, float]) -> list[int]:
-    counts = [0.0, *(cumulative[bound] for bound in sorted(cumulative))]
-    return [int(after - before) for before, after in pairwise(counts)]
+    for values, series in durations.series.items():
+        labels = dict(zip(durations.label_names, values, strict=True))
+        name = labels["query_name"]
+        query = queries.setdefault(name, StatementTimings(name, counts=[0] * len(series.counts)))
+        query.calls += sum(series.counts)
+        query.failed += sum(series.counts) if labels["error_type"] else 0
+        query.seconds = round(query.seconds + series.value, 6)
+        query.counts = [before + more for before, more in zip(query.counts, series.counts, strict=True)]
+    slowest_first = sorted(queries.values(), key=lambda query: -query.seconds)
+    return Statements(list(durations.bounds) if queries else [], slowest_first)

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 
-from prometheus_client.registry import Collector
-
+from reelsync.consumer.counters import Family
 from reelsync.consumer.observer import Server
 from reelsync.consumer.offsets.check import Halt, remedy
 from reelsync.consumer.records import Partition
@@ -23,7 +22,6 @@ from .document import (
 )
 from .facts import PRESENT_SECONDS, facts_of
 from .history import History, Step
-from .merged_metrics import UnitedMetrics
 from .notices import notices
 from .recent_dead_letters import latest_of
 from .snapshot import Member, Past, Report
@@ -35,14 +33,17 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     now: float,
     began: float,
     members: Sequence[Member],
+    metrics: Mapping[str, Family],
     *,
     not_live: Sequence[str],
     not_ready: Sequence[str],
     past: Past = Past(),  # noqa: B008 - immutable
 ) -> Status:
-    """All that /status.json says `now`, of a process that `began` at another moment of the monotonic clock."""
+    """All that /status.json says `now`, of a process that `began` at another moment of the monotonic clock.
+
+    `metrics`: of the members, and of those that have ended, added up.
+    """
     reports = {member.number: member.report for member in members if member.report}
-    metrics = UnitedMetrics([*past.metrics, *(family for report in reports.values() for family in report.metrics)])
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
     facts = facts_of(now, members, not_live, history, pool)
@@ -59,14 +60,14 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
         backing_off=_backing_off_statuses(reports, now),
         servers=_server_statuses(facts.unreachable),
         last_batch=_last_batch(reports.values(), now),
-        dead_letters=counts_by_reason(metrics.of("reelsync_dead_letters")),
+        dead_letters=metrics["reelsync_dead_letters"].counts(),
         latest_dead_letters=latest_of([*past.parked, *(p for r in reports.values() for p in r.parked)], now),
         pool=pool,
         notices=notices(facts),
         records_per_second=round(facts.present.records_per_second, 3),
         history=history.series(),
         phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
-        statements=statements(metrics.of("db_client_operation_duration_seconds")),
+        statements=statements(metrics["db_client_operation_duration_seconds"]),
         counts=_counts(metrics),
     )
 
@@ -75,23 +76,6 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
 def package_version() -> str:
     """The version that is installed."""
     return version("reelsync")
-
-
-def counts_by_reason(counter: Collector) -> dict[str, int]:
-    """What a counter with the label `reason` has counted since this process started."""
-    return {
-        sample.labels["reason"]: int(sample.value)
-        for metric in counter.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    }
-
-
-def total(counter: Collector) -> int:
-    """What a counter has counted since this process started, over all labels."""
-    return sum(
-        int(sample.value) for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
-    )
 
 
 def _history(now: float, began: float, of_each: Iterable[Sequence[Step]]) -> History:
@@ -111,14 +95,15 @@ def _last_batch(reports: Iterable[Report], now: float) -> BatchStatus | None:
     return last[1].model_copy(update={"seconds_ago": round(now - last[0], 1)}) if last else None
 
 
-def _counts(metrics: UnitedMetrics) -> Counts:
+def _counts(metrics: Mapping[str, Family]) -> Counts:
     return Counts(
-        records=total(metrics.of("reelsync_events")),
-        rebalances=total(metrics.of("reelsync_rebalances")),
-        fenced=total(metrics.of("reelsync_fenced")),
-        kafka_commit_failures=total(metrics.of("reelsync_kafka_commit_failures")),
-        version_conflicts=total(metrics.of("reelsync_version_conflicts")),
-        retries=counts_by_reason(metrics.of("reelsync_retries")),
+        records=metrics["reelsync_events"].total(),
+        rebalances=metrics["reelsync_rebalances"].total(),
+        fenced=metrics["reelsync_fenced"].total(),
+        kafka_commit_failures=metrics["reelsync_kafka_commit_failures"].total(),
+        version_conflicts=metrics["reelsync_version_conflicts"].total(),
+        retries=metrics["reelsync_retries"].counts(),
+        task_failures={task: n for task, n in metrics["reelsync_background_task_failures"].counts().items() if n},
     )
 
 

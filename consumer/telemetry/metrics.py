@@ -1,12 +1,15 @@
 """What is measured. Names, labels and units are the design's; labels come from closed sets only."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry
 
+from reelsync.consumer.background import TASKS
+from reelsync.consumer.counters import Family, FamilyCollector, Kind
 from reelsync.consumer.observer import Written
 from reelsync.consumer.records import Partition
 from reelsync.consumer.timing.query_metrics import QUERY_SECONDS, Exemplar, QueryMetrics
@@ -20,41 +23,69 @@ _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_60
 _OTHER = "other"
 
 
-class Metrics:
-    """The instruments of one process, in a registry of their own."""
+def _metric(kind: Kind, name: str, documentation: str, *labels: str, **options: Any) -> Any:
+    return field(default_factory=partial(Family, name, kind, documentation, labels, **options))
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.queries = QueryMetrics(self.registry)
+
+_counter, _gauge, _histogram = (partial(_metric, kind) for kind in get_args(Kind))
+
+
+@dataclass
+class Metrics:
+    """The instruments of one process."""
+
+    # Source of the pool's names: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
+    pool_count: Family = _gauge("db_client_connection_count", "Open connections to PostgreSQL, by state.", "state")
+    pool_limit: Family = _gauge("db_client_connection_max", "Connections to PostgreSQL that the pool may open.")
+    events: Family = _counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
+    rows: Family = _counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
+    dead_letters: Family = _counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
+    relayed: Family = _counter("reelsync_dead_letters_relayed", "Dead letters that the relay's topic acknowledged.")
+    batch_records: Family = _histogram("reelsync_batch_records", "Records of a batch.", bounds=_BATCH_RECORDS)
+    batch_seconds: Family = _histogram(
+        "reelsync_batch_duration_seconds", "Seconds that a batch spent in each phase.", "phase", bounds=QUERY_SECONDS
+    )
+    event_age: Family = _histogram(
+        "reelsync_event_age_seconds",
+        "Seconds from the time of a batch's oldest event to its commit.",
+        bounds=_AGE_SECONDS,
+    )
+    lag: Family = _gauge("reelsync_lag_records", "Records not yet taken.", "topic", "partition", largest=True)
+    rebalances: Family = _counter("reelsync_rebalances", "Assignments received.")
+    fenced: Family = _counter("reelsync_fenced", "Batches refused because a partition has another owner.")
+    retries: Family = _counter("reelsync_retries", "Batches run again, by reason.", "reason")
+    version_conflicts: Family = _counter(
+        "reelsync_version_conflicts", "Different events of one aggregate and version met in one batch."
+    )
+    observer_errors: Family = _counter(
+        "reelsync_observer_errors", "Errors of metrics, status or traces; the path of a batch went on."
+    )
+    task_failures: Family = _counter(
+        "reelsync_background_task_failures", "Errors of background tasks, which were started again.", "task"
+    )
+    kafka_commit_failures: Family = _counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
+    halted_partitions: Family = _gauge("reelsync_halted_partitions", "Partitions that wait for an operator.")
+
+    def __post_init__(self) -> None:
+        self.queries = QueryMetrics()
         self.query_seconds, self.slow_queries = self.queries.seconds, self.queries.slow
-        self.events = self._counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
-        # A series that begins above zero shows no increase: the first dead letters would alert nobody.
+        self._families = [self.query_seconds, self.slow_queries, *(getattr(self, each.name) for each in fields(self))]
+        self._pool_stats: Callable[[], PoolStats] | None = None
+        self.registry = CollectorRegistry()
+        self.registry.register(FamilyCollector(self.families))
+        # A series that begins above zero shows no increase: the first dead letters or failures would alert nobody.
         for event_type in (*PROJECTIONS, _OTHER):
             self.events.labels(event_type, "rejected")
-        self.rows = self._counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
-        self.dead_letters = self._counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
-        self.relayed = self._counter(
-            "reelsync_dead_letters_relayed", "Dead letters that the relay's topic acknowledged."
-        )
-        self.batch_records = self._histogram("reelsync_batch_records", "Records of a batch.", _BATCH_RECORDS)
-        self.batch_seconds = self._histogram(
-            "reelsync_batch_duration_seconds", "Seconds that a batch spent in each phase.", QUERY_SECONDS, "phase"
-        )
-        self.event_age = self._histogram(
-            "reelsync_event_age_seconds", "Seconds from the time of a batch's oldest event to its commit.", _AGE_SECONDS
-        )
-        self.lag = self._gauge("reelsync_lag_records", "Records not yet taken.", "topic", "partition")
-        self.rebalances = self._counter("reelsync_rebalances", "Assignments received.")
-        self.fenced = self._counter("reelsync_fenced", "Batches refused because a partition has another owner.")
-        self.retries = self._counter("reelsync_retries", "Batches run again, by reason.", "reason")
-        self.version_conflicts = self._counter(
-            "reelsync_version_conflicts", "Different events of one aggregate and version met in one batch."
-        )
-        self.observer_errors = self._counter(
-            "reelsync_observer_errors", "Errors of metrics, status or traces; the path of a batch went on."
-        )
-        self.kafka_commit_failures = self._counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
-        self.halted_partitions = self._gauge("reelsync_halted_partitions", "Partitions that wait for an operator.")
+        for task in TASKS:
+            self.task_failures.labels(task)
+
+    def families(self) -> list[Family]:
+        """All that is measured, as it is now."""
+        if self._pool_stats:
+            stats = self._pool_stats()
+            self.pool_count.labels("idle").set(stats.checked_in)
+            self.pool_count.labels("used").set(stats.checked_out)
+        return self._families
 
     @property
     def exemplar(self) -> Exemplar:
@@ -95,44 +126,16 @@ class Metrics:
 
     def lags(self, lags: dict[Partition, int]) -> None:
         """The lag of every partition that is being read, and of no other."""
-        self.lag.clear()
+        self.lag.series = {}
         for partition, lag in lags.items():
             self.lag.labels(partition.topic, partition.number).set(lag)
 
-    def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        return Counter(name, description, labels, registry=self.registry)
-
-    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
-        return Gauge(name, description, labels, registry=self.registry)
-
-    def _histogram(self, name: str, description: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(name, description, labels, buckets=buckets, registry=self.registry)
+    def watch_pool(self, stats: Callable[[], PoolStats], limit: int) -> None:
+        """Show the connections of a pool, as they are whenever the metrics are read. `limit`: that it may open."""
+        self._pool_stats = stats
+        self.pool_limit.set(limit)
 
 
 def known_type(event_type: str | None) -> str:
     """The type as a label: those that are projected, and `other` for whatever else a publisher may invent."""
     return _OTHER if event_type is None or event_type not in PROJECTIONS else event_type
-
-
-class PoolCollector(Collector):
-    """Gauges of one pool. `limit`: the connections that it may open, those beyond its size included.
-
-    Source of the names: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
-    """
-
-    def __init__(self, stats: Callable[[], PoolStats], limit: int) -> None:
-        self._stats = stats
-        self._limit = limit
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What the pool is doing now."""
-        stats = self._stats()
-        count = GaugeMetricFamily(
-            "db_client_connection_count", "Open connections to PostgreSQL, by state.", labels=("state",)
-        )
-        count.add_metric(("idle",), stats.checked_in)
-        count.add_metric(("used",), stats.checked_out)
-        yield count
-        yield GaugeMetricFamily(
-            "db_client_connection_max", "Connections to PostgreSQL that the pool may open.", value=self._limit
-        )

@@ -6,14 +6,13 @@ asked for: it is an extra.
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-
+from reelsync.consumer.counters import Family
 from reelsync.consumer.errors import ReelsyncError
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ class Telemetry:
             thread.join(max(0.0, ends - monotonic()))
 
 
-def start_telemetry(registry: CollectorRegistry, group: str, version: str) -> Telemetry:
-    """Begin to send what `registry` has, and to trace.
+def start_telemetry(families: Callable[[], Iterable[Family]], group: str, version: str) -> Telemetry:
+    """Begin to send what `families` gives, and to trace.
 
     Raises:
         ReelsyncError: the extra is not installed, or OTEL_* ask for what is not done here.
@@ -54,7 +53,7 @@ def start_telemetry(registry: CollectorRegistry, group: str, version: str) -> Te
 
     resource = otlp.resource(version)
     traces = otlp.start_traces(resource, group) if wanted["traces"] else None
-    metrics = otlp.start_metrics(resource, registry) if wanted["metrics"] else None
+    metrics = otlp.start_metrics(resource, families) if wanted["metrics"] else None
     shutdowns = [traces.shut_down] if traces else []
     return Telemetry(traces and traces.tracing, (*shutdowns, *([metrics.shut_down] if metrics else [])))
 

@@ -1,7 +1,7 @@
 """OpenTelemetry's SDK, set up to send by OTLP over HTTP. Needs the extra `otel`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event, Thread
 from typing import NamedTuple
 from uuid import uuid4
@@ -14,11 +14,11 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from prometheus_client import CollectorRegistry
 
+from reelsync.consumer.counters import Family
 from reelsync.consumer.postgres.sqlstate import describe
 
-from .otlp_metrics import RegistryAsOtel
+from .otlp_metrics import FamiliesAsOtel
 from .spans import Tracing
 
 _log = structlog.get_logger("reelsync.otlp")
@@ -79,9 +79,9 @@ def start_traces(about: Resource, group: str) -> SentTraces:
     return SentTraces(Tracing(provider, group), provider.shutdown)
 
 
-def start_metrics(about: Resource, registry: CollectorRegistry) -> SentMetrics:
-    """Send from here on what the registry has."""
-    return SentMetrics(RegistryAsOtel(registry, about).read, OTLPMetricExporter())
+def start_metrics(about: Resource, families: Callable[[], Iterable[Family]]) -> SentMetrics:
+    """Send from here on what `families` gives."""
+    return SentMetrics(FamiliesAsOtel(families, about).read, OTLPMetricExporter())
 
 
 def _milliseconds(variable: str, default: float) -> float:

@@ -5,11 +5,8 @@ Nothing is counted twice, so the two cannot differ, and a statement costs no mor
 name back. Source: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
-from math import inf
+from collections.abc import Callable, Iterable, Iterator
 from time import time_ns
-from typing import Any
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -26,9 +23,9 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar as Observed
+
+from reelsync.consumer.counters import Family, Labels, Series
 
 NAMES = {
     "db_client_operation_duration_seconds": ("db.client.operation.duration", "s"),
@@ -48,10 +45,11 @@ NAMES = {
     "reelsync_retries": ("reelsync.retries", "{retry}"),
     "reelsync_version_conflicts": ("reelsync.version_conflicts", "{event}"),
     "reelsync_kafka_commit_failures": ("reelsync.kafka_commit_failures", "{commit}"),
+    "reelsync_background_task_failures": ("reelsync.background_task_failures", "{error}"),
     "reelsync_observer_errors": ("reelsync.observer_errors", "{error}"),
     "reelsync_halted_partitions": ("reelsync.halted_partitions", "{partition}"),
 }
-"""The name and the unit of each family of ours; others keep their name."""
+"""The name and the unit of each family."""
 _LABELS = {
     "db_system_name": "db.system.name",
     "db_operation_name": "db.operation.name",
@@ -61,25 +59,25 @@ _LABELS = {
 }
 
 
-class RegistryAsOtel:
-    """A registry, read as OpenTelemetry's data. Counts began when this was made."""
+class FamiliesAsOtel:
+    """What `families` gives, read as OpenTelemetry's data. Counts began when this was made."""
 
-    def __init__(self, registry: CollectorRegistry, resource: Resource) -> None:
-        self._registry = registry
+    def __init__(self, families: Callable[[], Iterable[Family]], resource: Resource) -> None:
+        self._families = families
         self._resource = resource
         self._started_at = time_ns()
 
     def read(self) -> MetricsData:
-        """What it has now."""
-        metrics = list(otel_metrics(self._registry.collect(), self._started_at, time_ns()))
+        """What was measured up to now."""
+        metrics = list(otel_metrics(self._families(), self._started_at, time_ns()))
         scope = ScopeMetrics(InstrumentationScope("reelsync"), metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
 
 def otel_metrics(families: Iterable[Family], started_at: int, now: int) -> Iterator[Metric]:
-    """What a registry has collected; times in nanoseconds since 1970."""
+    """The families that have a series; times in nanoseconds since 1970."""
     for family in families:
-        name, unit = NAMES.get(family.name, (family.name, family.unit))
+        name, unit = NAMES[family.name]
         data = _data(family, started_at, now)
         if data.data_points:
             yield Metric(name, family.documentation, unit, data)
@@ -87,49 +85,35 @@ def otel_metrics(families: Iterable[Family], started_at: int, now: int) -> Itera
 
 def _data(family: Family, started_at: int, now: int) -> Sum | Gauge | Histogram:
     cumulative = AggregationTemporality.CUMULATIVE
-    if family.type == "histogram":
-        return Histogram(list(_histograms(family.samples, started_at, now)), cumulative)
-    counted = [sample for sample in family.samples if not sample.name.endswith("_created")]
-    points = [NumberDataPoint(_attributes(sample.labels), started_at, now, float(sample.value)) for sample in counted]
-    return Sum(points, cumulative, is_monotonic=True) if family.type == "counter" else Gauge(points)
+    # A list, because this runs in a thread of its own, and a series may be added meanwhile.
+    found = [(_attributes(family.label_names, labels), series) for labels, series in list(family.series.items())]
+    if family.kind == "histogram":
+        return Histogram([_histogram(attributes, series, started_at, now) for attributes, series in found], cumulative)
+    points = [NumberDataPoint(attributes, started_at, now, series.value) for attributes, series in found]
+    return Sum(points, cumulative, is_monotonic=True) if family.kind == "counter" else Gauge(points)
 
 
-def _histograms(samples: Iterable[Sample], started_at: int, now: int) -> Iterator[HistogramDataPoint]:
-    series: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
-    for sample in samples:
-        key = tuple((name, value) for name, value in sample.labels.items() if name != "le")
-        kind = sample.name.rpartition("_")[2]
-        values = series.setdefault(key, {"buckets": {}, "exemplars": []})
-        if kind == "bucket":
-            values["buckets"][float(sample.labels["le"])] = int(sample.value)
-            values["exemplars"] += _exemplars(sample)
-        else:
-            values[kind] = sample.value
-    for key, values in series.items():
-        bounds = sorted(values["buckets"])
-        counts = [0, *(values["buckets"][bound] for bound in bounds)]
-        yield HistogramDataPoint(
-            attributes=_attributes(dict(key)),
-            start_time_unix_nano=started_at,
-            time_unix_nano=now,
-            count=int(values["count"]),
-            sum=values["sum"],
-            bucket_counts=[after - before for before, after in pairwise(counts)],
-            explicit_bounds=[bound for bound in bounds if bound != inf],
-            min=None,  # type: ignore[arg-type]  # not known, and then left out of the message
-            max=None,  # type: ignore[arg-type]
-            exemplars=values["exemplars"],
-        )
+def _histogram(attributes: dict[str, str], series: Series, started_at: int, now: int) -> HistogramDataPoint:
+    counts = list(series.counts)
+    return HistogramDataPoint(
+        attributes=attributes,
+        start_time_unix_nano=started_at,
+        time_unix_nano=now,
+        count=sum(counts),
+        sum=series.value,
+        bucket_counts=counts,
+        explicit_bounds=list(series.bounds),
+        min=None,  # type: ignore[arg-type]  # not known, and then left out of the message
+        max=None,  # type: ignore[arg-type]
+        exemplars=[_exemplar(exemplar) for exemplar in list(series.exemplars.values())],
+    )
 
 
-def _exemplars(bucket: Sample) -> list[Exemplar]:
-    exemplar = bucket.exemplar
-    if exemplar is None:
-        return []
+def _exemplar(exemplar: Observed) -> Exemplar:
     span_id, trace_id = (int(exemplar.labels[name], 16) for name in ("span_id", "trace_id"))
-    return [Exemplar({}, exemplar.value, int(float(exemplar.timestamp or 0) * 1e9), span_id, trace_id)]
+    return Exemplar({}, exemplar.value, int(float(exemplar.timestamp or 0) * 1e9), span_id, trace_id)
 
 
-def _attributes(labels: dict[str, str]) -> dict[str, str]:
+def _attributes(names: Labels, values: Labels) -> dict[str, str]:
     """An empty label is one that is not there."""
-    return {_LABELS.get(name, name): value for name, value in labels.items() if value}
+    return {_LABELS.get(name, name): value for name, value in zip(names, values, strict=True) if value}

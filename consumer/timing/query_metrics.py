@@ -6,8 +6,9 @@ besides, between which most batches are.
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
+from reelsync.consumer.counters import Family, FamilyCollector
 from reelsync.models.query_names import Query
 
 from .query_names import OTHER, QUERIES
@@ -23,32 +24,35 @@ def no_exemplar() -> None:
 
 
 class QueryMetrics:
-    """The instruments of an engine. `exemplar`: the labels of the present trace, if there is one."""
+    """The instruments of an engine.
+
+    Args:
+        registry: Of Prometheus, in which they are registered.
+        queries: The statements of the program.
+        exemplar: Gives the labels of the present trace, if there is one.
+    """
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        registry: CollectorRegistry | None = None,
         queries: Mapping[str, Query] = QUERIES,
         exemplar: Exemplar = no_exemplar,
     ) -> None:
-        self.seconds = Histogram(
+        self.seconds = Family(
             "db_client_operation_duration_seconds",
+            "histogram",
             "Seconds from sending a statement to its result.",
             ("db_system_name", "query_name", "db_operation_name", "db_collection_name", "error_type"),
-            buckets=QUERY_SECONDS,
-            registry=registry,
+            bounds=QUERY_SECONDS,
         )
-        self.slow = Counter("db_client_slow_queries", "Statements over the limit.", ("query_name",), registry=registry)
+        self.slow = Family("db_client_slow_queries", "counter", "Statements over the limit.", ("query_name",))
         self.exemplar = exemplar
         self._queries = queries
-        self._series: dict[tuple[str, str], Histogram] = {}
+        if registry:
+            registry.register(FamilyCollector(lambda: (self.seconds, self.slow)))
 
     def query(self, timing: QueryTiming) -> None:
         """One statement."""
-        key = timing.query_name, timing.error_type
-        series = self._series.get(key)
-        if series is None:
-            query = self._queries.get(key[0], self._queries[OTHER])
-            series = self.seconds.labels("postgresql", key[0], query.operation, query.collection, key[1])
-            self._series[key] = series
-        series.observe(timing.seconds, self.exemplar())
+        query = self._queries.get(timing.query_name, self._queries[OTHER])
+        labels = "postgresql", timing.query_name, query.operation, query.collection, timing.error_type
+        self.seconds.labels(*labels).observe(timing.seconds, self.exemplar())

@@ -3,6 +3,8 @@
 import structlog
 from prometheus_client import Counter
 
+from reelsync.consumer.counters import Family
+
 from .query_timing import QueryTiming
 
 _STATEMENT_CHARACTERS = 200
@@ -16,7 +18,9 @@ class SlowQueries:
     The id of the batch is that of the log lines around it, bound by whoever runs the batch.
     """
 
-    def __init__(self, counter: Counter, *, noticeable_seconds: float = 0.1, slow_seconds: float = 1.0) -> None:
+    def __init__(
+        self, counter: Family | Counter, *, noticeable_seconds: float = 0.1, slow_seconds: float = 1.0
+    ) -> None:
         self._counter = counter
         self._noticeable_seconds = noticeable_seconds
         self._slow_seconds = slow_seconds

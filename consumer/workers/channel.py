@@ -1,7 +1,7 @@
-"""What a worker tells its supervisor, over a pair of sockets that nobody else has.
+"""What a worker reports to its supervisor, over a pair of sockets that nobody else has.
 
-A question is a number. An answer is that number with what the worker knows of itself. At its end a worker says so
-unasked. Answers are pickled, as multiprocessing does it: both ends are the same code, of the same user.
+A question is a number. An answer is that number with the worker's report. At its end a worker sends one unasked.
+Answers are pickled, as multiprocessing does it: both ends are the same code, of the same user.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
+from reelsync.consumer.background import CountFailure, Task, report_failure, running
 from reelsync.consumer.status.snapshot import Report
 
 _NUMBER = struct.Struct("!I")
@@ -20,7 +22,7 @@ _FAREWELL_SECONDS = 2.0
 
 
 class Answer(NamedTuple):
-    """What a worker said. `refusal`: why it must not go on, for people."""
+    """What a worker sent. `refusal`: why it must not go on, for people."""
 
     question: int
     report: Report | None
@@ -33,28 +35,38 @@ class Asked:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self.report: Callable[[], Report | None] = lambda: None
-        """What is answered with. Before there is anything to tell, that alone is an answer."""
+        """Makes the report. Until there is one, the answer shows that the worker runs."""
+        self.count_failure: CountFailure = lambda _: None
         self.refusal: str | None = None
         """Set it when the worker must not be started again."""
 
+    def task_failed(self, task: Task) -> None:
+        """Count it, as soon as there is somebody who counts."""
+        self.count_failure(task)
+
     async def answer(self, question: int) -> None:
         """Send a report, and wait until it is on its way."""
-        answer = pickle.dumps(Answer(question, self.report(), self.refusal), pickle.HIGHEST_PROTOCOL)
+        answer = self._answer(question)
         self._writer.write(_NUMBER.pack(len(answer)) + answer)
         await self._writer.drain()
+
+    def _answer(self, question: int) -> bytes:
+        try:
+            return pickle.dumps(Answer(question, self.report(), self.refusal), pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # noqa: BLE001 - a worker without an answer would be killed, and it consumes
+            report_failure("reports", error, self.count_failure)
+            return pickle.dumps(Answer(question, None, self.refusal), pickle.HIGHEST_PROTOCOL)
 
 
 @asynccontextmanager
 async def asked(channel: socket.socket) -> AsyncIterator[Asked]:
-    """Answer the supervisor's questions during the block, and say what there is to say at its end."""
+    """Answer the supervisor's questions during the block, and send a last report at its end."""
     reader, writer = await asyncio.open_unix_connection(sock=channel)
     worker = Asked(writer)
-    answering = asyncio.create_task(_answer_all(reader, worker))
     try:
-        yield worker
+        async with running({"reports": partial(_answer_all, reader, worker)}, worker.task_failed):
+            yield worker
     finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
         with suppress(OSError, TimeoutError):
             await asyncio.wait_for(worker.answer(_UNASKED), _FAREWELL_SECONDS)
         writer.close()
@@ -74,7 +86,7 @@ def ask(writer: asyncio.StreamWriter, question: int) -> None:
 
 
 async def answers(reader: asyncio.StreamReader) -> AsyncIterator[Answer]:
-    """What the worker says, until it is gone."""
+    """The worker's answers, until it is gone."""
     with suppress(asyncio.IncompleteReadError, OSError):
         while True:
             (length,) = _NUMBER.unpack(await reader.readexactly(_NUMBER.size))

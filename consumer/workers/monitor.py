@@ -1,30 +1,26 @@
-"""What operators are told of all workers together: the answers of the HTTP endpoints, from what the workers report."""
+"""How all workers together are: the answers of the HTTP endpoints, from what the workers report."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
-
+from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.document import Status
-from reelsync.consumer.status.http_server import Answers, serving
-from reelsync.consumer.status.merged_metrics import UnitedMetrics
+from reelsync.consumer.status.http_server import serving
 from reelsync.consumer.status.summary import status_of
 from reelsync.consumer.status.wording import duration
 
 from .supervisor import Supervisor
 
-_LOOK_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
 """That a request waits for a worker which does not answer. Probes and browsers wait for five."""
 _GIVEN_UP_SECONDS = 300.0
 """A worker that is not live for so long was killed and started again, and that did not mend it."""
 
 
-class WorkersMonitor(Collector):
-    """Adds up what the workers of a supervisor report. A silent one is told of as it was when last heard of."""
+class WorkersMonitor:
+    """Adds up what the workers of a supervisor report. One that does not answer is shown as of its latest report."""
 
     def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
         self._settings = settings
@@ -38,15 +34,12 @@ class WorkersMonitor(Collector):
         Raises:
             ReelsyncError: the address of the settings cannot be used.
         """
-        registry = CollectorRegistry()
-        registry.register(self)
-        answers = Answers(self.not_live, self.not_ready, lambda: self.status().model_dump_json(), registry, self.look)
-        async with serving(self._settings.http, answers) as port:
+        async with serving(self._settings.http, self) as port:
             yield port
 
-    async def look(self) -> None:
-        """Ask all workers anew."""
-        await self._supervisor.look(_LOOK_SECONDS)
+    async def refresh(self) -> None:
+        """Ask all workers for a report."""
+        await self._supervisor.ask_all(_ANSWER_SECONDS)
 
     def not_live(self) -> list[str]:
         """Why this process and its workers should be started again: the supervisor could not mend it."""
@@ -70,13 +63,17 @@ class WorkersMonitor(Collector):
             time.monotonic(),
             self._began,
             self._supervisor.members(),
+            self._metrics(),
             not_live=self.not_live(),
             not_ready=self.not_ready(),
             past=self._supervisor.past,
         )
 
-    def collect(self) -> Iterator[Metric]:
+    def families(self) -> Iterable[Family]:
         """The metrics of all workers, those that have ended included, under the names and labels of one."""
-        reports = [member.report for member in self._supervisor.members() if member.report]
-        past = self._supervisor.past
-        return UnitedMetrics([*past.metrics, *(family for report in reports for family in report.metrics)]).collect()
+        return self._metrics().values()
+
+    def _metrics(self) -> dict[str, Family]:
+        supervisor = self._supervisor
+        reported = [family for member in supervisor.members() if member.report for family in member.report.metrics]
+        return added_up([*supervisor.metrics.families(), *supervisor.past.metrics, *reported])

@@ -9,24 +9,31 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
+from reelsync.consumer.background import CountFailure, keep_running
 from reelsync.consumer.status.snapshot import Report
 
 from .channel import answers, ask
 
 _PACKAGES = Path(__file__).parents[3]
 """Where the worker must import from: where we were imported from, whatever the working directory holds."""
-_LAST_WORDS_SECONDS = 5.0
+_LAST_REPORT_SECONDS = 5.0
 _CHUNK = 65_536
 
 
 class WorkerProcess:
-    """A running worker, and what it said last. Times are those of the monotonic clock, in seconds."""
+    """A running worker, and its latest report. Times are those of the monotonic clock, in seconds."""
 
     def __init__(
-        self, number: int, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        number: int,
+        process: Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        count_failure: CountFailure,
     ) -> None:
         self.number = number
         self.pid = process.pid
@@ -34,7 +41,7 @@ class WorkerProcess:
         self.refusal: str | None = None
         """Why it must not be started again."""
         self.answered_at = self.live_at = self.started_at = time.monotonic()
-        """When it was heard of last; when it last said that it is not stuck."""
+        """When it answered last; when it last reported that it is not stuck."""
         self.unanswered = 0
         """Questions in a row that it did not answer in time."""
         self._process = process
@@ -42,16 +49,19 @@ class WorkerProcess:
         self._writer = writer
         self._questions = 0
         self._answered = 0
-        self._heard = asyncio.Condition()
-        self._listening = asyncio.create_task(self._listen())
+        self._received = asyncio.Condition()
+        self._listening = asyncio.create_task(keep_running("reports", self._listen, count_failure))
         self._relaying: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, number: int, relay: Callable[[bytes], None] | None = None) -> Self:
+    async def start(
+        cls, number: int, count_failure: CountFailure, relay: Callable[[bytes], None] | None = None
+    ) -> Self:
         """Start the worker of this number. It reads the settings as this process did.
 
         Args:
-            number: In its logs, and in what is told of it.
+            number: In its logs, and in the status.
+            count_failure: Called when one of the tasks that follow the worker fails.
             relay: Gets each line that it logs; without, they go where ours go.
 
         Raises:
@@ -71,20 +81,21 @@ class WorkerProcess:
                 start_new_session=True,
             )
             unless_started.pop_all()
-        worker = cls(number, process, *await asyncio.open_unix_connection(sock=ours))
+        worker = cls(number, process, *await asyncio.open_unix_connection(sock=ours), count_failure)
         if relay and process.stderr:
-            worker._relaying = asyncio.create_task(worker._relay(process.stderr, relay))
+            work = partial(_relay, process.stderr, relay)
+            worker._relaying = asyncio.create_task(keep_running("worker_logs", work, count_failure))
         return worker
 
     async def ask(self, seconds: float) -> None:
-        """Have it report anew. It is given so many seconds."""
+        """Have it report anew. It is given so many seconds for that."""
         self._questions += 1
         question = self._questions
         if not self._writer.is_closing():
             ask(self._writer, question)
         try:
-            async with asyncio.timeout(seconds), self._heard:
-                await self._heard.wait_for(lambda: self._answered >= question or self._listening.done())
+            async with asyncio.timeout(seconds), self._received:
+                await self._received.wait_for(lambda: self._answered >= question or self._listening.done())
         except TimeoutError:
             self.unanswered += 1
 
@@ -94,11 +105,11 @@ class WorkerProcess:
             self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for its end, and for what it said last; its exit code, or below zero the signal that ended it."""
+        """Wait for its end, and for its last report; its exit code, or below zero the signal that ended it."""
         code = await self._process.wait()
-        saying = {task for task in (self._listening, self._relaying) if task}
-        await asyncio.wait(saying, timeout=_LAST_WORDS_SECONDS)
-        for task in saying:
+        last = {task for task in (self._listening, self._relaying) if task}
+        await asyncio.wait(last, timeout=_LAST_REPORT_SECONDS)
+        for task in last:
             task.cancel()
         self._writer.close()
         return code
@@ -110,18 +121,19 @@ class WorkerProcess:
             self.refusal = answer.refusal
             if not (answer.report and answer.report.not_live):
                 self.live_at = self.answered_at
-            async with self._heard:
+            async with self._received:
                 self._answered = max(self._answered, answer.question)
-                self._heard.notify_all()
-        async with self._heard:
-            self._heard.notify_all()
+                self._received.notify_all()
+        async with self._received:
+            self._received.notify_all()
 
-    async def _relay(self, lines: asyncio.StreamReader, relay: Callable[[bytes], None]) -> None:
-        rest = b""
-        while chunk := await lines.read(_CHUNK):
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                relay(line)
+
+async def _relay(lines: asyncio.StreamReader, relay: Callable[[bytes], None]) -> None:
+    rest = b""
+    while chunk := await lines.read(_CHUNK):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            relay(line)
 
 
 def _search_path() -> list[str]:

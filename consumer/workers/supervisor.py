@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
+from reelsync.consumer.background import Task, keep_running
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import HaltedError, ReelsyncError
 from reelsync.consumer.settings import HttpSettings
 from reelsync.consumer.status.snapshot import Member, Past
 from reelsync.consumer.status.wording import duration
+from reelsync.consumer.telemetry.metrics import Metrics
 
 from .process import WorkerProcess
 
@@ -21,8 +24,8 @@ STOP_SECONDS = 40.0
 """That a worker has, once told to stop. Orchestrators give 45 (deploy/kubernetes/consumer.yml)."""
 _START_SECONDS = 60.0
 """That a new worker has for its first answer."""
-_LOOKS = 3
-"""Looks in a row at which a worker must say that it is stuck."""
+_STUCK_REPORTS = 3
+"""Reports in a row in which a worker must be stuck."""
 _STEADY_SECONDS = 60.0
 """A worker that ran for so long is started again as if for the first time."""
 
@@ -52,9 +55,11 @@ class Supervisor:
     def __init__(self, settings: HttpSettings, count: int, relay: Callable[[bytes], None] | None = None) -> None:
         self.past = Past()
         """Of workers that have ended."""
-        self._look_seconds = settings.probe_seconds
+        self._ask_seconds = settings.probe_seconds
         self._silent_seconds = settings.blocked_seconds
         self._relay = relay
+        self.metrics = Metrics()
+        """Of this process."""
         self._places = [_Place(number) for number in range(1, count + 1)]
         self._ending = asyncio.Event()
         self._refusal: str | None = None
@@ -64,14 +69,14 @@ class Supervisor:
         """Keep the workers running until `stop`, then have them finish their batches.
 
         Raises:
-            HaltedError: a worker must not go on, and so none does; says what the worker said.
+            HaltedError: a worker must not go on, and so none does; the message is the worker's.
             ReelsyncError: not all of them stopped cleanly.
         """
         forwarding = asyncio.create_task(self._forward(stop))
         try:
             async with asyncio.TaskGroup() as tasks:
                 for place in self._places:
-                    tasks.create_task(self._keep(place))
+                    tasks.create_task(keep_running("workers", partial(self._keep, place), self.task_failed))
         finally:
             forwarding.cancel()
             for place in self._places:
@@ -83,18 +88,22 @@ class Supervisor:
             why = "; ".join(sorted(self._unclean))
             raise ReelsyncError(f"{why}. Nothing is lost: the next start goes on from what is stored")
 
-    async def look(self, seconds: float) -> None:
+    async def ask_all(self, seconds: float) -> None:
         """Ask all workers anew. A silent one is not waited for beyond so many seconds."""
         await asyncio.gather(*(place.process.ask(seconds) for place in self._places if place.process))
 
     def members(self) -> list[Member]:
-        """The workers, as they are or were when last heard of."""
+        """The workers, as of the latest report of each."""
         return [self._member(place) for place in self._places]
 
     def longest_not_live(self) -> tuple[int, float]:
         """The number of the worker that has not been live for longest, and for how many seconds."""
         place = min(self._places, key=_live_at)
         return place.number, time.monotonic() - _live_at(place)
+
+    def task_failed(self, task: Task) -> None:
+        """Count it."""
+        self.metrics.task_failures.labels(task).inc()
 
     async def _forward(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -116,12 +125,19 @@ class Supervisor:
     async def _run_once(self, place: _Place) -> str:
         """Start a worker and wait until it has ended; what became of it, in words."""
         try:
-            process = await WorkerProcess.start(place.number, self._relay)
+            process = await WorkerProcess.start(place.number, self.task_failed, self._relay)
         except OSError as error:
             return f"cannot be started ({error.strerror or type(error).__name__})"
         place.process = process
         _log.info("worker.started", worker=place.number, pid=process.pid, restarts=place.restarts)
-        code = await self._until_ended(process)
+        try:
+            code = await self._until_ended(process)
+        except Exception:
+            # Another one is started in its place, and must not run beside it.
+            process.send(signal.SIGKILL)
+            place.process, place.gone = None, "is starting"
+            await process.ended()
+            raise
         self._retire(place, process)
         if self._ending.is_set():
             self._judge(place.number, code)
@@ -130,7 +146,7 @@ class Supervisor:
     async def _until_ended(self, process: WorkerProcess) -> int:
         """Wait until it ended by itself, or was told to; its exit code."""
         ended, ending = asyncio.create_task(process.ended()), asyncio.create_task(self._ending.wait())
-        watching = asyncio.create_task(self._watch(process))
+        watching = asyncio.create_task(keep_running("workers", partial(self._watch, process), self.task_failed))
         try:
             await asyncio.wait({ended, ending}, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
@@ -147,12 +163,12 @@ class Supervisor:
     async def _watch(self, process: WorkerProcess) -> None:
         """Ask it now and then, and kill it if it is stuck: its batch is in the log, and another worker takes it."""
         while True:
-            await process.ask(self._look_seconds)
+            await process.ask(self._ask_seconds)
             if why := self._stuck(process):
                 _log.error("worker.stuck", worker=process.number, why=why, then="killed, and started again")
                 process.send(signal.SIGKILL)
                 return
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(self._ask_seconds)
 
     def _stuck(self, process: WorkerProcess) -> str | None:
         now = time.monotonic()
@@ -160,7 +176,7 @@ class Supervisor:
         # After a pause of this process itself, one question goes unanswered.
         if process.unanswered > 1 and now - process.answered_at > patience:
             return f"no answer for {now - process.answered_at:.0f} s"
-        if process.report and process.report.not_live and now - process.live_at > _LOOKS * self._look_seconds:
+        if process.report and process.report.not_live and now - process.live_at > _STUCK_REPORTS * self._ask_seconds:
             return "; ".join(process.report.not_live)
         return None
 
@@ -177,7 +193,7 @@ class Supervisor:
             self._ending.set()
 
     def _judge(self, number: int, code: int) -> None:
-        """What SIGTERM ended by itself had not begun."""
+        """Note a worker that did not stop cleanly. One that did not consume yet is ended by SIGTERM, cleanly."""
         if code not in {0, -signal.SIGTERM} and not self._refusal:
             self._unclean.append(f"worker {number} did not stop cleanly ({_fate(code)})")
 

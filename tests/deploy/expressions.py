@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -38,13 +39,8 @@ def series_of(registry: CollectorRegistry) -> dict[str, Metric]:
 
 def labels_of(registry: CollectorRegistry) -> dict[str, set[str]]:
     """The labels of each metric, by the metric's name."""
-    named = {}
-    for collector in set(registry._collector_to_names):
-        for metric in collector.collect():
-            declared = getattr(collector, "_labelnames", None)
-            sampled = {label for sample in metric.samples for label in sample.labels}
-            named[metric.name] = set(declared) if declared is not None else sampled
-    return named
+    collectors: Any = set(registry._collector_to_names)
+    return {family.name: set(family.label_names) for collector in collectors for family in collector.families()}
 
 
 def unknown_names(expression: str, registry: CollectorRegistry) -> Iterator[str]:

@@ -26,8 +26,8 @@ def history(clock: Clock) -> History:
 def test_what_happens_within_a_step_adds_up(history: History, clock: Clock) -> None:
     history.committed(10, {"invalid": 1}, {"write": 0.5}, 3.0)
     history.committed(5, {}, {"write": 0.25}, 2.0)
-    history.looked(7)
-    history.looked(4)
+    history.lag_is(7)
+    history.lag_is(4)
     clock.now += STEP_SECONDS
     history.committed(1, {}, {}, None)
     series = history.series()
@@ -67,10 +67,10 @@ def test_the_rate_is_over_the_time_that_has_passed(history: History, clock: Cloc
 
 def test_recent_adds_up_by_reason_and_phase(history: History, clock: Clock) -> None:
     history.committed(10, {"invalid": 2}, {"write": 1.0, "poll": 0.5}, 9.0)
-    history.looked(50)
+    history.lag_is(50)
     clock.now += STEP_SECONDS
     history.committed(10, {"invalid": 1, "not_json": 4}, {"write": 1.0}, 4.0)
-    history.looked(70)
+    history.lag_is(70)
     recent = history.recent(60)
     assert recent.dead_letters == {"invalid": 3, "not_json": 4}
     assert recent.phases == {"write": 2.0, "poll": 0.5}

@@ -3,16 +3,18 @@
 import pytest
 from rich.console import Console, RenderableType
 
+from reelsync.consumer.counters import added_up
 from reelsync.consumer.status.document import Status
 from reelsync.consumer.status.snapshot import Member
 from reelsync.consumer.status.summary import status_of
 from reelsync.consumer.status.terminal import frame, last_frame
+from reelsync.consumer.telemetry.metrics import Metrics
 
 GROUP = "[red]group[/red]"
 
 
 def status(*members: Member, not_live: tuple[str, ...] = ()) -> Status:
-    return status_of(GROUP, 1_000.0, 940.0, members, not_live=not_live, not_ready=[])
+    return status_of(GROUP, 1_000.0, 940.0, members, added_up(Metrics().families()), not_live=not_live, not_ready=[])
 
 
 def lines(shown: RenderableType, width: int) -> list[str]:

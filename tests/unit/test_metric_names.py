@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from reelsync.consumer.records import Partition
-from reelsync.consumer.telemetry.metrics import Metrics, PoolCollector
+from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.telemetry.otlp_metrics import NAMES
 from reelsync.consumer.timing.query_metrics import QUERY_SECONDS
 from reelsync.consumer.timing.query_timing import QueryTiming
@@ -41,6 +41,7 @@ LABELS = {
     "reelsync_kafka_commit_failures_total": set(),
     "reelsync_halted_partitions": set(),
     "reelsync_observer_errors_total": set(),
+    "reelsync_background_task_failures_total": {"task"},
 }
 OPENTELEMETRY = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0}
 
@@ -49,7 +50,7 @@ OPENTELEMETRY = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0}
 def registry() -> CollectorRegistry:
     """Everything counted once."""
     metrics = Metrics()
-    metrics.registry.register(PoolCollector(lambda: PoolStats(5, 1, 2, 0, 0), 50))
+    metrics.watch_pool(lambda: PoolStats(5, 1, 2, 0, 0), 50)
     metrics.query(QueryTiming("videos.merge", 0.5, 3))
     metrics.slow_queries.labels("videos.merge").inc()
     metrics.rows.labels("videos", "written").inc()

@@ -8,7 +8,6 @@ from reelsync.consumer.records import StoredRecord
 from reelsync.consumer.status.page import status_page
 from reelsync.consumer.status.recent_dead_letters import KEPT, LatestDeadLetters
 from reelsync.consumer.status.statements import statements
-from reelsync.consumer.status.summary import counts_by_reason, total
 from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.timing.query_timing import QueryTiming
 from reelsync.consumer.transform.decode import Reason, Rejection
@@ -36,9 +35,9 @@ def test_counters_over_their_labels() -> None:
     metrics = Metrics()
     metrics.retries.labels("outage").inc(2)
     metrics.retries.labels("again").inc()
-    assert counts_by_reason(metrics.retries) == {"outage": 2, "again": 1}
-    assert total(metrics.retries) == 3
-    assert total(metrics.fenced) == 0
+    assert metrics.retries.counts() == {"outage": 2, "again": 1}
+    assert metrics.retries.total() == 3
+    assert metrics.fenced.total() == 0
 
 
 def rejection(reason: Reason, offset: int) -> Rejection:

@@ -1,24 +1,62 @@
-"""Metrics of several processes, added up as Prometheus would see one."""
+"""Plain counters: exposed as prometheus_client exposes its own, and added up over processes."""
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
+import pickle
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from reelsync.consumer.counters import Family, FamilyCollector, added_up
 from reelsync.consumer.records import Partition
-from reelsync.consumer.status.merged_metrics import UnitedMetrics, accumulated
+from reelsync.consumer.status.snapshot import Past
 from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.timing.query_timing import QueryTiming
+from tests.unit.test_united_status import report
 
 
-def collected(*processes: Metrics) -> list[Metric]:
-    return [family for metrics in processes for family in metrics.registry.collect()]
+def collected(*processes: Metrics) -> list[Family]:
+    return [family for metrics in processes for family in metrics.families()]
 
 
-def value(families: list[Metric], sample: str, **labels: str) -> float | None:
+def exposed(families: list[Family]) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(UnitedMetrics(families))
-    return registry.get_sample_value(sample, labels)
+    registry.register(FamilyCollector(lambda: added_up(families).values()))
+    return registry
+
+
+def value(families: list[Family], sample: str, **labels: str) -> float | None:
+    return exposed(families).get_sample_value(sample, labels)
+
+
+def test_what_is_exposed_is_what_prometheus_client_makes_of_the_same() -> None:
+    bounds = (0.001, 0.25, 1, 15_000, 86_400)
+    theirs, ours = CollectorRegistry(), CollectorRegistry()
+    families = [
+        Family("seconds", "histogram", "How long.", ("phase",), bounds),
+        Family("errors", "counter", "How often.", ("reason", "server")),
+        Family("plain", "counter", "Without labels."),
+        Family("lag", "gauge", "How much."),
+    ]
+    ours.register(FamilyCollector(lambda: families))
+    instruments = [
+        Histogram("seconds", "How long.", ("phase",), buckets=bounds, registry=theirs),
+        Counter("errors", "How often.", ("reason", "server"), registry=theirs),
+        Counter("plain", "Without labels.", registry=theirs),
+        Gauge("lag", "How much.", registry=theirs),
+    ]
+    for seconds, errors, _plain, lag in (families, instruments):
+        for observed in (0.0005, 0.25, 0.2500001, 86_400, 1e9):
+            seconds.labels("write").observe(observed, {"trace_id": "a"})
+        errors.labels("out\\age", 'k"\n').inc(2)
+        lag.set(3.5)
+    for exposition in (generate_latest, generate_openmetrics):
+        lines = [
+            [line.partition(" # ")[0] for line in exposition(registry).decode().splitlines() if "_created" not in line]
+            for registry in (ours, theirs)
+        ]
+        assert lines[0] == lines[1]
+        assert len(lines[0]) > 15
+    assert generate_openmetrics(ours).count(b'{trace_id="a"}') == 5
 
 
 def test_counters_and_histograms_add_up_label_by_label() -> None:
@@ -37,7 +75,7 @@ def test_counters_and_histograms_add_up_label_by_label() -> None:
 
 
 def test_the_lag_is_each_partitions_and_other_gauges_add_up() -> None:
-    """For a moment after a rebalance two workers speak of one partition: it has not twice the lag."""
+    """For a moment after a rebalance two workers report one partition: it has not twice the lag."""
     one, other = Metrics(), Metrics()
     one.lags({Partition("video-events", 0): 7, Partition("video-events", 1): 5})
     other.lags({Partition("video-events", 1): 6})
@@ -61,29 +99,27 @@ def test_of_a_process_that_ended_the_counts_remain() -> None:
     ended.fenced.inc()
     ended.halted_partitions.set(1)
     ended.query(QueryTiming("videos.merge", 0.2, 1))
-    remaining = {family.name for family in accumulated(collected(ended))}
-    assert {"reelsync_fenced", "db_client_operation_duration_seconds"} <= remaining
+    past = Past().with_ended(report(metrics=ended.families()))
+    assert value([*past.metrics], "reelsync_fenced_total") == 1
+    remaining = {family.name for family in past.metrics}
+    assert "db_client_operation_duration_seconds" in remaining
     assert not {"reelsync_halted_partitions", "reelsync_lag_records"} & remaining
 
 
-def test_both_formats_can_be_read_and_the_later_exemplar_is_kept() -> None:
+def test_the_later_exemplar_is_kept() -> None:
     one, other = Metrics(), Metrics()
     one.batch_records.observe(5, {"trace_id": "a"})
     other.batch_records.observe(5, {"trace_id": "b"})
-    for metrics in (one, other):
-        metrics.query(QueryTiming("videos.merge", 0.2, 1))
-        metrics.query(QueryTiming("videos.merge", 0.2, -1, "57014", "QueryCanceledError"))
-    united = UnitedMetrics(collected(other, one))
-    text = generate_openmetrics(united).decode()
+    text = generate_openmetrics(exposed(collected(other, one))).decode()
     samples = [sample for family in parse_openmetrics(text) for sample in family.samples]
     (exemplar,) = [sample.exemplar for sample in samples if sample.exemplar]
     assert exemplar.labels == {"trace_id": "b"}
-    assert generate_latest(united) == generate_latest(UnitedMetrics(united.collect()))
 
 
-def test_adding_up_changes_nothing_that_was_given() -> None:
-    one, other = Metrics(), Metrics()
-    families = collected(one, other)
-    before = [list(family.samples) for family in families]
-    UnitedMetrics(families)
-    assert [list(family.samples) for family in families] == before
+def test_what_a_worker_sends_is_what_it_has_and_adding_up_changes_nothing_of_it() -> None:
+    metrics = Metrics()
+    metrics.query(QueryTiming("videos.merge", 0.2, 1))
+    sent = pickle.dumps(metrics.families())
+    assert generate_latest(exposed(pickle.loads(sent))) == generate_latest(metrics.registry)
+    added_up(collected(metrics, metrics))
+    assert pickle.dumps(metrics.families()) == sent

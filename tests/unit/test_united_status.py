@@ -1,7 +1,9 @@
 """The status of several workers, added up out of their reports."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from reelsync.consumer.counters import Family
 from reelsync.consumer.health.health import NOT_ASKED, BackingOff
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.records import Partition
@@ -15,7 +17,7 @@ NOW = 1_000.0
 P0, P1, P2 = (Partition("video-events", number) for number in range(3))
 
 
-def report(*reading: Partition, lag: int | None = 0, records: int = 0) -> Report:
+def report(*reading: Partition, lag: int | None = 0, records: int = 0, metrics: Sequence[Family] = ()) -> Report:
     return Report(
         at=NOW,
         began=NOW - 100,
@@ -34,12 +36,13 @@ def report(*reading: Partition, lag: int | None = 0, records: int = 0) -> Report
         steps=[Step(int(NOW / 5) - 1, records=records, lag=lag)],
         parked=[],
         pool=PoolStatus(open=2, in_use=1, limit=50, size=20, overflow=0, invalid=0),
-        metrics=list(Metrics().registry.collect()),
+        metrics=metrics,
     )
 
 
 def status(*members: Member, past: Past | None = None) -> Status:
-    return status_of("group", NOW, NOW - 100, members, not_live=[], not_ready=[], past=past or Past())
+    metrics = {family.name: family for family in Metrics().families()}
+    return status_of("group", NOW, NOW - 100, members, metrics, not_live=[], not_ready=[], past=past or Past())
 
 
 def test_rates_lags_pools_and_histories_add_up() -> None:
