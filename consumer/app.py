@@ -14,7 +14,7 @@ from reelsync.consumer.dead_letters.retention import blank_expired, expire_until
 from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.observer import SafeObserver, Written
+from reelsync.consumer.observer import Written, safe_observer
 from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.sink.breaker import DeadLetterLimit
@@ -65,7 +65,7 @@ class Consumer:
         self.health = health_of(settings)
         probe = self._new_probe()
         self.seen = PathObserver(self.metrics, self.health, probe, self.telemetry, self._committed)
-        observer = SafeObserver(self.seen, self.metrics.observer_errors.inc)
+        observer = safe_observer(self.seen, self.metrics.observer_errors.inc)
         self.source = KafkaSource(settings.kafka, self.kafka_log, self.ledger, observer)
         self.decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
         dead_letters = settings.dead_letters
@@ -134,8 +134,8 @@ class Consumer:
 
     def _new_probe(self) -> Probe:
         return Probe(
-            self.ledger,
-            self.kafka_log,
+            self.ledger.all_next_offsets,
+            self.kafka_log.readable_ends,
             self.health,
             self.settings.kafka.topics.keys(),
             lambda: reading_of(self.source),
@@ -191,7 +191,7 @@ def health_of(settings: Settings) -> Health:
 
 
 def slow_queries_of(metrics: Metrics, limits: LogSettings) -> SlowQueries:
-    """What tells of slow statements, with the limits of the settings."""
+    """What logs and counts slow statements, with the limits of the settings."""
     return SlowQueries(
         metrics.slow_queries,
         noticeable_seconds=limits.noticeable_query_seconds,

@@ -80,6 +80,6 @@ def report_failure(task: Task, error: BaseException, count_failure: CountFailure
 
 
 def is_cancelled() -> bool:
-    """Whether the present task was told to end, and is not only shown a cancellation of something else."""
+    """Whether the present task itself is being cancelled, and not only something that it waits for."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

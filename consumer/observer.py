@@ -1,10 +1,10 @@
-"""What the path of a batch tells those who look on: metrics, health, the status and traces."""
+"""What the path of a batch reports, for metrics, health, the status and traces."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import structlog
 
@@ -75,59 +75,28 @@ class Observer(Protocol):
         """The batch was committed, in one transaction or in several."""
 
 
-class SafeObserver:
-    """Passes everything on, and keeps every error of the observer away from the path: it is logged and counted.
+def safe_observer(observer: Observer, count_error: Callable[[], None]) -> Observer:
+    """The same observer, none of whose errors reaches the path: each is logged, and `count_error` is called."""
+    return cast("Observer", _SafeObserver(observer, count_error))
 
-    `count_error` is called once for each.
-    """
 
+class _SafeObserver:
     def __init__(self, observer: Observer, count_error: Callable[[], None]) -> None:
         self._observer = observer
         self._count_error = count_error
 
-    def attempt_failed(self, activity: Activity, failure: Failure) -> None:
-        """See `Observer`."""
-        with self._contained("attempt_failed"):
-            self._observer.attempt_failed(activity, failure)
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Each method of the observer, except for `writing`."""
 
-    def retry_scheduled(self, activity: Activity, seconds: float) -> None:
-        """See `Observer`."""
-        with self._contained("retry_scheduled"):
-            self._observer.retry_scheduled(activity, seconds)
+        def contained(*arguments: Any) -> None:
+            with self._contained(name):
+                getattr(self._observer, name)(*arguments)
 
-    def recovered(self, activity: Activity) -> None:
-        """See `Observer`."""
-        with self._contained("recovered"):
-            self._observer.recovered(activity)
-
-    def rebalanced(self) -> None:
-        """See `Observer`."""
-        with self._contained("rebalanced"):
-            self._observer.rebalanced()
-
-    def partitions_halted(self, count: int) -> None:
-        """See `Observer`."""
-        with self._contained("partitions_halted"):
-            self._observer.partitions_halted(count)
-
-    def kafka_commit_failed(self) -> None:
-        """See `Observer`."""
-        with self._contained("kafka_commit_failed"):
-            self._observer.kafka_commit_failed()
-
-    def batch_fenced(self) -> None:
-        """See `Observer`."""
-        with self._contained("batch_fenced"):
-            self._observer.batch_fenced()
-
-    def batch_committed(self, batch: Batch, written: list[Written]) -> None:
-        """See `Observer`."""
-        with self._contained("batch_committed"):
-            self._observer.batch_committed(batch, written)
+        return contained
 
     @contextmanager
     def writing(self, batch: Batch) -> Iterator[None]:
-        """See `Observer`. An error of the batch goes through the observer's context and on."""
+        """An error of the batch goes through the observer's context and on."""
         with ExitStack() as entered:
             with self._contained("writing"):
                 context = self._observer.writing(batch)

@@ -1,4 +1,4 @@
-"""Sends newly parked dead letters to a Kafka topic of their own, for those whose tools look there.
+"""Sends newly parked dead letters to a Kafka topic of their own, for tools that read topics.
 
 At least once, with the key of the record: a letter is marked when the topic has acknowledged it, so a crash in between
 sends it again. What was acknowledged is marked however the rest fares, and a letter that the topic takes in no form is
@@ -48,7 +48,7 @@ class KafkaRelay:
     topic: str
     count: Callable[[int], None] = lambda _: None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by whoever parks a letter. Without it, letters of others are looked for every 15 seconds."""
+    """Set by whoever parks a letter. Letters that others parked are found every 15 seconds."""
 
     def __post_init__(self) -> None:
         self._producer = TopicProducer(self.kafka, self.topic)

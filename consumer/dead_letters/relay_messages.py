@@ -52,7 +52,7 @@ def message_of(group: str, letter: Letter) -> Message:
     """The letter as it was received, with its own headers first and then those that say what is wrong with it."""
     received = received_record(letter.key, letter.row)
     own: list[Header] = [(_sendable(name), content) for name, content in received.headers]
-    return Message(letter.key, received.key, received.value, [*own, *_told(group, letter)], len(own))
+    return Message(letter.key, received.key, received.value, [*own, *_added_headers(group, letter)], len(own))
 
 
 def shorter_forms(message: Message) -> tuple[Message, Message]:
@@ -62,16 +62,16 @@ def shorter_forms(message: Message) -> tuple[Message, Message]:
     """
     size = 0 if message.value is None else len(message.value)
     omitted: Header = ("reelsync.value.omitted", str(size).encode())
-    told = message.headers[message.own :]
+    ours = message.headers[message.own :]
     without_value = message._replace(value=b"", headers=[*message.headers, omitted])
     headers_omitted: Header = ("reelsync.headers.omitted", str(message.own).encode())
-    return without_value, without_value._replace(headers=[*told, omitted, headers_omitted], own=0)
+    return without_value, without_value._replace(headers=[*ours, omitted, headers_omitted], own=0)
 
 
-def _told(group: str, letter: Letter) -> list[Header]:
+def _added_headers(group: str, letter: Letter) -> list[Header]:
     """Never a value of the record's, and no stack trace."""
     row = letter.row
-    told = {
+    headers = {
         "__connect.errors.topic": letter.key.topic,
         "__connect.errors.partition": str(letter.key.partition),
         "__connect.errors.offset": str(letter.key.offset),
@@ -86,7 +86,7 @@ def _told(group: str, letter: Letter) -> list[Header]:
         "reelsync.record.timestamp": str(letter.key.record_timestamp),
         "reelsync.letter.show": f"reelsync dlq show {letter.key}",
     }
-    return [(name, value.encode(errors="replace")) for name, value in told.items()]
+    return [(name, value.encode(errors="replace")) for name, value in headers.items()]
 
 
 def _sendable(name: str) -> str:

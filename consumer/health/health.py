@@ -1,4 +1,4 @@
-"""Whether the consumer lives and is ready, by what its working parts say of themselves.
+"""Whether the consumer lives and is ready, by what its working parts report.
 
 A restart mends a consumer that is stuck, and nothing else: so only being stuck is not alive. Whoever waits out an
 outage shows a sign of life with every attempt. The clock is monotonic, and nothing that is stored depends on it.
@@ -31,7 +31,7 @@ class BackingOff:
 
 
 class Health:
-    """What the parts have said so far. Times are those of `clock`, in seconds."""
+    """What the parts have reported so far. Times are those of `clock`, in seconds."""
 
     def __init__(
         self, *, stalled_seconds: float, blocked_seconds: float, clock: Callable[[], float] = time.monotonic

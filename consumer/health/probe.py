@@ -6,7 +6,7 @@ Independent of the working parts: a fetcher that has gone silent would go on to 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from reelsync.consumer.background import is_cancelled
 from reelsync.consumer.observer import Server
@@ -24,32 +24,20 @@ class Reading(NamedTuple):
     partitions: Collection[Partition]
 
 
-class Positions(Protocol):
-    """Where positions are kept."""
-
-    async def all_next_offsets(self) -> dict[Partition, int]:
-        """Where each partition of the group goes on."""
-
-
-class Ends(Protocol):
-    """Where logs end."""
-
-    async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The end of what may be read of each partition."""
-
-
 @dataclass
 class Probe:
     """Asks both servers now and then, and notes in `health` whether they answer.
 
     Args:
+        stored_positions: Where each partition of the group goes on, from PostgreSQL.
+        readable_ends: The end of what may be read of each partition, from Kafka.
         topics: Positions of other topics are none of our business.
         reading: What the source reads at the moment.
         seconds: Between questions, and that a server has to answer.
     """
 
-    positions_of: Positions
-    ends_of: Ends
+    stored_positions: Callable[[], Awaitable[dict[Partition, int]]]
+    readable_ends: Callable[[Collection[Partition]], Awaitable[dict[Partition, int]]]
     health: Health
     topics: Collection[str]
     reading: Callable[[], Reading]
@@ -86,11 +74,11 @@ class Probe:
         return sum(max(0, self.ends[p] - self.positions[p]) for p in partitions)
 
     async def _ask_postgresql(self) -> None:
-        stored = await self.positions_of.all_next_offsets()
+        stored = await self.stored_positions()
         self.positions = {partition: offset for partition, offset in stored.items() if partition.topic in self.topics}
 
     async def _ask_kafka(self) -> None:
-        self.ends = await self.ends_of.readable_ends(self.positions.keys())
+        self.ends = await self.readable_ends(self.positions.keys())
 
     async def _reached(self, server: Server, question: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What /status.json says. The shape is these models; docs/http.md explains it to people."""
+"""The document of /status.json: its shape is these models, and docs/http.md explains it."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -108,7 +108,7 @@ class Counts(_Part):
 class WorkerStatus(_Part):
     """One of the processes that consume here: without `--workers` there is one, this.
 
-    `pid` is null while it does not run. What it did not tell yet is null.
+    `pid` is null while it does not run. What is not known yet is null.
     """
 
     number: int

@@ -11,7 +11,7 @@ from .notices import Facts
 from .snapshot import Member, Report
 
 PRESENT_SECONDS = 15.0
-"""The time to look back on for how it is now."""
+"""The time over which rates are measured."""
 _MINUTE_SECONDS = 60.0
 
 
@@ -43,9 +43,9 @@ def _unreachable(reports: Sequence[Report]) -> dict[Server, str]:
     servers: tuple[Server, ...] = ("postgresql", "kafka")
     found = {}
     for server in servers:
-        said = [report.unreachable.get(server) for report in reports] or [NOT_ASKED]
-        failed = [why for why in said if why not in {None, NOT_ASKED}]
-        if failed or None not in said:
+        reasons = [report.unreachable.get(server) for report in reports] or [NOT_ASKED]
+        failed = [why for why in reasons if why not in {None, NOT_ASKED}]
+        if failed or None not in reasons:
             found[server] = failed[0] if failed else NOT_ASKED
     return found
 

@@ -4,7 +4,7 @@ Steps are numbered by the clock, which is the same for all processes of a machin
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 STEP_SECONDS = 5.0
@@ -13,18 +13,30 @@ STEPS = 120
 
 @dataclass
 class Step:
-    """What was committed within one step. `age_seconds`: of the oldest event; `lag`: the latest that is known."""
+    """What was committed within one step, or in several together. `age_seconds`: of the oldest event."""
 
-    number: int
+    number: int = 0
     records: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     """By reason."""
     age_seconds: float | None = None
     lag: int | None = None
+    """The latest that is known."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each phase."""
     failures: Counter[str] = field(default_factory=Counter)
     """Errors of background tasks, by task."""
+
+    def add(self, other: "Step") -> None:
+        """Add what happened in another step, or in the same one in another process."""
+        self.records += other.records
+        self.dead_letters.update(other.dead_letters)
+        self.failures.update(other.failures)
+        for phase, seconds in other.phases.items():
+            self.phases[phase] = self.phases.get(phase, 0.0) + seconds
+        self.age_seconds = max((age for age in (self.age_seconds, other.age_seconds) if age is not None), default=None)
+        if other.lag is not None:
+            self.lag = other.lag + (self.lag or 0)
 
 
 @dataclass(frozen=True)
@@ -38,21 +50,13 @@ class Series:
     lag: list[int | None]
 
 
-@dataclass(frozen=True)
-class Recent:
-    """The latest steps added up. `seconds`: how long they are, less what is still to come of the last."""
+@dataclass
+class Recent(Step):
+    """The latest steps together. `seconds`: how long they are, less what is still to come of the last."""
 
-    seconds: float
-    records: int
-    dead_letters: Counter[str]
-    phases: dict[str, float]
-    """Seconds spent in each."""
-    age_seconds: float | None
-    """The greatest."""
-    lag_before: int | None
-    """The earliest lag seen in them."""
-    failures: Counter[str] = field(default_factory=Counter)
-    """Errors of background tasks, by task."""
+    seconds: float = 0.0
+    lag_before: int | None = None
+    """The earliest lag that is known of them."""
 
     @property
     def records_per_second(self) -> float:
@@ -80,18 +84,14 @@ class History:
         mine = {step.number: step for step in self._steps}
         for step in steps:
             if same := mine.get(step.number):
-                _join(same, step)
+                same.add(step)
 
     def committed(
         self, records: int, dead_letters: Mapping[str, int], phases: Mapping[str, float], age_seconds: float | None
     ) -> None:
         """A batch was committed; `age_seconds` is None if it had no event."""
-        step = self._step()
-        step.records += records
-        step.dead_letters.update(dead_letters)
-        _add(step.phases, phases)
-        if age_seconds is not None:
-            step.age_seconds = max(age_seconds, step.age_seconds or 0.0)
+        batch = Step(0, records, Counter(dead_letters), age_seconds, phases=dict(phases))
+        self._step().add(batch)
 
     def lag_is(self, lag: int | None) -> None:
         """Note the lag."""
@@ -114,29 +114,15 @@ class History:
 
     def recent(self, seconds: float) -> Recent:
         """About so many seconds: the step that is not over, and whole ones before it."""
-        present = self._step()
-        steps = list(self._last(present.number - round(seconds / STEP_SECONDS)))
-        ages = [step.age_seconds for step in steps if step.age_seconds is not None]
-        lags = [step.lag for step in steps if step.lag is not None]
-        dead_letters: Counter[str] = Counter()
-        phases: dict[str, float] = {}
-        failures: Counter[str] = Counter()
-        for step in steps:
-            dead_letters.update(step.dead_letters)
-            failures.update(step.failures)
-            _add(phases, step.phases)
-        return Recent(
+        first = self._step().number - round(seconds / STEP_SECONDS)
+        steps = [step for step in self._steps if step.number >= first]
+        recent = Recent(
             seconds=self._clock() - max(self._began, steps[0].number * STEP_SECONDS),
-            records=sum(step.records for step in steps),
-            dead_letters=dead_letters,
-            phases=phases,
-            age_seconds=max(ages, default=None),
-            lag_before=lags[0] if lags else None,
-            failures=failures,
+            lag_before=next((step.lag for step in steps if step.lag is not None), None),
         )
-
-    def _last(self, number: int) -> Iterator[Step]:
-        return (step for step in self._steps if step.number >= number)
+        for step in steps:
+            recent.add(step)
+        return recent
 
     def _step(self) -> Step:
         """The present step, after empty ones for the time in which nothing happened."""
@@ -148,18 +134,3 @@ class History:
 
 def _number(at: float) -> int:
     return int(at / STEP_SECONDS)
-
-
-def _join(step: Step, other: Step) -> None:
-    step.records += other.records
-    step.dead_letters.update(other.dead_letters)
-    step.failures.update(other.failures)
-    _add(step.phases, other.phases)
-    step.age_seconds = max((age for age in (step.age_seconds, other.age_seconds) if age is not None), default=None)
-    if other.lag is not None:
-        step.lag = other.lag + (step.lag or 0)
-
-
-def _add(total: dict[str, float], phases: Mapping[str, float]) -> None:
-    for phase, seconds in phases.items():
-        total[phase] = total.get(phase, 0.0) + seconds

@@ -51,7 +51,7 @@ class Answers(Protocol):
         """Why it does not consume now; empty while it does."""
 
     def status(self) -> Status:
-        """All that /status.json says."""
+        """The document of /status.json."""
 
     def families(self) -> Iterable[Family]:
         """All metrics."""

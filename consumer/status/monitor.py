@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,28 +23,20 @@ from .snapshot import Member, Report
 from .summary import status_of
 
 
+@dataclass
 class Monitor:
     """Joins what the parts of a consumer know of themselves."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it watches
-        self,
-        *,
-        settings: Settings,
-        source: KafkaSource,
-        engine: AsyncEngine,
-        metrics: Metrics,
-        health: Health,
-        probe: Probe,
-        seen: PathObserver,
-    ) -> None:
-        self._settings = settings
-        self._source = source
-        self._engine = engine
-        self._metrics = metrics
-        self._health = health
-        self._probe = probe
-        self._started_at = health.clock()
-        self._seen = seen
+    settings: Settings
+    source: KafkaSource
+    engine: AsyncEngine
+    metrics: Metrics
+    health: Health
+    probe: Probe
+    seen: PathObserver
+
+    def __post_init__(self) -> None:
+        self._began = self.health.clock()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -52,35 +45,35 @@ class Monitor:
         Raises:
             ReelsyncError: the address of the settings cannot be used.
         """
-        async with serving(self._settings.http, self) as port, self.watching():
+        async with serving(self.settings.http, self) as port, self.watching():
             yield port
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Ask the servers now and then, and measure how long the event loop is blocked."""
-        tasks: dict[Task, Work] = {"heartbeat": self._health.heartbeat.run, "probe": self._probe.run}
+        tasks: dict[Task, Work] = {"heartbeat": self.health.heartbeat.run, "probe": self.probe.run}
         try:
             async with running(tasks, self._task_failed):
                 yield
         finally:
-            await self._engine.dispose()
+            await self.engine.dispose()
 
     async def refresh(self) -> None:
         """Nothing has to be asked for: all is in memory."""
 
     def not_live(self) -> list[str]:
         """Why this process should be restarted."""
-        return self._health.not_live()
+        return self.health.not_live()
 
     def not_ready(self) -> list[str]:
         """Why the consumer does not consume now."""
-        return self._health.not_ready(settled=self._source.settled)
+        return self.health.not_ready(settled=self.source.settled)
 
     def status(self) -> Status:
-        """All that /status.json says."""
+        """The document of /status.json."""
         report = self.report()
         return status_of(
-            self._settings.kafka.group_id,
+            self.settings.kafka.group_id,
             report.at,
             report.began,
             [Member(1, os.getpid(), report=report)],
@@ -91,10 +84,10 @@ class Monitor:
 
     def report(self) -> Report:
         """What is known at the moment."""
-        health, source, probe = self._health, self._source, self._probe
+        health, source, probe = self.health, self.source, self.probe
         return Report(
             at=health.clock(),
-            began=self._started_at,
+            began=self._began,
             not_live=health.not_live(),
             not_ready=self.not_ready(),
             schema_verified=health.schema_verified,
@@ -106,26 +99,26 @@ class Monitor:
             ends=probe.ends,
             reading=frozenset(source.positions),
             lag=self.lag(),
-            last_batch=self._seen.last_batch,
-            steps=self._seen.history.steps,
-            parked=self._seen.dead_letters.kept(),
-            pool=pool_status(get_pool_stats(self._engine), self._settings.database.max_overflow),
+            last_batch=self.seen.last_batch,
+            steps=self.seen.history.steps,
+            parked=self.seen.parked,
+            pool=pool_status(get_pool_stats(self.engine), self.settings.database.max_overflow),
             metrics=self.families(),
         )
 
     def families(self) -> list[Family]:
         """All metrics."""
-        return self._metrics.families()
+        return self.metrics.families()
 
     def lag(self) -> int | None:
         """Records to go in the partitions that are being read, if that is known."""
-        return self._probe.lag(self._source.positions) if self._source.settled else None
+        return self.probe.lag(self.source.positions) if self.source.settled else None
 
     def _task_failed(self, task: Task) -> None:
-        self._seen.task_failed(task)
+        self.seen.task_failed(task)
         # What the probe did not ask is no silence of those that work.
         if task == "probe":
-            self._health.sign_of_life()
+            self.health.sign_of_life()
 
 
 def reading_of(source: KafkaSource) -> Reading:

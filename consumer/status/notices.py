@@ -10,7 +10,7 @@ from reelsync.consumer.offsets.check import Halt, remedy, reset_command
 from reelsync.consumer.records import Partition
 
 from .history import Recent
-from .wording import _WHOLE, _count, duration, in_words
+from .wording import WHOLE, counted, duration, in_words
 
 Level = Literal["ok", "warning", "error"]
 Kind = Literal[
@@ -70,11 +70,11 @@ class Facts:
     pool_in_use: int
     pool_limit: int
     absent: Mapping[int, str] = field(default_factory=dict)
-    """Workers that tell nothing at the moment, by number, and why."""
+    """Workers that do not answer at the moment, by number, and why."""
 
 
 def notices(facts: Facts) -> list[Notice]:
-    """All that is to be said; the first is the headline. There is always one."""
+    """The notices, the worst first: that is the headline. There is always one."""
     wrong = [
         *_stuck(facts),
         *_waiting(facts),
@@ -87,7 +87,7 @@ def notices(facts: Facts) -> list[Notice]:
         *_failed_tasks(facts),
     ]
     if not {"stuck", "waiting", "starting"} & {notice.kind for notice in wrong}:
-        # Otherwise, how fast it is says nothing.
+        # Otherwise its speed means nothing.
         wrong.append(_progress(facts))
     return sorted(wrong, key=_rank)
 
@@ -124,7 +124,7 @@ def _attempts(off: BackingOff, now: float) -> str:
     upcoming = "trying again now"
     if off.next_at is not None and off.next_at > now:
         upcoming = f"next try in {duration(off.next_at - now)}"
-    return f", {upcoming} (for {duration(now - off.since)}, {_count(off.attempts, 'attempt')} so far)"
+    return f", {upcoming} (for {duration(now - off.since)}, {counted(off.attempts, 'attempt')} so far)"
 
 
 def _halted(facts: Facts) -> Iterator[Notice]:
@@ -132,7 +132,7 @@ def _halted(facts: Facts) -> Iterator[Notice]:
         return
     partition, halt = min(facts.halted.items())
     count = len(facts.halted)
-    text = f"{_count(count, 'partition')} halted: {partition}: {halt.message}"
+    text = f"{counted(count, 'partition')} halted: {partition}: {halt.message}"
     text += f"; and {count - 1} more" if count > 1 else ""
     if halt.reason == "deleted":
         yield Notice("halted", "error", text, remedy(partition, halt))
@@ -165,7 +165,7 @@ def _poisoned(facts: Facts) -> Iterator[Notice]:
     share = f"{100 * total / records:.0f} % of the records of the last minute became dead letters"
     storm = total >= _STORM_COUNT and total >= _STORM_SHARE * records
     text = (
-        f"{share}: {total:,}, most of them {worst}" if storm else f"{_count(total, 'dead letter')} in the last minute"
+        f"{share}: {total:,}, most of them {worst}" if storm else f"{counted(total, 'dead letter')} in the last minute"
     )
     fix = "see what they are, and mend what publishes them" if storm else None
     yield Notice("dead_letters", "warning" if storm else "ok", text, fix, f"reelsync dlq list --reason {worst}")
@@ -187,25 +187,25 @@ def _exhausted(facts: Facts) -> Iterator[Notice]:
 
 def _failed_tasks(facts: Facts) -> Iterator[Notice]:
     if failures := facts.minute.failures:
-        tasks = ", ".join(f"{task} ({_count(times, 'time')})" for task, times in sorted(failures.items()))
+        tasks = ", ".join(f"{task} ({counted(times, 'time')})" for task, times in sorted(failures.items()))
         text = f"Background tasks failed in the last minute, and were started again: {tasks}"
-        yield Notice("task", "warning", text, "report what task.failed says in the log: events are consumed meanwhile")
+        yield Notice("task", "warning", text, "report the lines task.failed of the log: events are consumed meanwhile")
 
 
 def _progress(facts: Facts) -> Notice:
     rate, lag, age = facts.present.records_per_second, facts.lag or 0, facts.present.age_seconds
     behind = f", {duration(age)} behind" if age is not None and facts.present.records else ""
-    applying = f"pplying {rate:,.{0 if rate >= _WHOLE else 1}f} records/s{behind}"
+    applying = f"pplying {rate:,.{0 if rate >= WHOLE else 1}f} records/s{behind}"
     if not rate and facts.lag is None:
-        return Notice("idle", "ok", f"Reading {_count(facts.reading, 'partition')}; how much waits is not known yet")
+        return Notice("idle", "ok", f"Reading {counted(facts.reading, 'partition')}; how much waits is not known yet")
     if not rate and not lag:
-        return Notice("idle", "ok", f"Caught up: nothing waits in {_count(facts.reading, 'partition')}")
+        return Notice("idle", "ok", f"Caught up: nothing waits in {counted(facts.reading, 'partition')}")
     if not rate:
-        text = f"{_count(lag, 'record')} to go, and none was applied in the last {duration(facts.present.seconds)}"
+        text = f"{counted(lag, 'record')} to go, and none was applied in the last {duration(facts.present.seconds)}"
         return Notice("stopped", "warning", text)
     if lag <= rate * _BRIEF_LAG_SECONDS:
         return Notice("applying", "ok", f"A{applying}")
-    to_go = f"a{applying}; {_count(lag, 'record')} to go{_dominant(facts.minute)}"
+    to_go = f"a{applying}; {counted(lag, 'record')} to go{_dominant(facts.minute)}"
     before = facts.present.lag_before
     if before is not None and lag > before:
         return Notice("behind", "warning", f"Falling behind: {to_go}")

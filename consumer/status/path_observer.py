@@ -18,7 +18,7 @@ from reelsync.consumer.transform.batch import Batch
 
 from .document import BatchStatus, batch_status
 from .history import History
-from .recent_dead_letters import LatestDeadLetters
+from .recent_dead_letters import Parked, latest_few, parked_now
 
 _log = structlog.get_logger("reelsync")
 
@@ -42,7 +42,8 @@ class PathObserver:
         self.last_batch: tuple[float, BatchStatus] | None = None
         """When the last batch was committed, by the clock of `health`, and what it was."""
         self.history = History(health.clock)
-        self.dead_letters = LatestDeadLetters(health.clock)
+        self.parked: list[Parked] = []
+        """The latest dead letters of each reason."""
         self._since: Counter[str] = Counter()
 
     def attempt_failed(self, activity: Activity, failure: Failure) -> None:
@@ -93,7 +94,7 @@ class PathObserver:
         self.last_batch = (self._health.clock(), status)
         reasons = Counter[str](rejection.reason for rejection in rejections)
         self.history.committed(batch.count, reasons, status.seconds, age_seconds)
-        self.dead_letters.add(rejections)
+        self.parked = latest_few([*parked_now(rejections, self._health.clock()), *self.parked])
         self._committed(batch, written)
         self._since.update(batches=1, records=batch.count, dead_letters=len(rejections))
 

@@ -1,7 +1,7 @@
 """The latest dead letters of each reason, by where they are. Nothing of what is in them."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reelsync.consumer.transform.decode import Reason, Rejection, Stage
@@ -26,31 +26,20 @@ Parked = tuple[float, LatestDeadLetter]
 """A letter, and when it was parked, by the monotonic clock."""
 
 
-class LatestDeadLetters:
-    """Keeps the latest few of each reason. `clock` is monotonic, in seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._kept: dict[Reason, deque[Parked]] = {}
-
-    def add(self, rejections: Iterable[Rejection]) -> None:
-        """Records were parked just now, in this order."""
-        now = self._clock()
-        for rejection in rejections:
-            self._kept.setdefault(rejection.reason, deque(maxlen=KEPT)).append((now, _of(rejection)))
-
-    def latest(self) -> list[LatestDeadLetter]:
-        """The latest first."""
-        return latest_of(self.kept(), self._clock())
-
-    def kept(self) -> list[Parked]:
-        """Those of each reason, the latest first."""
-        return [parked for letters in self._kept.values() for parked in reversed(letters)]
+def parked_now(rejections: Sequence[Rejection], now: float) -> list[Parked]:
+    """The last few of each reason, of records that were parked in this order."""
+    seen: Counter[Reason] = Counter()
+    parked = []
+    for rejection in reversed(rejections):
+        seen[rejection.reason] += 1
+        if seen[rejection.reason] <= KEPT:
+            parked.append((now, _of(rejection)))
+    return parked
 
 
 def latest_of(parked: Iterable[Parked], now: float) -> list[LatestDeadLetter]:
     """The latest few of each reason, the latest first. Letters of one moment stay in order."""
-    return [_aged(letter, now - at) for at, letter in latest_few(parked)]
+    return [replace(letter, seconds_ago=round(now - at, 1)) for at, letter in latest_few(parked)]
 
 
 def latest_few(parked: Iterable[Parked]) -> list[Parked]:
@@ -76,7 +65,3 @@ def _of(rejection: Rejection) -> LatestDeadLetter:
         f"reelsync dlq show {where}",
         0.0,
     )
-
-
-def _aged(letter: LatestDeadLetter, seconds: float) -> LatestDeadLetter:
-    return replace(letter, seconds_ago=round(seconds, 1))

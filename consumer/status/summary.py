@@ -21,7 +21,7 @@ from .document import (
     WorkerStatus,
 )
 from .facts import PRESENT_SECONDS, facts_of
-from .history import History, Step
+from .history import History, Recent, Step
 from .notices import notices
 from .recent_dead_letters import latest_of
 from .snapshot import Member, Past, Report
@@ -39,10 +39,7 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     not_ready: Sequence[str],
     past: Past = Past(),  # noqa: B008 - immutable
 ) -> Status:
-    """All that /status.json says `now`, of a process that `began` at another moment of the monotonic clock.
-
-    `metrics`: of the members, and of those that have ended, added up.
-    """
+    """The document `now`, for a process that `began` earlier. `metrics`: of all members, added up."""
     reports = {member.number: member.report for member in members if member.report}
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
@@ -108,38 +105,24 @@ def _counts(metrics: Mapping[str, Family]) -> Counts:
 
 
 def _worker_status(member: Member, now: float) -> WorkerStatus:
-    report = member.report
-    absent = [member.absent] if member.absent else []
-    if report is None:
-        return WorkerStatus(
-            number=member.number,
-            pid=member.pid,
-            live=False,
-            ready=False,
-            reasons=absent,
-            restarts=member.restarts,
-            partitions=0,
-            lag=None,
-            records_per_second=0.0,
-            age_seconds=None,
-        )
-    present = _history(now, report.began, [report.steps]).recent(PRESENT_SECONDS)
+    report, absent = member.report, [member.absent] if member.absent else []
+    present = _history(now, report.began, [report.steps]).recent(PRESENT_SECONDS) if report else Recent()
     return WorkerStatus(
         number=member.number,
         pid=member.pid,
-        live=not absent and not report.not_live,
-        ready=not absent and not report.not_ready,
-        reasons=[*absent, *report.not_live, *report.not_ready],
+        live=report is not None and not absent and not report.not_live,
+        ready=report is not None and not absent and not report.not_ready,
+        reasons=[*absent, *(report.not_live + report.not_ready if report else [])],
         restarts=member.restarts,
-        partitions=len(report.reading),
-        lag=report.lag,
+        partitions=len(report.reading) if report else 0,
+        lag=report.lag if report else None,
         records_per_second=round(present.records_per_second, 3),
         age_seconds=present.age_seconds,
     )
 
 
 def _partition_statuses(reports: Mapping[int, Report]) -> list[PartitionStatus]:
-    """Every partition that is known of, as who reads it sees it; else by the latest answer that a worker was given."""
+    """Every known partition: as the worker that reads it sees it, or else by the latest report."""
     owners = {p: number for number, report in reports.items() for p in {*report.reading, *report.halted}}
     known = {*owners, *(partition for report in reports.values() for partition in report.positions)}
     latest = max(reports.values(), key=lambda report: report.at, default=None)

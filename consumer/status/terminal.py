@@ -8,15 +8,13 @@ from rich.text import Text
 
 from .document import Status, WorkerStatus
 from .notices import Level, Notice
-from .wording import duration
+from .wording import WHOLE, counted, duration
 
 _STYLES: dict[Level, str] = {"ok": "bold green", "warning": "bold yellow", "error": "bold red"}
 _LEVELS: dict[Level, str] = {"ok": "OK", "warning": "Attention", "error": "Trouble"}
 _QUIET = "dim"
 _NARROW = 64
 """Columns. Below, the table of workers leaves out what can be missed."""
-_WHOLE = 10
-"""From here on, decimals of a rate are noise."""
 
 
 def frame(status: Status, width: int) -> RenderableType:
@@ -31,7 +29,7 @@ def frame(status: Status, width: int) -> RenderableType:
 
 def last_frame(status: Status) -> RenderableType:
     """What remains when the process has ended."""
-    what = [_counted(status.counts.records, "record"), _counted(sum(status.dead_letters.values()), "dead letter")]
+    what = [counted(status.counts.records, "record"), counted(sum(status.dead_letters.values()), "dead letter")]
     return Text(f"Ended after {duration(status.uptime_seconds)}: {', '.join(what)}", style="bold")
 
 
@@ -89,7 +87,7 @@ def _cells(worker: WorkerStatus) -> Iterator[tuple[str, str]]:
 
 
 def _rate(per_second: float) -> str:
-    return f"{per_second:,.{0 if per_second >= _WHOLE or not per_second else 1}f}/s"
+    return f"{per_second:,.{0 if per_second >= WHOLE or not per_second else 1}f}/s"
 
 
 def _number(value: int | None) -> str:
@@ -98,7 +96,3 @@ def _number(value: int | None) -> str:
 
 def _age(seconds: float | None) -> str:
     return "–" if seconds is None else duration(seconds)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

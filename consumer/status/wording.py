@@ -1,6 +1,8 @@
+"""Numbers, times and errors in words. Pure."""
+
 import re
 
-_WHOLE = 10
+WHOLE = 10
 """From here on, decimals are noise."""
 _BY_NAME = {
     "ConnectionRefusedError": "connection refused",
@@ -29,7 +31,7 @@ _BY_SQLSTATE = {
 
 
 def in_words(why: str) -> str:
-    """What `errors.describe` said, for people, where its SQLSTATE or its class is one of those that are met often."""
+    """The result of `sqlstate.describe` for people, if its SQLSTATE or its class is a frequent one."""
     name, _, rest = why.partition(", ")
     state = re.search(r"SQLSTATE (\w{5})", rest)
     if state and state[1] in _BY_SQLSTATE:
@@ -46,9 +48,10 @@ def duration(seconds: float) -> str:
     for limit, unit, name in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
         if seconds < limit:
             amount = seconds / unit
-            return f"{amount:.1f} {name}" if seconds < _WHOLE else f"{amount:.0f} {name}"
+            return f"{amount:.1f} {name}" if seconds < WHOLE else f"{amount:.0f} {name}"
     return f"{seconds / 86_400:,.0f} days"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

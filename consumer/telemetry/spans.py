@@ -32,7 +32,7 @@ _LOOKED_AT = 1_000
 
 
 class Tracing:
-    """Makes the spans of one consumer group, and says which of them is the present one."""
+    """Makes the spans of one consumer group, and knows which of them is the present one."""
 
     def __init__(self, provider: TracerProvider, group: str, queries: Mapping[str, Query] = QUERIES) -> None:
         self._tracer = provider.get_tracer("reelsync")
@@ -68,7 +68,7 @@ class Tracing:
         trace.get_current_span().set_attributes({"reelsync.batch.committed": True, "reelsync.batch.rows": changed})
 
     def exemplar(self) -> dict[str, str] | None:
-        """The labels of an exemplar: the present span, if it is sampled, so that somebody can look at it."""
+        """The labels of an exemplar: the present span, if it is sampled, so that the collector has it."""
         context = trace.get_current_span().get_span_context()
         if not context.is_valid or not context.trace_flags.sampled:
             return None

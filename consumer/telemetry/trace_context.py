@@ -1,4 +1,4 @@
-"""Where a record's trace began: what its publisher says in W3C's `traceparent`, read strictly. Pure.
+"""Where a record's trace began: W3C's `traceparent` of its publisher, read strictly. Pure.
 
 A publisher's tracing library puts it into a header; CloudEvents has an attribute of the same name, so a header
 `ce_traceparent` in binary mode and a member of the document in structured mode. Anything else there is junk, of any
@@ -45,7 +45,7 @@ def parse_traceparent(value: bytes) -> TraceContext | None:
 
 
 def trace_context_of(record: Record) -> TraceContext | None:
-    """The span in which the record was published: the nearest to it that it tells of."""
+    """The span in which the record was published: the nearest that it names."""
     for wanted in _HEADERS:
         for name, content in record.headers:
             if name == wanted and content is not None and (found := parse_traceparent(content)):

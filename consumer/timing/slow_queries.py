@@ -15,7 +15,7 @@ _log = structlog.get_logger("reelsync.query")
 class SlowQueries:
     """Logs a statement over one limit as an information, over the other as a warning, and counts the latter.
 
-    The id of the batch is that of the log lines around it, bound by whoever runs the batch.
+    The id of the batch is that of the other log lines of the batch, bound by whoever runs the batch.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class SlowQueries:
         slow = timing.seconds >= self._slow_seconds
         if slow:
             self._counter.labels(timing.query_name).inc()
-        told = {"query_name": timing.query_name, "seconds": round(timing.seconds, 3), "rows": timing.rows}
+        details = {"query_name": timing.query_name, "seconds": round(timing.seconds, 3), "rows": timing.rows}
         if timing.error is not None:
-            told["error"] = timing.error
+            details["error"] = timing.error
         if timing.statement:
-            told["statement"] = shortened(timing.statement)
-        (_log.warning if slow else _log.info)("query.slow", **told)
+            details["statement"] = shortened(timing.statement)
+        (_log.warning if slow else _log.info)("query.slow", **details)
 
 
 def shortened(statement: str) -> str:

@@ -57,7 +57,7 @@ class WorkersMonitor:
         ]
 
     def status(self) -> Status:
-        """All that /status.json says."""
+        """The document of /status.json."""
         return status_of(
             self._settings.kafka.group_id,
             time.monotonic(),

@@ -77,7 +77,7 @@ class WorkerProcess:
                 stderr=PIPE if relay else None,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, _search_path()))},
-                # Ctrl-C in a terminal reaches the supervisor only, which tells its workers.
+                # Ctrl-C in a terminal reaches the supervisor alone, which stops its workers.
                 start_new_session=True,
             )
             unless_started.pop_all()

@@ -21,7 +21,7 @@ from reelsync.consumer.telemetry.metrics import Metrics
 from .process import WorkerProcess
 
 STOP_SECONDS = 40.0
-"""That a worker has, once told to stop. Orchestrators give 45 (deploy/kubernetes/consumer.yml)."""
+"""That a worker has after SIGTERM. Orchestrators give 45 (deploy/kubernetes/consumer.yml)."""
 _START_SECONDS = 60.0
 """That a new worker has for its first answer."""
 _STUCK_REPORTS = 3
@@ -144,7 +144,7 @@ class Supervisor:
         return f"ended ({_fate(code)})"
 
     async def _until_ended(self, process: WorkerProcess) -> int:
-        """Wait until it ended by itself, or was told to; its exit code."""
+        """Wait until it ended by itself, or after SIGTERM; its exit code."""
         ended, ending = asyncio.create_task(process.ended()), asyncio.create_task(self._ending.wait())
         watching = asyncio.create_task(keep_running("workers", partial(self._watch, process), self.task_failed))
         try:

@@ -23,7 +23,7 @@ TASKS: dict[Task, Place] = {
     "redrive": lambda _: (app, "redrive_conflicts"),
     "retention": lambda _: (app, "blank_expired"),
     "relay": lambda consumer: (consumer.relay, "relay_some"),
-    "probe": lambda consumer: (consumer.monitor._probe, "ask"),
+    "probe": lambda consumer: (consumer.monitor.probe, "ask"),
     "heartbeat": lambda consumer: (consumer.health.heartbeat, "beat"),
 }
 """A call that each task makes again and again."""

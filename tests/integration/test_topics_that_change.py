@@ -28,14 +28,14 @@ async def fill(settings: Settings, topic: str, partitions: int, first: int) -> N
 async def until_asked_again(consumer: Consumer, times: int = 3) -> None:
     """Wait until both servers were asked so often how far the group is."""
     asked = 0
-    ask = consumer.monitor._probe.ask
+    ask = consumer.monitor.probe.ask
 
     async def counted() -> None:
         nonlocal asked
         await ask()
         asked += 1
 
-    consumer.monitor._probe.ask = counted
+    consumer.monitor.probe.ask = counted
 
     async def enough() -> bool:
         return asked > times

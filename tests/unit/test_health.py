@@ -138,7 +138,9 @@ async def test_only_nothing_to_do_is_a_sign_of_life(
     clock: Clock, health: Health, ends: dict[Partition, int], settled: bool, live: bool
 ) -> None:
     servers = Servers({P0: 10, OTHER: 5}, ends)
-    probe = Probe(servers, servers, health, {"videos"}, lambda: Reading(1, settled, [P0]))
+    probe = Probe(
+        servers.all_next_offsets, servers.readable_ends, health, {"videos"}, lambda: Reading(1, settled, [P0])
+    )
     await probe.ask()
     assert probe.positions == {P0: 10}
     pass_time(clock, health, 101)
@@ -151,7 +153,13 @@ async def test_only_nothing_to_do_is_a_sign_of_life(
 async def test_a_new_assignment_is_a_sign_of_life(clock: Clock, health: Health) -> None:
     epoch = 1
     servers = Servers({P0: 10}, {P0: 20})
-    probe = Probe(servers, servers, health, {"videos"}, lambda: Reading(epoch, settled=True, partitions=[P0]))
+    probe = Probe(
+        servers.all_next_offsets,
+        servers.readable_ends,
+        health,
+        {"videos"},
+        lambda: Reading(epoch, settled=True, partitions=[P0]),
+    )
     await probe.ask()
     pass_time(clock, health, 101)
     epoch = 2

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from reelsync.consumer.errors import FencedError, HaltedError, KafkaFailedError, UnavailableError
 from reelsync.consumer.loop import BatchLoop
-from reelsync.consumer.observer import SafeObserver
+from reelsync.consumer.observer import safe_observer
 from reelsync.consumer.settings import DEFAULT_TOPICS, BatchSettings
 from reelsync.consumer.sink.breaker import DeadLetterLimit
 from reelsync.consumer.sink.delivery import Deliverer
@@ -271,7 +271,7 @@ async def test_an_error_of_the_observer_never_ends_consumption(where: str) -> No
         errors += 1
 
     database = Database(ConnectionRefusedError(), FencedError("scripted"))
-    await consume(Log(database, COUNT, KafkaFailedError("x")), database, SafeObserver(Broken(where), count))
+    await consume(Log(database, COUNT, KafkaFailedError("x")), database, safe_observer(Broken(where), count))
     assert database.applied == list(range(COUNT))
     assert errors > 0
 

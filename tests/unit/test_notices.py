@@ -16,7 +16,7 @@ from reelsync.consumer.status.wording import duration, in_words
 
 def recent(records: int = 0, seconds: float = 10.0, **given: Any) -> Recent:
     defaults: dict[str, Any] = {"dead_letters": Counter(), "phases": {}, "age_seconds": None, "lag_before": None}
-    return Recent(seconds, records, **(defaults | given))
+    return Recent(seconds=seconds, records=records, **(defaults | given))
 
 
 IDLE = Facts(

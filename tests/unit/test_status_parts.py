@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from reelsync.consumer.records import StoredRecord
 from reelsync.consumer.status.page import status_page
-from reelsync.consumer.status.recent_dead_letters import KEPT, LatestDeadLetters
+from reelsync.consumer.status.recent_dead_letters import KEPT, latest_few, latest_of, parked_now
 from reelsync.consumer.status.statements import statements
 from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.timing.query_timing import QueryTiming
@@ -46,13 +46,9 @@ def rejection(reason: Reason, offset: int) -> Rejection:
 
 
 def test_the_latest_few_of_each_reason_and_nothing_of_what_is_in_them() -> None:
-    now = 100.0
-    letters = LatestDeadLetters(lambda: now)
-    letters.add([rejection("unknown_type", 1)])
-    now += 10
-    letters.add([rejection("invalid", offset) for offset in range(1_000)])
-    now += 5
-    latest = letters.latest()
+    parked = parked_now([rejection("unknown_type", 1)], 100.0)
+    parked = latest_few([*parked_now([rejection("invalid", offset) for offset in range(1_000)], 110.0), *parked])
+    latest = latest_of(parked, 115.0)
     assert [letter.offset for letter in latest] == [999, 998, 997, 1]
     assert len(latest) == KEPT + 1
     assert latest[0].show == "reelsync dlq show video-events/3/999"
