@@ -29,7 +29,7 @@ async def slow_row(operator: AsyncConnection, table: str, key: str) -> None:
 
 @asynccontextmanager
 async def impatient(database: str) -> AsyncIterator[AsyncEngine]:
-    """An engine whose statements may not take long."""
-    engine = create_engine(database, statement_timeout=STATEMENT_SECONDS)
+    """An engine whose statements may not take long, and wait for a lock for less than that."""
+    engine = create_engine(database, statement_timeout=STATEMENT_SECONDS, lock_timeout=STATEMENT_SECONDS / 2)
     yield engine
     await engine.dispose()

@@ -193,3 +193,16 @@ async def test_a_video_whose_statements_always_time_out_keeps_only_its_own_lette
     assert (tally.applied, dict(tally.still)) == (39, {"too_large": 1})
     (parked,) = [letter for letter in await letters(engine) if letter["state"] == "parked"]
     assert parked["offset"] == 17
+
+
+async def test_a_row_that_somebody_holds_for_good_keeps_only_its_own_letter_parked(
+    engine: AsyncEngine, database: str
+) -> None:
+    await write_all(engine, [[record(video("created", 5), 0, key=an_id(5).encode())]], Partition("video-events", 0))
+    await park(engine, videos(9, first_offset=1))
+    async with impatient(database) as hasty:
+        async with engine.begin() as holder:
+            await holder.execute(text(f"SELECT FROM videos WHERE id = '{an_id(5)}' FOR UPDATE"))
+            tally = await redrive(hasty).run(EVERYTHING)
+            assert (tally.applied, dict(tally.still)) == (8, {"too_large": 1})
+        assert (await redrive(hasty).run(EVERYTHING)).applied == 1

@@ -148,3 +148,14 @@ async def test_a_user_whose_statements_always_time_out_keeps_only_its_own_letter
         assert await redriven(hasty) == (249, 1)
     (parked,) = [letter for letter in await letters(engine) if letter["state"] == "parked"]
     assert parked["aggregate_id"] == UUID(an_id(1123))
+
+
+async def test_a_user_that_somebody_holds_keeps_only_its_own_letter_parked(engine: AsyncEngine, database: str) -> None:
+    await parked_conflicts(engine, 20)
+    async with engine.begin() as connection:
+        await connection.execute(text(_PLACEHOLDERS))
+    async with impatient(database) as hasty:
+        async with engine.begin() as holder:
+            await holder.execute(text(f"SELECT FROM users WHERE id = '{an_id(1007)}' FOR UPDATE"))
+            assert await redriven(hasty) == (19, 1)
+        assert await redriven(hasty) == (1, 0)
