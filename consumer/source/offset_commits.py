@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
 
 from reelsync.consumer.observer import Observer
 from reelsync.consumer.records import Partition
@@ -68,6 +67,6 @@ class OffsetCommits:
             # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
             # hear it, and into the log. The end of the membership ends it.
             await member.commit(offsets)
-        except (KafkaError, IllegalStateError) as error:
+        except Exception as error:  # noqa: BLE001 - nothing depends on it: the positions are in PostgreSQL
             self._observer.kafka_commit_failed()
             _log.debug("kafka_commit.failed", error=type(error).__name__)

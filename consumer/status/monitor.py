@@ -116,7 +116,7 @@ class Monitor:
 
     def _task_failed(self, task: Task) -> None:
         self.seen.task_failed(task)
-        # What the probe did not ask is no silence of those that work.
+        # Without the probe nobody knows whether there is work, so that silence proves nothing.
         if task == "probe":
             self.health.sign_of_life()
 
