@@ -89,7 +89,7 @@ def _data(family: Family, started_at: int, now: int) -> Sum | Gauge | Histogram:
     found = [(_attributes(family.label_names, labels), series) for labels, series in list(family.series.items())]
     if family.kind == "histogram":
         return Histogram([_histogram(attributes, series, started_at, now) for attributes, series in found], cumulative)
-    points = [NumberDataPoint(attributes, started_at, now, series.value) for attributes, series in found]
+    points = [NumberDataPoint(attributes, started_at, now, float(series.value)) for attributes, series in found]
     return Sum(points, cumulative, is_monotonic=True) if family.kind == "counter" else Gauge(points)
 
 
@@ -100,7 +100,7 @@ def _histogram(attributes: dict[str, str], series: Series, started_at: int, now:
         start_time_unix_nano=started_at,
         time_unix_nano=now,
         count=sum(counts),
-        sum=series.value,
+        sum=float(series.value),
         bucket_counts=counts,
         explicit_bounds=list(series.bounds),
         min=None,  # type: ignore[arg-type]  # not known, and then left out of the message
