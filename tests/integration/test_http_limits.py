@@ -7,15 +7,16 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
 from structlog.testing import capture_logs
 
+from reelsync.consumer.counters import Family
 from reelsync.consumer.settings import HttpSettings
 from reelsync.consumer.status import connections
-from reelsync.consumer.status.http_server import Answers, serving
+from reelsync.consumer.status.http_server import serving
 from tests.support.running import eventually
 
 SECURE = {
@@ -27,13 +28,34 @@ SECURE = {
 }
 
 
+class ScriptedAnswers:
+    """Answers of a consumer that is live and not ready, with one metric and this document."""
+
+    def __init__(self, status_json: Callable[[], str]) -> None:
+        self._status_json = status_json
+
+    async def refresh(self) -> None:
+        pass
+
+    def not_live(self) -> list[str]:
+        return []
+
+    def not_ready(self) -> list[str]:
+        return ["not yet"]
+
+    def status(self) -> Any:
+        return SimpleNamespace(model_dump_json=self._status_json)
+
+    def families(self) -> list[Family]:
+        asked = Family("asked", "counter", "Something to count.")
+        asked.inc()
+        return [asked]
+
+
 @asynccontextmanager
 async def served(status_json: Callable[[], str] = lambda: "{}", **settings: Any) -> AsyncIterator[int]:
     """Endpoints alone, without a consumer."""
-    registry = CollectorRegistry()
-    Counter("asked", "Something to tell.", registry=registry).inc()
-    answers = Answers(list, lambda: ["not yet"], status_json, registry)
-    async with serving(HttpSettings(port=0, **settings), answers) as port:
+    async with serving(HttpSettings(port=0, **settings), ScriptedAnswers(status_json)) as port:
         yield port
 
 
