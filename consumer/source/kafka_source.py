@@ -125,10 +125,7 @@ class KafkaSource(ConsumerRebalanceListener):
         return Poll(self.epoch, records, spans, last)
 
     def fetch_only(self, partitions: Collection[Partition]) -> None:
-        """Let records be fetched of these partitions alone, of those that are read. `poll` begins with it.
-
-        What was fetched of the others already stays in memory until they are polled again.
-        """
+        """Fetch records of these partitions alone. What was fetched of others stays in memory until they are polled."""
         if self._consumer is None:
             return
         for partition in self._positions:

@@ -79,11 +79,6 @@ def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
     return decode_by_topic
 
 
-def decode(record: Record, topics: Mapping[str, Topic], max_value_bytes: int) -> WireEvent | Rejection:
-    """The event that one `record` carries, an erasure included; for many records, ask for a `decoder`."""
-    return decoder(topics, max_value_bytes)(record)
-
-
 def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
     """`topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type."""
 

@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.workloads import LIFECYCLE, OWNERS, WORKLOADS, Workload, owner_ids, padded_lifecycle
 from reelsync.consumer.records import StoredRecord
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
+from tests.support.decoding import decode
 
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from reelsync.consumer.operations.verify.reference import Oracle
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import EVENT_DATA, TOPICS, is_binary
 from reelsync.events.contract_files import SCHEMA_DIRECTORY
 from reelsync.events.json_schema import SIDES, Side, event_schema
@@ -27,6 +27,7 @@ from tests.contract.accepted_vectors import accepted
 from tests.contract.refused_vectors import refused
 from tests.contract.vector_records import Input
 from tests.support.builders import record
+from tests.support.decoding import decode
 
 FILE = SCHEMA_DIRECTORY / "vectors.jsonl"
 Json = dict[str, Any]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events.debezium import OutboxTopic, RowChangeTopic, Topic
+from tests.support.decoding import decode
 from tests.support.row_changes import CAPTURED, captured_records
 
 ADA, EVE, BOB = (f"01944b2c-3f10-7a01-8c55-5f0a1b2c3d{number}" for number in ("01", "08", "09"))

@@ -9,12 +9,13 @@ from typing import Any, get_args
 import pytest
 
 from reelsync.consumer.settings import KafkaSettings
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, plan
 from reelsync.events.debezium import OutboxTopic, RowChangeTopic, rows
 from reelsync.events.debezium.topics import Column
 from tests.support.builders import START, an_id, record, structured, video
+from tests.support.decoding import decode
 from tests.support.row_changes import (
     USERS,
     VIDEO_OUTBOX,

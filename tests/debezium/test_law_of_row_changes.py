@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from reelsync.consumer.operations.verify.reference import Oracle
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events.debezium import RowChangeTopic
 from reelsync.models.engine import create_engine
 from reelsync.testing.expected_tables import differences
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.debezium.upstream_tables import UpstreamTables
 from tests.support.builders import an_id, record, shuffled, user, video
+from tests.support.decoding import decode
 from tests.support.random_logs import USER_KINDS, VIDEO_KINDS
 from tests.support.row_changes import captured_records, topics
 from tests.support.writing import cuts, snapshot, write_all

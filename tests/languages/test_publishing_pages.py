@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import decode
 from reelsync.events.contract_files import export_contract
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from tests.languages.toolchains import run
+from tests.support.decoding import decode
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.timeout(900)  # a first run compiles libraries

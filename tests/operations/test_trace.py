@@ -10,8 +10,9 @@ from reelsync.consumer.cli.trace import as_json_document, run_trace
 from reelsync.consumer.operations.trace.outcome import Seen
 from reelsync.consumer.operations.trace.search import Needle
 from reelsync.consumer.settings import DEFAULT_TOPICS, Settings
-from reelsync.consumer.transform.decode import decode, decoder
+from reelsync.consumer.transform.decode import decoder
 from tests.support.builders import an_id, record, structured, usage, user, video
+from tests.support.decoding import decode
 from tests.support.processes import run_command
 from tests.support.row_changes import CAPTURED_AT, row_change, topics, video_row
 from tests.support.running import consuming, publish, topic_of, until_applied

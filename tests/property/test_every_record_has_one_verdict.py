@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, plan
 from reelsync.events import EVENT_DATA
 from tests.support.builders import an_id, record
+from tests.support.decoding import decode
 from tests.support.row_changes import USERS, VIDEO_OUTBOX, VIDEOS, key_of, topics, user_row, video_row
 
 MARK = "§canary§"

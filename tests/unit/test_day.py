@@ -13,9 +13,10 @@ import pytest
 
 from demo.day import TOPICS, DayRecord, generate_day
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events.contract import EVENT_DATA
 from reelsync.testing.expected_tables import expected_tables
+from tests.support.decoding import decode
 
 DAY = generate_day(seed=3, events=6_000)
 VALID = [record for record in DAY.records if record.expected in {"event", "tombstone"}]

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import ERASED_VERSION
 from tests.support.builders import an_id, record, usage, user, video
+from tests.support.decoding import decode
 
 LIMIT = 10_000
 CE_HEADERS = (("ce_id", b"id-7"), ("ce_type", b"video.created"), ("content-type", b"application/json"))

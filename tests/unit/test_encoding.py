@@ -8,7 +8,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import decode
 from reelsync.events import EVENT_DATA, EventData, InvalidEventError, UserCreated, VideoCreated, is_binary
 from reelsync.events.codec import parse_event
 from reelsync.events.examples import EXAMPLES
@@ -16,6 +15,7 @@ from reelsync.events.json_schema import event_schema
 from reelsync.events.publishing import EventEncoder, Mode, OutgoingRecord, uuid7
 from reelsync.testing.builders import a_user, a_video, every_event
 from tests.support.builders import an_id
+from tests.support.decoding import decode
 
 SPAN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENCODER = EventEncoder(source="/render/eu-1")

@@ -6,9 +6,9 @@ import pytest
 
 from reelsync.consumer.operations.trace.outcome import Fate, Seen, fate_of
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import decode
 from reelsync.events import ERASED_VERSION
 from tests.support.builders import an_id, record, usage, user, video
+from tests.support.decoding import decode
 
 VIDEO, USER = ("videos", an_id(1)), ("users", an_id(1001))
 NONE = dict.fromkeys(("details", "state", "start", "output", "deletion"), 0)

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, plan
 from reelsync.consumer.transform.projections import MERGES
 from reelsync.events import parse_event
 from reelsync.models.facets import version_column
 from tests.support.builders import an_id, record, structured, usage, user, video
+from tests.support.decoding import decode
 from tests.support.random_logs import random_log
 
 Tables = dict[str, dict[str, dict[str, Any]]]

@@ -8,8 +8,9 @@ import pytest
 from reelsync.consumer.dead_letters.name_groups import Claim, parts_of, ties_of
 from reelsync.consumer.dead_letters.table import LetterKey
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from tests.support.builders import an_id, record, user
+from tests.support.decoding import decode
 
 
 def claim(offset: int, *ties: str) -> Claim:

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, Plan, plan
 from reelsync.consumer.transform.projections import MERGES
 from reelsync.models import ModelUsage
 from reelsync.models.facets import version_column
 from tests.support.builders import an_id, record, usage, user, video
+from tests.support.decoding import decode
 
 NOTHING = Missing((), ())
 

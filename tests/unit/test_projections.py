@@ -8,11 +8,12 @@ import orjson
 import pytest
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.consumer.transform.projections import MERGES, PROJECTIONS
 from reelsync.events import ErasureType, EventType
 from reelsync.events.wire import RowChangeType
 from tests.support.builders import START, an_id, record, usage, user, video
+from tests.support.decoding import decode
 
 DETAILS = {"title": "t", "description": "d", "avatar_id": "a", "voice_id": "v", "language": "pt", "resolution": "4k"}
 AT = START + timedelta(seconds=1)

@@ -16,9 +16,10 @@ from docs.settings_table import settings_table
 from docs.table_diagram import ROWS, STATE, table_diagram
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.status.document import Status
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import EVENT_DATA, canonical_id, parse_event
 from tests.support.builders import record
+from tests.support.decoding import decode
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -21,9 +21,10 @@ with warnings.catch_warnings():
     from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
-from reelsync.consumer.transform.decode import Rejection, decode
+from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import EVENT_DATA
 from reelsync.events.json_schema import data_schema, event_schema, example_events
+from tests.support.decoding import decode
 
 TOPIC = "video-events"
 AVRO = {"type": "record", "name": "Video", "fields": [{"name": "title", "type": "string"}]}
