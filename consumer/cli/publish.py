@@ -10,6 +10,7 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.producer import publishing
 from reelsync.consumer.settings import BrokerSettings, KafkaSettings
 from reelsync.events import InvalidEventError, aggregate_id, aggregate_of, parse_event
@@ -58,7 +59,7 @@ def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> It
     # What Debezium fills is no place for events of the contract.
     native = [(topic, about) for topic, about in settings.topics.items() if isinstance(about, str)]
     topics = {aggregate: topic for topic, aggregate in reversed(native)}
-    for number, line in enumerate(source, start=1):
+    for number, line in enumerate(_read(source), start=1):
         value = line.strip()
         if not value:
             continue
@@ -74,6 +75,17 @@ def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> It
             problems.append(f"line {number}: no topic of REELSYNC_KAFKA__TOPICS is for {aggregate} events")
         else:
             yield OutgoingRecord(topics[aggregate], aggregate_id(event).encode(), value, (), event["id"], event["type"])
+
+
+def _read(source: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from source
+    except OSError as error:
+        message = (
+            f"{source.name} cannot be read to its end ({error.strerror}). Publish it again when it can: what was sent "
+            "already does no harm"
+        )
+        raise ReelsyncError(message) from error
 
 
 async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int:

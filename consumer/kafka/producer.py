@@ -39,20 +39,29 @@ async def publishing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]
     options = {**await connection_options(settings), **AIOKAFKA_OPTIONS}
     producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=_LARGEST_BYTES)
     try:
-        await producer.start()
-        yield producer
-    except (DeliveryError, KafkaError, OSError) as failed:
-        error = failed.cause if isinstance(failed, DeliveryError) else failed
-        problem = await diagnose(settings, error)
-        if isinstance(problem, MisconfiguredError):
-            raise problem from error
-        message = (
-            f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
-            "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"
-        )
-        raise ReelsyncError(message) from error
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            raise await _not_taken(settings, error) from error
+        try:
+            yield producer
+        except DeliveryError as failed:
+            raise await _not_taken(settings, failed.cause) from failed.cause
+        except KafkaError as error:
+            raise await _not_taken(settings, error) from error
     finally:
         await producer.stop()
+
+
+async def _not_taken(settings: KafkaSettings, error: Exception) -> ReelsyncError:
+    """Why the brokers did not take the events, and what to do."""
+    problem = await diagnose(settings, error)
+    if isinstance(problem, MisconfiguredError):
+        return problem
+    return ReelsyncError(
+        f"the brokers at {settings.bootstrap_servers} did not take the events ({type(error).__name__}): see "
+        "`reelsync check`. Publish the file again when they are back: what was sent already does no harm"
+    )
 
 
 class TopicProducer:

@@ -249,6 +249,14 @@ async def test_publish_sends_the_valid_lines_and_names_the_others(settings: Sett
     assert sum(row["next_offset"] for row in positions) == 2
 
 
+async def test_a_file_that_cannot_be_read_is_not_blamed_on_the_brokers(settings: Settings) -> None:
+    """A process's memory can be opened, and fails when its first page is read."""
+    done = run_command(settings, "publish", "/proc/self/mem")
+    assert done.returncode == 1
+    assert "/proc/self/mem cannot be read to its end (Input/output error)" in done.stderr
+    assert "brokers" not in done.stderr
+
+
 async def test_publish_sends_nothing_to_a_topic_that_debezium_fills(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(video("created"))
