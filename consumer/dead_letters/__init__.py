@@ -1,5 +1,5 @@
-"""Dead letters as operators work on them: found, read, redriven, corrected, closed, relayed, and in the end blanked.
+"""Dead letters as operators work on them: finding, reading, redriving, correcting, closing, relaying and blanking.
 
-Parking, which belongs to a batch, is in `consumer/sink/parking.py`; the redrive of name conflicts, which a running
-consumer does by itself, in `consumer/dead_letters/name_conflicts.py`.
+Parking belongs to a batch, so it is in `consumer/sink/parking.py`. A running consumer redrives name conflicts without
+an operator: `consumer/dead_letters/name_conflicts.py`.
 """

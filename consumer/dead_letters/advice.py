@@ -1,4 +1,4 @@
-"""What is wrong with a letter, and what to do about it, in sentences. Never a value of the record's. Pure."""
+"""What is wrong with a letter, and what to do about it, in sentences without values of the record. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ ADVICE = {
 
 
 def problem_lines(detail: Mapping[str, Any]) -> list[str]:
-    """Each problem with its path; what is told of a letter without any, such as a limit or a constraint."""
+    """Each problem with its path. Without a problem, the detail of the letter, such as a limit or a constraint."""
     problems = detail.get("problems")
     if problems:
         return [f"{problem['path']}: {problem['message']}".removeprefix(": ") for problem in problems]

@@ -1,4 +1,4 @@
-"""Taking letters off the list for a reason, and putting them back. Both are written into the letter's audit."""
+"""Discarding letters for a reason, and restoring them. Both are written into the letter's audit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +16,10 @@ LETTERS_AT_ONCE = 5_000
 async def discard(
     engine: AsyncEngine, group: str, selection: Selection, entry: Entry, tell: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Discard the selected parked letters, thousands in each transaction; how many. One met again stays discarded.
+    """Discard the selected parked letters, thousands in each transaction; returns how many.
 
-    Nothing is deleted: see `restore`. `tell` is told after each transaction how many it were so far.
+    A record that is read again stays discarded. Nothing is deleted: see `restore`. `tell` is called after each
+    transaction with the number so far.
     """
     return await _move(engine, group, selection.with_state("parked"), "discarded", entry, tell)
 
@@ -26,7 +27,10 @@ async def discard(
 async def restore(
     engine: AsyncEngine, group: str, selection: Selection, entry: Entry, tell: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Park the selected discarded letters again; how many. Blank ones stay: there is nothing left to be done with."""
+    """Park the selected discarded letters again; returns how many.
+
+    Blank letters stay as they are, because they have no record to apply.
+    """
     return await _move(engine, group, selection.with_state("discarded"), "parked", entry, tell)
 
 
@@ -49,9 +53,10 @@ async def _move(  # noqa: PLR0913, PLR0917 - what both do
 
 
 def _statement(group: str, selection: Selection, state: str, entry: Entry) -> Select[Any]:
-    """Moves the first of the letters by key, locked in that order; the key of the last of them, and how many.
+    """Changes the first letters by key, locked in that order; returns the key of the last one, and how many.
 
-    No key comes to the client and back: to plan and to read thousands of them takes longer than to change the rows.
+    The keys are not sent to the client and back: to plan and to read thousands of them takes longer than to change the
+    rows.
     """
     query = select(*KEY_COLUMNS).where(*selection.conditions(group))
     if state == "parked":

@@ -1,6 +1,6 @@
-"""Corrections: a record made by hand beside the one that was received, for redriving to apply in its place.
+"""Corrections: records made by hand, stored beside the received ones, which a redrive applies instead.
 
-All lines of a file are looked at before anything is written, and it is written in one transaction, or not at all.
+All lines of a file are checked before anything is stored. They are stored in one transaction, or not at all.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -47,9 +47,9 @@ T = TypeVar("T")
 
 @dataclass
 class Corrections:
-    """What came of a file: letters corrected, corrections withdrawn, lines that change nothing, and what is wrong.
+    """The result of a file: letters corrected, corrections withdrawn, lines that change nothing, and problems.
 
-    Each problem is a line's number, the letter if it names one, and what is wrong, never a value.
+    A problem has the number of a line, the letter if the line names one, and what is wrong. It never has a value.
     """
 
     corrected: int = 0
@@ -69,16 +69,14 @@ class _Change(NamedTuple):
 async def correct(  # noqa: PLR0913 - a flag more
     engine: AsyncEngine, group: str, lines: Iterable[bytes], decode: Decode, entry: Entry, *, dry_run: bool = False
 ) -> Corrections:
-    """Store what the lines change, if nothing is wrong with any of them. Doing it again changes nothing.
+    """Store what the lines change, if none of them has a problem. Doing it again changes nothing.
 
-    A line that holds what was received withdraws the correction. A corrected letter may be redriven as often as one
-    that is new.
-
-    Nothing is locked while lines are checked: a consumer that erases or parks would wait. What somebody changed
-    meanwhile is read again.
+    A line with the received record withdraws the correction. A corrected letter may be redriven as often as a new one.
+    Nothing is locked while lines are checked, because a consumer that erases or parks would wait. Letters that changed
+    meanwhile are read again.
 
     Raises:
-        ReelsyncError: others change the letters again and again.
+        ReelsyncError: the letters were changed by others again and again.
         Exception: the database cannot be used; nothing was stored.
     """
     problems: list[str] = []
@@ -160,7 +158,7 @@ async def _letters(connection: AsyncConnection, group: str, keys: Sequence[Lette
 async def _lock_versions(
     connection: AsyncConnection, group: str, keys: Sequence[LetterKey]
 ) -> AsyncIterator[tuple[LetterKey, str]]:
-    """Lock the letters in the order of their keys; each with its version."""
+    """Lock the letters in the order of their keys, and return the version of each."""
     for some in _some_at_once(keys):
         query = select(*KEY_COLUMNS, ROW_VERSION).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(some))
         query = query.order_by(*KEY_COLUMNS).with_for_update(key_share=True)
@@ -169,10 +167,10 @@ async def _lock_versions(
 
 
 def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | None:
-    """What to store of a line; None if it says what is stored already.
+    """What to store for a line; None if it is stored already.
 
     Raises:
-        LineError: the letter cannot be corrected, or not so.
+        LineError: the letter cannot be corrected, or not in this way.
     """
     if letter is None:
         raise LineError("there is no such dead letter")
@@ -194,10 +192,10 @@ def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | 
 
 
 async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Change], entry: Entry) -> None:
-    """Store them, with the locks in the order in which a batch that erases takes them: the erasure's, then letters.
+    """Store the changes. Locks are taken in the order of a batch that erases: first the erasure lock, then letters.
 
     Raises:
-        ChangedError: a letter is not as it was read.
+        ChangedError: a letter was changed since it was read.
     """
     await lock(connection, alone=False)
     keys = sorted(change.key for change in changes)

@@ -1,7 +1,7 @@
-"""A dead letter as a line of JSON, to be corrected by hand, and the line as it comes back. Pure.
+"""A dead letter as a line of JSON for correction by hand, and reading that line again. Pure.
 
-Text stands in `key`, `value` and a header's `value`; bytes that are no text in `key_base64`, `value_base64` instead, so
-that what is not edited comes back byte for byte. On the way back `value` may also be a JSON object.
+Text is in `key`, `value` and a header's `value`; bytes that are no text are in `key_base64` and `value_base64`, so that
+what is not edited stays the same byte for byte. In an edited line `value` may also be a JSON object.
 """
 
 from base64 import b64decode, b64encode
@@ -18,23 +18,23 @@ from .table import KEY_NAMES, Header, Letter, LetterKey
 LINE_BYTES = 32 * 1_048_576
 LINES = 200_000
 TOTAL_BYTES = 256 * 1_048_576
-"""What one file may hold at most: its lines are checked together, and stored in one transaction."""
+"""The largest file: its lines are checked together and stored in one transaction."""
 
 _TOLD = ("state", "stage", "reason", "detail", "event_id", "event_type", "attempts", "redrives")
 
 
 class LineError(ValueError):
-    """A line is not one that was exported, and edited where it may be. Says where, and never what stands there."""
+    """A line is not an exported one, or was edited where it must not be. The message has the place, never a value."""
 
 
 class TooMuchError(ReelsyncError):
-    """A file holds more than is imported at once."""
+    """A file is larger than the limits."""
 
     exit_code = 2
 
 
 class Edited(NamedTuple):
-    """A line that came back: which letter it is, and the record it wants."""
+    """An edited line: its letter, and the record to apply."""
 
     key: LetterKey
     record_key: bytes | None
@@ -43,10 +43,10 @@ class Edited(NamedTuple):
 
 
 def bounded_lines(source: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file as they are read, no further than the bounds, so that one without an end has an end here.
+    """The lines of a file. Reading stops at the limits, so a file without an end is refused.
 
     Raises:
-        TooMuchError: a line is too long, or there are too many, or they are too large together.
+        TooMuchError: a line is too long, or there are too many lines or bytes.
     """
     total = 0
     for number in count(1):
@@ -83,10 +83,10 @@ def line_of(group: str, letter: Letter) -> dict[str, Any]:
 
 
 def edited_line(group: str, line: bytes) -> Edited:
-    """The letter that a line names and the record it wants.
+    """The letter that a line names, and the record to apply.
 
     Raises:
-        LineError: it is not such a line.
+        LineError: the line cannot be imported.
     """
     try:
         document = orjson.loads(line)

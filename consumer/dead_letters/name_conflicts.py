@@ -39,7 +39,7 @@ _LETTERS_AT_ONCE = 200
 
 
 class Redriven(NamedTuple):
-    """How many letters were applied, and how many are parked still."""
+    """How many letters were applied, and how many stayed parked."""
 
     applied: int
     parked: int
@@ -78,9 +78,9 @@ async def redrive_conflicts(
 
 
 async def _claims(engine: AsyncEngine, group: str, decode: Decode) -> list[Claim]:
-    """What each parked conflict is about; nothing if somebody else redrives them.
+    """What each parked conflict is about; nothing if another process is redriving them.
 
-    No row is locked: if names change before a letter's turn comes, it stays parked at worst, until the next time.
+    No row is locked. If names change before a letter is attempted, it stays parked until the next redrive.
     """
     claims: list[Claim] = []
     async with engine.connect() as connection:
@@ -99,10 +99,10 @@ async def _claims(engine: AsyncEngine, group: str, decode: Decode) -> list[Claim
 async def _redrive_together(
     engine: AsyncEngine, group: str, writer: BatchWriter, decode: Decode, keys: Sequence[LetterKey]
 ) -> Redriven | None:
-    """Apply what is parked still of these, in one transaction; None if somebody else redrives.
+    """Apply those of these letters that are still parked, in one transaction; None if another process is redriving.
 
     Raises:
-        ChangedError: somebody else changed a letter meanwhile, or is about to.
+        ChangedError: a letter was changed meanwhile, or is being changed.
     """
     async with engine.connect() as connection:
         if not await has_turn(connection, group, "redrive", "redrive.lock"):
@@ -134,7 +134,7 @@ def _located(outcomes: Iterable[Outcome]) -> list[Located]:
 
 
 def _settled(outcome: Outcome, refused: Rejection | None) -> Outcome:
-    """What came of it in the end. What cannot be decoded, perhaps by this release alone, stays a name conflict."""
+    """The final outcome. A letter that cannot be decoded, perhaps by this release only, stays a name conflict."""
     if isinstance(outcome.verdict, Rejection):
         detail = outcome.letter.row["detail"]
         return outcome._replace(verdict=Rejection(outcome.letter.record, "write", "conflict", detail))
@@ -147,7 +147,7 @@ async def redrive_until(
     backoff: Backoff,
     redrive: Any,
 ) -> None:
-    """Redrive when woken, and again with back-off while letters stay parked; once at the start for those of before."""
+    """Redrive once at the start, when woken, and again with back-off while letters stay parked."""
     wake.set()
     while not stop.is_set():
         await _wait_for_any(stop, wake, backoff.next_delay() if not wake.is_set() else None)
@@ -175,7 +175,7 @@ def _newest_first(located: Located) -> Any:
 
 
 async def _release_names(connection: AsyncConnection, events: Sequence[Located]) -> None:
-    """Lock the letters' users, in order, and free the names of those to whom a letter gives a newer account."""
+    """Lock the letters' users, in order, and release the names of users to whom a letter gives a newer account."""
     ids = sorted({UUID(located.event["data"]["user_id"]) for located in events})
     locked = await connection.execute(_LOCK_USERS, {"ids": ids}, execution_options=_named("redrive.lock_users"))
     accounts = {str(user_id): account_version for user_id, account_version in locked}
@@ -190,7 +190,7 @@ async def _release_names(connection: AsyncConnection, events: Sequence[Located])
 
 
 async def _apply_all(connection: AsyncConnection, writer: BatchWriter, events: Sequence[Located]) -> list[Rejection]:
-    """Merge the events whose users' names are free, the first ones first; the rejections of the others."""
+    """Merge the events whose names are free, in order; returns the rejections of the others."""
     possible, refused = await without_conflicts(connection, events, singly=True)
     if possible and await _apply(connection, writer, possible):
         # Somebody took a name meanwhile.
@@ -199,7 +199,7 @@ async def _apply_all(connection: AsyncConnection, writer: BatchWriter, events: S
 
 
 async def _apply(connection: AsyncConnection, writer: BatchWriter, events: Sequence[Located]) -> Rejection | None:
-    """Merge events in one statement; if a user's name is still another's, none of them: the rejection of the first."""
+    """Merge events in one statement; returns the rejection of the first one if a name belongs to another user."""
     try:
         async with connection.begin_nested():
             await writer.merge(connection, events)

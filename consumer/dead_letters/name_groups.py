@@ -1,7 +1,8 @@
 """Which name conflicts depend on each other, and so must be redriven together. Pure.
 
-bob waits for a name that alice has; alice's own letter gives her another. Two letters are tied if they are about one
-user, or about users who have, or are to have, one name. What is not tied, however indirectly, can be redriven apart.
+Example: bob waits for a name that alice has, and alice's own letter gives her another one. Two letters are tied if they
+are about one user, or about users who have or will have the same name. Letters that are not tied, directly or through
+others, can be redriven separately.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

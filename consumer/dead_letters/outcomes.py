@@ -1,7 +1,7 @@
-"""What came of letters that were attempted, and keeping the books of it in the transaction that holds their rows.
+"""The outcomes of attempted letters, recorded in the transaction that writes their rows.
 
-Letters are closed last, if nobody changed them since they were read: a correction that was stored meanwhile is not
-lost, and a letter that was discarded meanwhile is not applied.
+Letters are closed last, and only if they were not changed since they were read. So a correction that was stored
+meanwhile is not lost, and a letter that was discarded meanwhile is not applied.
 """
 
 from collections.abc import Sequence
@@ -56,23 +56,23 @@ _CLOSE_OR_PASS = _close_statement("SKIP LOCKED")
 
 
 class ChangedError(Exception):
-    """Somebody else changed a letter while it was being worked on."""
+    """A letter was changed by somebody else while it was being redriven."""
 
 
 class Outcome(NamedTuple):
-    """What came of one letter: applied, with the event that it held unless it was blank; or why not."""
+    """The outcome of one letter: applied, with its event unless the letter is blank; or the reason why not."""
 
     letter: Letter
     verdict: Located | Rejection | None
 
     @property
     def is_applied(self) -> bool:
-        """Whether nothing is left to be done. What a blank letter said is erased, above every version."""
+        """Whether the letter can be closed. The content of a blank letter is erased, above every version."""
         return not isinstance(self.verdict, Rejection)
 
 
 def verdict_on(letter: Letter, decode: Decode) -> Outcome:
-    """What the record of a letter decodes to now."""
+    """The verdict on a letter's record today."""
     if letter.is_blank:
         return Outcome(letter, None)
     event = decode(letter.record)
@@ -82,13 +82,13 @@ def verdict_on(letter: Letter, decode: Decode) -> Outcome:
 async def close(
     connection: AsyncConnection, group: str, outcomes: Sequence[Outcome], *, by_operator: bool = True
 ) -> None:
-    """Count the attempts, and close what was applied; `outcomes` in the order of their keys.
+    """Count the attempts, and close the letters that were applied. `outcomes` are in the order of their keys.
 
-    A consumer that works by itself waits for nobody, for the rows that it holds hold up others; and it does not count
-    towards the redrives after which a letter is left out.
+    A consumer does not wait for locks here, because it holds rows that others need; and its attempts do not count
+    towards the limit of redrives.
 
     Raises:
-        ChangedError: a letter is not as it was read, or (not `by_operator`) somebody is changing it.
+        ChangedError: a letter was changed since it was read, or (not `by_operator`) is being changed.
     """
     rows = [_row(number, outcome) for number, outcome in enumerate(outcomes)]
     erased = {UUID(row["aggregate_id"]) for row, outcome in zip(rows, outcomes, strict=True) if _erases(outcome)}

@@ -1,4 +1,4 @@
-"""Questions about dead letters: how many, the latest, one whole, and all of them in the order of their keys."""
+"""Queries of dead letters: counts, the latest ones, one with its content, and all in the order of their keys."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -40,10 +40,10 @@ async def counts(connection: AsyncConnection, group: str, selection: Selection) 
 async def latest(
     connection: AsyncConnection, group: str, selection: Selection, limit: int
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """The letters attempted last, the latest first, a thousand at a time; nothing of what is in them.
+    """The letters that were attempted last, the latest first, without their content.
 
-    They are read through a cursor, in one transaction that lasts until all were taken: by their order alone no page
-    could be found again, for many letters have the time of one batch.
+    They are read through a cursor, a thousand at a time, in one transaction that stays open until all were read. Pages
+    would not do: many letters have the same time, that of their batch.
     """
     corrected = TABLE.c.corrected_headers.is_not(None).label("corrected")
     query = (
@@ -59,14 +59,14 @@ async def latest(
 
 
 async def whole(connection: AsyncConnection, group: str, selection: Selection) -> list[RowMapping]:
-    """Every column of the selected letters: for one place, or a few."""
+    """All columns of the selected letters, which should be few."""
     query = select(TABLE).where(*selection.conditions(group)).order_by(*KEY_COLUMNS)
     rows = await connection.execute(query, execution_options={"query_name": "dead_letters.show"})
     return list(rows.mappings())
 
 
 async def next_letters(connection: AsyncConnection, group: str, selection: Selection, limit: int) -> list[Letter]:
-    """The first of the selected letters by key: at most `limit`, and no more than about 8 MiB of them, but one."""
+    """The first of the selected letters by key: at most `limit`, and about 8 MiB, but at least one."""
     query = select(*READ_COLUMNS).where(*selection.conditions(group)).order_by(*KEY_COLUMNS).limit(limit)
     options = {"query_name": "dead_letters.next", "yield_per": _FETCHED}
     letters: list[Letter] = []

@@ -1,12 +1,12 @@
-"""Applying dead letters again: those that decode now, because the consumer was upgraded or the record corrected.
+"""Applying dead letters again that can be decoded now, because the consumer was upgraded or the record corrected.
 
-A letter goes the way of any record: decode, fold, merge. The merge does not mind order or repetition, so a letter may
-be applied beside a running consumer, after newer events of its aggregate, and twice. What must be right is the
-bookkeeping, and that commits with the rows.
+A letter is decoded, folded and merged like any record. The merge does not depend on order or repetition, so a letter
+may be applied beside a running consumer, after newer events of its aggregate, and twice. The state of the letter is
+committed together with the rows.
 
-Nothing is locked while letters are read. They are closed last, if nobody changed them meanwhile; else the transaction
-is rolled back, and they are read again. So locks are taken in the order in which a batch takes them, rows before
-letters, and the consumer never waits for a letter that is being worked on.
+Nothing is locked while letters are read. They are closed last, if they were not changed meanwhile; otherwise the
+transaction is rolled back and they are read again. So locks are taken in the order of a batch, rows before letters, and
+a consumer never waits for a letter that is being redriven.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ _log = structlog.get_logger("reelsync.redrive")
 
 @dataclass
 class Tally:
-    """What came of letters so far. `still`: those parked still, by reason; `last`: the letter attempted last."""
+    """The outcomes so far. `still`: letters that stayed parked, by reason; `last`: the last letter that was attempted."""
 
     applied: int = 0
     blank: int = 0
@@ -60,7 +60,7 @@ class Tally:
 
 @dataclass
 class Redrive:
-    """Redrives letters of one group. Name conflicts are left out: they are redriven together (`name_conflicts`)."""
+    """Redrives letters of one group, except name conflicts, which are redriven together (`name_conflicts`)."""
 
     engine: AsyncEngine
     group: str
@@ -69,10 +69,10 @@ class Redrive:
     at_once: int = LETTERS_AT_ONCE
 
     async def run(self, selection: Selection, tell: Callable[[Tally], None] = lambda _: None) -> Tally:
-        """Attempt each of the selected letters once, in the order of their keys, some in each transaction.
+        """Attempt each of the selected letters once, in the order of their keys, several in each transaction.
 
-        What is committed stays if the run ends early; run again, it goes on with what is parked still. `tell` is called
-        after each transaction. A letter whose statements the database ends even when it is alone is passed over.
+        What is committed stays if the run ends early, and the next run attempts the rest. `tell` is called after each
+        transaction. A letter whose statements are ended by the database even when it is attempted alone is left parked.
 
         Raises:
             Exception: the database cannot be used; what was committed stays.

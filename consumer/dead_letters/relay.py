@@ -1,9 +1,9 @@
-"""Sends newly parked dead letters to a Kafka topic of their own, for tools that read topics.
+"""Sends newly parked dead letters to a Kafka topic, for tools that read topics.
 
-At least once, with the key of the record: a letter is marked when the topic has acknowledged it, so a crash in between
-sends it again. What was acknowledged is marked however the rest fares, and a letter that the topic takes in no form is
-passed over: neither holds up those behind it. Beside the consumer and with a producer of its own: nothing here holds up
-what is consumed.
+Each letter is sent at least once, with the key of the record: it is marked when the topic has acknowledged it, so after
+a crash in between it is sent again. What was acknowledged is marked even if the rest fails, and a letter that the topic
+refuses in every form is left out, so neither blocks the letters after it. The relay has its own producer and does not
+delay consumption.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _log = structlog.get_logger("reelsync.relay")
 
 @dataclass
 class _Done:
-    """Letters to be marked, and how many of them the topic acknowledged."""
+    """Letters to mark, and how many of them the topic acknowledged."""
 
     letters: list[LetterKey] = field(default_factory=list)
     acknowledged: int = 0
@@ -48,7 +48,7 @@ class KafkaRelay:
     topic: str
     count: Callable[[int], None] = lambda _: None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by whoever parks a letter. Letters that others parked are found every 15 seconds."""
+    """Set when this process parks a letter. Letters that others parked are found every 15 seconds."""
 
     def __post_init__(self) -> None:
         self._producer = TopicProducer(self.kafka, self.topic)
@@ -76,10 +76,10 @@ class KafkaRelay:
             await self._producer.close()
 
     async def relay_some(self) -> int:
-        """Send some of what is not relayed, and mark what was acknowledged or passed over; how many letters.
+        """Send some letters, and mark those that were acknowledged or left out; returns how many.
 
         Raises:
-            Exception: brokers or database do not do as asked; what the brokers had acknowledged before is marked.
+            Exception: brokers or database failed; what the brokers had acknowledged before is marked.
         """
         done = _Done()
         failure: Exception | None = None
@@ -111,7 +111,7 @@ class KafkaRelay:
                 done.letters.append(message.letter)
 
     async def _send_one(self, message: Message) -> bool:
-        """Send it in the first form that the topic takes; whether it takes one."""
+        """Send the letter in the first form that the topic accepts. Whether it accepted one."""
         refusal: RefusedError | None = None
         # Kafka knows records without key and value, and aiokafka does not send them.
         whole = [message] if message.key is not None or message.value is not None else []

@@ -22,7 +22,7 @@ _STAGES = {"decode": "VALUE_CONVERTER", "validate": "TRANSFORMATION", "write": "
 
 
 class Message(NamedTuple):
-    """What is sent of a letter. `headers` have names in UTF-8."""
+    """The record that is sent for a letter. The names of `headers` are in UTF-8."""
 
     letter: LetterKey
     key: bytes | None
@@ -33,13 +33,13 @@ class Message(NamedTuple):
 
 
 async def unrelayed(connection: AsyncConnection, group: str) -> list[Letter]:
-    """Parked letters that the relay's topic did not acknowledge yet: some, by key. Blank ones have nothing to relay."""
+    """Some parked letters that the relay's topic did not acknowledge yet, by key. Blank letters are not relayed."""
     selection = Selection(unrelayed=True)
     return await next_letters(connection, group, selection, LETTERS_AT_ONCE)
 
 
 async def mark_relayed(connection: AsyncConnection, group: str, keys: Sequence[LetterKey]) -> None:
-    """The topic acknowledged these."""
+    """Mark these letters as acknowledged by the topic."""
     locked = select(*KEY_COLUMNS).where(TABLE.c.consumer_group == group, tuple_(*KEY_COLUMNS).in_(keys))
     locked = locked.order_by(*KEY_COLUMNS).with_for_update(key_share=True)
     await connection.execute(locked, execution_options={"query_name": "dead_letters.relayed"})
@@ -69,7 +69,7 @@ def shorter_forms(message: Message) -> tuple[Message, Message]:
 
 
 def _added_headers(group: str, letter: Letter) -> list[Header]:
-    """Never a value of the record's, and no stack trace."""
+    """The headers that describe the failure, without values of the record and without a stack trace."""
     row = letter.row
     headers = {
         "__connect.errors.topic": letter.key.topic,
@@ -90,5 +90,5 @@ def _added_headers(group: str, letter: Letter) -> list[Header]:
 
 
 def _sendable(name: str) -> str:
-    """A header's name as clients can send it: in UTF-8, whatever it was."""
+    """A header's name in UTF-8, which clients can send."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

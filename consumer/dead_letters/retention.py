@@ -1,7 +1,7 @@
-"""What becomes of letters that are closed: blank when their retention is over, and deleted when an operator says so.
+"""Closed letters: they are blanked after the retention, and deleted when an operator purges them.
 
-A running consumer blanks, which its role may; it may delete nothing. Parked letters are kept, however old: nothing is
-lost until somebody decides. A record that is met again is parked anew, whole.
+A running consumer may blank letters, but not delete them. Parked letters are kept for as long as no operator decides. A
+record that is read again is parked again, with its content.
 """
 
 import asyncio
@@ -68,9 +68,9 @@ _DELETE = text(
 
 
 async def blank_expired(engine: AsyncEngine, group: str, age: timedelta | None, at_once: int = LETTERS_AT_ONCE) -> int:
-    """Blank the letters that were closed longer ago than `age`, some in each transaction; how many.
+    """Blank the letters that were closed longer ago than `age`, some in each transaction; returns how many.
 
-    Without an age they are kept, and only what an erasure should have blanked is.
+    Without an age, only letters of erased users and videos are blanked.
     """
     async with engine.begin() as connection:
         await connection.execute(
@@ -101,9 +101,9 @@ async def purge(
     at_once: int = LETTERS_AT_ONCE,
     tell: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Delete the letters that were closed longer ago than `age`, rows and all; how many. Needs the right to DELETE.
+    """Delete the letters that were closed longer ago than `age`; returns how many. Needs the right to DELETE.
 
-    `tell` is told after each transaction how many it were so far.
+    `tell` is called after each transaction with the number so far.
     """
     purged = 0
     while True:
@@ -131,7 +131,7 @@ _log = structlog.get_logger("reelsync.letters")
 async def expire_until(
     stop: asyncio.Event, expire: Callable[[], Awaitable[int]], every: float = _EVERY_SECONDS
 ) -> None:
-    """Blank what has expired, once at the start and then every hour; outages of the database are waited out."""
+    """Blank what has expired, at the start and every hour. Waits while the database is away."""
     backoff = Backoff()
     while not stop.is_set():
         wait = every

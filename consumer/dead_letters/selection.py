@@ -1,4 +1,4 @@
-"""Which dead letters are meant, as conditions of a query. Pure."""
+"""Selecting dead letters, as conditions of a query. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from .table import KEY_COLUMNS, TABLE, LetterKey
 
 
 class Place(NamedTuple):
-    """Where a record stood. A topic that was made anew may have had another one there, so several letters share it."""
+    """The place of a record. If a topic was created again, several letters may have the same place."""
 
     topic: str
     partition: int
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """Letters that meet all that is given. `states`: none means any."""
+    """Letters that meet all of the given conditions. `states`: none means any."""
 
     place: Place | None = None
     after: Place | LetterKey | None = None
@@ -46,7 +46,7 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing but the state is asked for."""
+        """Whether the state is the only condition."""
         return self == type(self)(states=self.states)
 
     def with_state(self, *states: str) -> Self:

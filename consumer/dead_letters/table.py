@@ -1,4 +1,4 @@
-"""A dead letter as it is stored: its key, the record that it stands for, and who may work on it."""
+"""A stored dead letter: its key, the record to apply, and the locks for working on letters."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -36,14 +36,14 @@ READ_COLUMNS = (
     *(TABLE.c[name] for name in ("attempts", "redrives", "first_seen_at", "last_attempt_at")),
     ROW_VERSION,
 )
-"""What is read of a letter that is to be decoded or sent."""
+"""The columns that are needed to decode or send a letter."""
 
 
 Header = tuple[str, bytes | None]
 
 
 class LetterKey(NamedTuple):
-    """What tells one letter of a group from every other."""
+    """The columns that identify a letter within its group."""
 
     topic: str
     partition: int
@@ -64,12 +64,12 @@ class Letter(NamedTuple):
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing is left of it to apply: what it said is erased."""
+        """Whether its content was removed, so there is nothing to apply."""
         return self.row["headers"] is None
 
     @property
     def is_corrected(self) -> bool:
-        """Whether a correction is to be applied in its place."""
+        """Whether it has a correction, which is applied instead."""
         return self.row["corrected_headers"] is not None
 
 

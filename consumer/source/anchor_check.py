@@ -1,4 +1,4 @@
-"""For brokers older than topic ids: whether records that were fetched by name came from the log they should be of.
+"""For brokers without topic ids: whether records that were fetched by name came from the expected log.
 
 A topic that was deleted never comes back. So if the record that was taken last from a partition is still there after a
 batch was fetched, the batch came from the same log.
@@ -18,7 +18,7 @@ _log = structlog.get_logger("reelsync.source")
 
 
 class AnchorCheck:
-    """Keeps the last record taken from each partition, and looks for it, waiting for `seconds` at most."""
+    """Remembers the last record taken from each partition, and fetches it again, within `seconds`."""
 
     def __init__(self, log: KafkaLog, seconds: float) -> None:
         self._log = log
@@ -26,7 +26,7 @@ class AnchorCheck:
         self._anchors: dict[Partition, Anchor] = {}
 
     def begin(self, partition: Partition, anchor: Anchor | None) -> None:
-        """The partition is read on from after this record, or from where none was taken before."""
+        """The partition continues after this record; None if nothing was taken from it before."""
         self._anchors.pop(partition, None)
         if anchor is not None:
             self._anchors[partition] = anchor
@@ -59,7 +59,7 @@ class AnchorCheck:
         raise FencedError(message)
 
     async def _find_changed(self, partitions: Iterable[Partition]) -> list[Partition]:
-        """Those of the partitions with another record in that place. One without any there is taken to be the same.
+        """The partitions that have another record at that offset; one without any record there counts as unchanged.
 
         Raises:
             KafkaFailedError: the brokers did not answer.

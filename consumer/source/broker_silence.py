@@ -1,4 +1,4 @@
-"""Whether the brokers have fallen silent. Pure: it is told of answers and of time."""
+"""Whether the brokers have stopped answering. Pure: answers and times are passed in."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ _MOST_SECONDS = 600.0
 
 
 class Silence:
-    """How long polls have waited for brokers of which none answered. `limit` is in seconds.
+    """How long polls have waited without any answer of a broker. `limit` is in seconds.
 
-    aiokafka asks again by itself, for ever: to whoever polls, a network that swallows everything, or brokers that no
-    longer take our password, look like a log without news. Brokers answer a fetch after half a second even if there
-    is nothing new.
+    aiokafka repeats its requests without end. So a network that drops every packet, or brokers that no longer accept
+    our password, look like a topic without new records. A broker answers a fetch after half a second even if there is
+    nothing new.
     """
 
     def __init__(self, limit: float) -> None:
@@ -22,20 +22,20 @@ class Silence:
         self._answers: Mapping[Partition, int | None] = {}
 
     def broken(self) -> None:
-        """Something was heard."""
+        """Note an answer."""
         self._waited = 0.0
         self._limit = self._least
 
     def waited(self, seconds: float, answers: Mapping[Partition, int | None]) -> bool:
-        """Take note of a poll that brought nothing; whether that has gone on for too long.
+        """Note a poll without records. Whether the brokers have been silent for too long.
 
-        Only the time of polls counts: while the database is away nobody polls, and nobody is silent. Each time the
-        limit is reached it doubles, up to ten minutes, until something is heard: partitions without a leader are
-        silent too, and a new membership each time would disturb the others.
+        Only the time of polls counts, because there are none while the database is away. Each time the limit is reached
+        it doubles, up to ten minutes, until a broker answers: partitions without a leader get no answers either, and a
+        new membership each time would disturb the others.
 
         Args:
             seconds: How long the poll waited.
-            answers: When each partition's broker last answered a fetch, in whatever unit; None if never.
+            answers: When each partition's broker last answered a fetch, in any unit; None if never.
         """
         heard = any(at is not None and at != self._answers.get(partition) for partition, at in answers.items())
         self._answers = answers

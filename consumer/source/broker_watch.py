@@ -1,4 +1,4 @@
-"""What a member hears of its brokers: nothing for too long, or that a topic is not the one that was read."""
+"""Watching the brokers of a member: whether they have stopped answering, or say that a topic is another one now."""
 
 import time
 from collections.abc import Iterable
@@ -28,18 +28,18 @@ class BrokerWatch:
         self._next_look_at_refusals = 0.0
 
     async def listen(self, member: Member, partitions: Iterable[Partition], waited: float, *, heard: bool) -> None:
-        """Give up a membership whose brokers have fallen silent: a new one finds them again, or says why not.
+        """Give up a membership whose brokers have stopped answering: a new one finds them again, or reports why not.
 
         Args:
             member: The member that polled.
             partitions: What it reads.
             waited: How long the poll waited, in seconds.
-            heard: Whether the poll brought anything.
+            heard: Whether the poll brought records.
 
         Raises:
-            KafkaTimeoutError: they have fallen silent.
+            KafkaTimeoutError: they have stopped answering.
             UnavailableError: they do not answer to a new connection either.
-            MisconfiguredError: they refuse us, or we them.
+            MisconfiguredError: they refuse the connection, or we refuse theirs.
         """
         if heard:
             self._silence.broken()
@@ -51,7 +51,7 @@ class BrokerWatch:
             raise KafkaTimeoutError
 
     def topics_changed(self, member: Member) -> bool:
-        """Whether a broker says that a topic is not the one that was read. True once a second, at most."""
+        """Whether a broker says that a topic is not the one that was read. True at most once a second."""
         if not member.refused or time.monotonic() < self._next_look_at_refusals:
             return False
         self._next_look_at_refusals = time.monotonic() + _REFUSAL_SECONDS

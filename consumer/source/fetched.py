@@ -1,4 +1,4 @@
-"""What a member has fetched: the records, how far each partition moved, and how many are left."""
+"""What a member has fetched: records, how far each partition moved, and how many records are left."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,7 +9,7 @@ from reelsync.consumer.records import Partition, Record, Span
 
 
 def lags_of(member: Member, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-    """Records between position and the end of what may be read, as of each partition's last fetch."""
+    """The records between the position and the readable end of each partition, as of its last fetch."""
     lags = {}
     for partition, position in positions.items():
         end = member.last_stable_offset(TopicPartition(*partition))
@@ -27,7 +27,7 @@ async def taken_of(
 ) -> tuple[list[Record], dict[Partition, Span], dict[Partition, Record]]:
     """The records that were taken, the span of each partition that moved, and the last record of each.
 
-    Does not wait: every position is known. `positions` are those before.
+    This does not wait, because every position is known. `positions` are those before the poll.
     """
     records: list[Record] = []
     spans: dict[Partition, Span] = {}

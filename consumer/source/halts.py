@@ -1,4 +1,4 @@
-"""Partitions that are not read: halted for a reason, until an operator has decided, or gone from their topic."""
+"""Partitions that are not read: halted for a reason until an operator decides, or gone from their topic."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _log = structlog.get_logger("reelsync.source")
 
 
 class Halts:
-    """Logs each halt once, and says which partitions are to be checked again."""
+    """Logs each halt once, and decides when partitions are checked again."""
 
     def __init__(self) -> None:
         self.halted: dict[Partition, Halt] = {}
@@ -26,11 +26,11 @@ class Halts:
 
     @property
     def not_read(self) -> AbstractSet[Partition]:
-        """All of them."""
+        """All partitions that are not read."""
         return self.halted.keys() | self.gone
 
     def halt(self, partition: Partition, halt: Halt) -> None:
-        """The partition must not be read on."""
+        """Stop reading the partition, for this reason."""
         if self.halted.get(partition) != halt:
             fix = remedy(partition, halt)
             _log.error("partition.halted", partition=str(partition), reason=halt.reason, why=halt.message, fix=fix)
@@ -52,16 +52,16 @@ class Halts:
         return halt is not None and halt.readable_from is not None and position < halt.readable_from
 
     def resume(self, partition: Partition, position: int) -> None:
-        """The partition is read, from this position on."""
+        """The partition is read again, from this position on."""
         if self.halted.pop(partition, None):
             _log.info("partition.resumed", partition=str(partition), position=position)
 
     def forget(self, partition: Partition) -> None:
-        """The partition belongs to another member, which checks it by itself."""
+        """Forget the partition: it belongs to another member now, which checks it."""
         self.halted.pop(partition, None)
 
     def note_gone(self, asked: frozenset[Partition], gone: frozenset[Partition]) -> None:
-        """Of the partitions that were `asked` for, these are gone."""
+        """Note which of the partitions that were `asked` for are gone."""
         for partition in sorted(gone - self.gone):
             fix = "none is needed: its topic was created again with fewer partitions"
             _log.warning("partition.gone", partition=str(partition), fix=fix)
@@ -69,7 +69,7 @@ class Halts:
         self.gone = (self.gone - asked) | gone
 
     def due(self) -> AbstractSet[Partition]:
-        """Those to be checked now: an operator may have reset the position, or the log may be back."""
+        """The partitions to check again now: an operator may have reset the position, or the log may be back."""
         if not self.not_read or time.monotonic() < self._next_recheck:
             return frozenset()
         self._next_recheck = time.monotonic() + _RECHECK_SECONDS

@@ -1,8 +1,8 @@
-"""Records from Kafka, read from positions that PostgreSQL keeps. The only member of the group in this process.
+"""Records from Kafka, read from positions in PostgreSQL. It is the only member of the group in this process.
 
-What aiokafka does not do, and this file must: begin at stored positions after every rebalance, remember which
-partitions are halted (a rebalance forgets pauses), and never trust a consumer whose `getmany` failed (it may have
-moved past records that it dropped).
+This file does what aiokafka does not: it begins at the stored positions after every rebalance, remembers which
+partitions are halted (a rebalance forgets pauses), and gives up a consumer whose `getmany` failed, which may have moved
+past records that it dropped.
 """
 
 import time
@@ -38,14 +38,14 @@ _log = structlog.get_logger("reelsync.source")
 class KafkaSource(ConsumerRebalanceListener):
     """Polls the topics of the settings as a member of the group.
 
-    `epoch` numbers what has been assigned and positioned: it rises whenever what was read before must be forgotten.
+    `epoch` numbers the assignments. It rises whenever everything that was read before must be forgotten.
     """
 
     def __init__(self, settings: KafkaSettings, log: KafkaLog, store: PositionStore, observer: Observer) -> None:
         self.epoch = 0
         self.halts = Halts()
         self.drain: Callable[[], Awaitable[None]] | None = None
-        """Awaited when partitions are revoked, so that the batch in hand can be finished."""
+        """Awaited when partitions are revoked, so that the present batch can be finished."""
         self._settings = settings
         self._kafka_log = log
         self._store = store
@@ -54,9 +54,9 @@ class KafkaSource(ConsumerRebalanceListener):
         self._cluster_id: str | None = None
         self._positions: dict[Partition, int] = {}
         self._topic_ids: dict[Partition, str | None] = {}
-        """The topic of each stored position, as it is stored."""
+        """The topic id of each stored position."""
         self._had: set[Partition] = set()
-        """What was assigned last."""
+        """The last assignment."""
         self._assigned = False
         self._unsettled: set[Partition] = set()
         self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
@@ -85,13 +85,14 @@ class KafkaSource(ConsumerRebalanceListener):
     async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
         """The next records of these partitions, at most `max_records`.
 
-        None after 200 ms without any, or when something had to be set up: then there may be other partitions to read.
+        There are none after 200 ms without records, or when a membership was set up: then other partitions may have to
+        be read.
 
         Raises:
-            KafkaFailedError: the brokers did not do as asked; the next poll begins anew from the stored positions.
+            KafkaFailedError: the brokers failed; the next poll begins again from the stored positions.
             UnavailableError: they do not answer; likewise.
-            MisconfiguredError: they refuse us, or we them; likewise.
-            Exception: the position store failed; the next poll tries again.
+            MisconfiguredError: they refuse the connection, or we refuse theirs; likewise.
+            Exception: the stored positions could not be read; the next poll tries again.
         """
         try:
             return await self._poll(max_records, partitions)
@@ -140,12 +141,12 @@ class KafkaSource(ConsumerRebalanceListener):
         self._park(assigned)
 
     async def confirm(self, epoch: int, partitions: Collection[Partition], anchors: Mapping[Partition, Anchor]) -> None:
-        """See that a batch came from the logs that the stored positions are of. It did, if it was fetched by topic id.
+        """Check that a batch came from the logs of the stored positions. It did if it was fetched by topic id.
 
         `anchors` are its last records.
 
         Raises:
-            FencedError: it did not, or partitions were assigned anew while no broker answered.
+            FencedError: it did not, or partitions were assigned again while no broker answered.
         """
         await self._anchor_check.confirm(lambda: self._read_by_name(epoch), partitions, anchors)
 
@@ -154,12 +155,12 @@ class KafkaSource(ConsumerRebalanceListener):
         return self._consumer.read_by_name if self.epoch == epoch and self._consumer else None
 
     def commit_later(self, positions: Mapping[Partition, int]) -> None:
-        """Tell Kafka, for the tools that look there. Advisory: it may fail, lag, or vanish."""
+        """Commit to Kafka in the background, for other tools. Such a commit may fail or be late."""
         if self._consumer is not None:
             self._commits.add(self._consumer, positions)
 
     async def leave(self) -> None:
-        """Leave the group and drop the consumer, within a time limit, whatever state it is in."""
+        """Leave the group and drop the consumer, within a time limit and in any state."""
         self.epoch += 1
         await self._commits.finish()
         consumer, self._consumer = self._consumer, None
@@ -170,7 +171,7 @@ class KafkaSource(ConsumerRebalanceListener):
             await stop_within(consumer, _STOP_SECONDS)
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Hold the partitions still until their positions are known. Not a coroutine: nothing may come in between."""
+        """Pause the partitions until their positions are known. Not a coroutine, so that nothing happens in between."""
         self._observer.rebalanced()
         _log.info("partitions.assigned", count=len(assigned))
         # A poll that was under way may have settled a partition since the revocation: an assignment is whole.
@@ -184,7 +185,7 @@ class KafkaSource(ConsumerRebalanceListener):
         self._park(self._had)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Let the batch in hand finish; what it does after that is fenced."""
+        """Wait for the present batch to finish. What it writes after that is fenced."""
         if revoked and self.drain:
             await self.drain()
         self.epoch += 1
@@ -207,7 +208,7 @@ class KafkaSource(ConsumerRebalanceListener):
         return consumer
 
     def _park(self, partitions: set[Partition]) -> None:
-        """Pause all, and set any position: a partition without one makes aiokafka ask for Kafka's, or fail."""
+        """Pause the partitions, and set some position: without one aiokafka would ask for Kafka's, or fail."""
         self._positions = {p: offset for p, offset in self._positions.items() if p not in partitions}
         if self._consumer is not None:
             parked = [TopicPartition(*partition) for partition in partitions]
@@ -217,7 +218,7 @@ class KafkaSource(ConsumerRebalanceListener):
                 self._consumer.seek(tp, 0)
 
     async def _settle(self, consumer: Member) -> None:
-        """Go on from the stored positions, wherever they still fit the log; halt the rest."""
+        """Continue from the stored positions that fit the log; halt the other partitions."""
         epoch, unsettled = self.epoch, frozenset(self._unsettled)
         topics = await consumer.topics(self._settings.topics.keys())
         assigned = unsettled & {Partition(*tp) for tp in consumer.assignment()}

@@ -1,4 +1,4 @@
-"""Telling Kafka of positions, for the tools that look there. Advisory: it may fail, lag, or vanish."""
+"""Committing positions to Kafka for other tools. These commits may fail or be late; nothing depends on them."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from reelsync.consumer.records import Partition
 
 _FINISH_SECONDS = 5.0
 _REST_SECONDS = 0.5
-"""Between two requests: each is a write to a log of the brokers, and nobody waits for it."""
+"""The pause between two requests, because each is a write to a log of the brokers."""
 
 _log = structlog.get_logger("reelsync.source")
 
 
 class OffsetCommits:
-    """Commits in the background, one request at a time; what comes meanwhile goes into the next."""
+    """Commits in the background, one request at a time. Positions that come meanwhile are in the next request."""
 
     _member: AIOKafkaConsumer
     """The latest that positions were added for: a new membership may find the task of the one before."""
@@ -30,17 +30,17 @@ class OffsetCommits:
         self._finishing = asyncio.Event()
 
     def add(self, member: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
-        """Commit these positions, of partitions that the member owns, some time soon."""
+        """Commit these positions soon. The member owns their partitions."""
         self._member = member
         self._waiting.update(positions)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._commit())
 
     async def finish(self) -> None:
-        """Send what waits, give it its time, and forget the rest.
+        """Send the waiting positions, wait for a short time, and forget the rest.
 
-        Before partitions are given back: a request that reaches the broker while the group is formed anew is refused
-        for its old generation, and aiokafka answers that with another rebalance.
+        This is called before partitions are given back. A request that reaches the broker while the group is being
+        formed again is refused for its old generation, and aiokafka answers that with another rebalance.
         """
         self._finishing.set()
         try:

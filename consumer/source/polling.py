@@ -1,4 +1,4 @@
-"""Polling by the rule of `batching`: which partitions, how many records, how often; and waiting out what fails."""
+"""Polling by the rule of `batching` (which partitions, how many records, how often), and waiting while polls fail."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -61,7 +61,7 @@ class RecordSource(Protocol):
         """Read the stored positions again before the next record."""
 
     def commit_later(self, positions: Mapping[Partition, int]) -> None:
-        """Tell Kafka of positions, some time soon."""
+        """Commit positions to Kafka soon."""
 
     async def leave(self) -> None:
         """Leave the group."""
@@ -97,10 +97,7 @@ class Polling:
         await asyncio.sleep(self._pace.seconds_left(self._lag, perf_counter()))
 
     async def poll(self, batch: Batch) -> Poll:
-        """Poll the partitions that the rule chooses, for records that fit into the batch.
-
-        The rule is told of the answer before anything else happens.
-        """
+        """Poll the partitions that the rule chooses, for records that fit into the batch, and pass it the result."""
         room = self._size.room(batch)
         poll = await self._source.poll(room, self._chosen())
         now = perf_counter()
@@ -115,11 +112,11 @@ class Polling:
         return poll
 
     def begin(self, batch: Batch) -> None:
-        """The batch holds its first records: it is to take as many as are known to be waiting, if it can."""
+        """The batch has its first records. It should take as many as are known to be waiting."""
         self._size.begin(batch.count + self._lag, perf_counter())
 
     def took(self, batch: Batch, count: int, size: int) -> bool:
-        """The batch holds so many records and bytes more; whether it is full now."""
+        """Note records and bytes that the batch took. Whether it is full now."""
         self._size.took(count, size)
         if not self._size.is_full(batch):
             return False

@@ -1,4 +1,4 @@
-"""Where partitions are read on from: their stored positions, if these fit the log that there is."""
+"""Where reading continues: at the stored positions, if they fit the present logs."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
@@ -12,7 +12,7 @@ from reelsync.consumer.settings import KafkaSettings
 
 
 class PositionStore(Protocol):
-    """Where positions are kept."""
+    """Stored positions."""
 
     async def positions(
         self,
@@ -20,18 +20,18 @@ class PositionStore(Protocol):
         starts: Mapping[Partition, int],
         topic_ids: Mapping[Partition, str | None] | None = None,
     ) -> dict[Partition, Stored]:
-        """The stored positions of these partitions; one never seen is given its start, and its topic, first."""
+        """The stored positions of these partitions. A new partition first gets its start and its topic id."""
 
     async def adopt(
         self, next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None]
     ) -> set[Partition]:
-        """Say which topics positions are of, where they are at these offsets still; those of which it was said."""
+        """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
 
 
 class Found(NamedTuple):
-    """Positions to read on from, partitions to halt, and partitions that their topic, created again, does not have.
+    """Positions to continue from, partitions to halt, and partitions that no longer exist.
 
-    One that is in none of them is to be looked up again.
+    A partition that is in none of them must be looked up again.
     """
 
     positions: dict[Partition, Stored]
@@ -49,12 +49,12 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
 ) -> Found:
     """Look up the stored positions and the logs, and compare them.
 
-    `topics` was asked before: a position is of the topic with the id that was told there, and what is read by that id
-    later comes from there, even if the topic is created again while the logs are asked here.
+    `topics` was asked for before. A position belongs to the topic id in it, and later fetches by that id read from that
+    topic, even if the topic is created again during this lookup.
 
     Raises:
-        KafkaFailedError: the brokers did not do as asked.
-        Exception: the position store failed.
+        KafkaFailedError: the brokers failed.
+        Exception: the stored positions could not be read.
     """
     there = [partition for partition in partitions if is_there(partition, topics)]
     halts = {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
@@ -82,9 +82,9 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
 async def _adopted(
     store: PositionStore, positions: Mapping[Partition, Stored], topic_ids: Mapping[Partition, str | None]
 ) -> dict[Partition, Stored]:
-    """The positions, each stored with the id of its topic; without those that were moved meanwhile.
+    """The positions, each stored with the id of its topic, without those that were moved meanwhile.
 
-    A position has no id or an older one if an older release stored it, or if nothing was taken from the topic before.
+    A position has no id, or an older one, if an older release stored it or if nothing was taken from the topic before.
     """
     strange = {
         partition: position.next_offset
