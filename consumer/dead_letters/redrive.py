@@ -34,7 +34,7 @@ _log = structlog.get_logger("reelsync.redrive")
 
 @dataclass
 class Tally:
-    """The outcomes so far. `still`: letters that stayed parked, by reason; `last`: the last letter that was attempted."""
+    """The outcomes so far. `still`: letters that stayed parked, by reason; `last`: the last letter attempted."""
 
     applied: int = 0
     blank: int = 0

@@ -1,4 +1,4 @@
-"""How every Kafka client connects, from the settings, and how a consumer is stopped whatever state it is in."""
+"""How Kafka clients connect, from the settings, and how a consumer is stopped in any state."""
 
 import asyncio
 import ssl
@@ -20,10 +20,10 @@ from .record_batches import read_all_batches
 async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Options that aiokafka's consumer, producer and admin client share.
 
-    Certificate files are read, and a changing password is asked for, anew each time: for each client that is made.
+    Certificate files and passwords are read again for each client that is made.
 
     Raises:
-        MisconfiguredError: a certificate file or the password's cannot be used.
+        MisconfiguredError: a certificate file or the password file cannot be used.
         UnavailableError: the password's provider failed.
     """
     return {
@@ -35,7 +35,7 @@ async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 async def login_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Those of the options that make the connection secure. Raises what `connection_options` raises."""
+    """The options for TLS and login. Raises what `connection_options` raises."""
     options: dict[str, Any] = {}
     if settings.security_protocol.startswith("SASL"):
         options |= {
@@ -49,9 +49,9 @@ async def login_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Stop a consumer, which leaves its group if it can be reached; after so long, leave it behind with no connection.
+    """Stop a consumer, which leaves its group if a broker can be reached. After `seconds`, close its connections only.
 
-    A task of its own: with the broker gone, stop() may hang, or end in a CancelledError that is not ours.
+    This is a task of its own, because without a broker stop() may hang, or end in a CancelledError that is not ours.
     """
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=seconds)
@@ -81,10 +81,10 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
 _FETCH_BYTES = 1_572_864
-"""Of all partitions of a broker together, fetched ahead of what is polled: aiokafka's default is 50 MiB."""
+"""Bytes of one fetch, of all partitions of a broker together. aiokafka's default is 50 MiB."""
 
 _PARTITION_FETCH_BYTES = _FETCH_BYTES * 3 // 4
-"""Of one of them: a partition with a backlog leaves room for those that have only a little."""
+"""Bytes of one partition in a fetch, so that a backlog leaves room for other partitions."""
 
 _FETCH_WAIT_MS = 200
 """How long a broker keeps a fetch that finds nothing. A partition to be fetched meanwhile waits for that answer."""
@@ -94,15 +94,15 @@ class Member(Reader):
     """A reader that belongs to the group, and joins it also while one of its topics does not exist."""
 
     async def _wait_topics(self) -> None:
-        """Once is enough: aiokafka would wait until all topics are there, and the partitions of the others with it."""
+        """Ask for the topics once. aiokafka would wait until all of them exist, and read none until then."""
         await self._client.force_metadata_update()
 
 
 async def new_member(settings: KafkaSettings) -> Member:
-    """A consumer that commits nothing by itself and takes no position from Kafka. It has not joined yet.
+    """A consumer that commits nothing itself and takes no position from Kafka. It has not joined yet.
 
-    A request to join is answered when the slowest member has finished: within the rebalance timeout, which the time
-    limit of requests must not undercut.
+    A request to join is answered when the slowest member has joined, within the rebalance timeout. So the request
+    timeout must be longer.
     """
     read_all_batches()
     return Member(

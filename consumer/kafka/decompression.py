@@ -1,4 +1,4 @@
-"""Compressed bytes, unpacked in chunks: no more of them is held than one chunk."""
+"""Decompression in chunks: memory holds one chunk at a time."""
 
 import gzip
 import io
@@ -15,7 +15,9 @@ from backports import zstd
 
 CHUNK_BYTES = 1_048_576
 LARGEST_PIECE_BYTES = 134_217_728
-"""Of what can only be unpacked whole: snappy without the framing of Java's library, and messages of old formats."""
+"""The largest size of what can only be decompressed whole: snappy without the framing of Java's library, and messages
+of old formats.
+"""
 
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
@@ -23,14 +25,14 @@ _LENGTH = struct.Struct(">i")
 
 
 class UnpackError(CorruptRecordException):
-    """Records cannot be unpacked; the message says why, without what is in them."""
+    """Records cannot be decompressed. The message says why, without their contents."""
 
 
 class Packed:
-    """Compressed bytes, read in chunks. Only one of a thread has a decompressor, for that may be large.
+    """Compressed bytes, read in chunks.
 
-    One that is read after another begins anew and passes over what it has given already. Batches are rarely read by
-    turns.
+    Only one object in a thread has a decompressor, because a decompressor may be large. When another one is read in
+    between, this one begins again and skips what it has already returned. That is rare.
     """
 
     _reading = threading.local()
@@ -43,10 +45,10 @@ class Packed:
         self._is_over = False
 
     def read(self) -> bytes:
-        """The next chunk, CHUNK_BYTES at most; none at the end.
+        """The next chunk, at most CHUNK_BYTES; empty at the end.
 
         Raises:
-            UnpackError: it is broken, or too large.
+            UnpackError: the data is broken, or too large.
         """
         if self._is_over:
             return b""
@@ -83,7 +85,7 @@ def _uncompressed(data: memoryview) -> Iterator[bytes]:
 
 
 def _snappy(data: memoryview) -> Iterator[bytes]:
-    """Framed as Java's library does it, which Kafka's own clients use, or in one piece."""
+    """Snappy with the framing of Java's library, which Kafka's own clients use, or in one piece."""
     at = _XERIAL_HEADER_BYTES if data[: len(_XERIAL)] == _XERIAL else None
     if at is None:
         yield from _snappy_block(data)

@@ -1,4 +1,4 @@
-"""Why no broker can be used. aiokafka writes what each broker said to its log only, so each is asked once more."""
+"""Why no broker can be used. aiokafka only logs what a broker answered, so each broker is asked again here."""
 
 import asyncio
 import socket
@@ -53,7 +53,7 @@ async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
 async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncError:
     """The error to report for brokers that could not be used.
 
-    MisconfiguredError if a broker answers and refuses us, or we it, in a way that waiting does not mend; otherwise
+    MisconfiguredError if a broker answers and one side refuses the other in a way that waiting does not mend; otherwise
     UnavailableError.
     """
     asked: set[Address] = set()
@@ -87,11 +87,11 @@ async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncErr
 
 
 async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, list[Address]]:
-    """What is wrong at a broker, if anything but silence, and the brokers that it tells of.
+    """What is wrong at a broker, if it answers, and the other brokers that it names.
 
     Raises:
         socket.gaierror: its name is not found.
-        WrongPortError: it is no broker.
+        WrongPortError: it is not a broker.
     """
     try:
         connection = await _connect(settings, address)
@@ -138,7 +138,7 @@ def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
 
 
 async def _protocol_problem(settings: KafkaSettings, address: Address) -> str | None:
-    """Whether one side speaks TLS and the other does not. The other way is only tried, nothing is sent over it."""
+    """Whether one side uses TLS and the other does not. The other protocol is only tried; nothing is sent over it."""
     if not settings.security_protocol.endswith("SSL"):
         if await _speaks_tls(address):
             return f"it speaks TLS on that port: {_PROTOCOL} must be SSL or SASL_SSL"
@@ -161,7 +161,7 @@ async def _speaks_tls(address: Address) -> bool:
 
 
 async def _wants_login(settings: KafkaSettings, address: Address) -> str | None:
-    """Whether a broker that closes the connection of somebody without a login would begin one."""
+    """Whether a broker that closes connections without a login would accept a login."""
     if settings.security_protocol.startswith("SASL"):
         return None
     with suppress(KafkaError, OSError, TimeoutError):

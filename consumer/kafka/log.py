@@ -1,4 +1,4 @@
-"""Questions about a Kafka log that need no group: which topics there are, where they begin and end, one record."""
+"""Queries of Kafka that need no group: topics, where logs begin and end, single records."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ _STOP_SECONDS = 5.0
 
 
 class KafkaLog:
-    """Answers from the brokers that the settings name. Each question uses a client of its own."""
+    """Queries of the brokers in the settings. Each query uses a client of its own."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class KafkaLog:
         return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
     async def topics(self, names: Collection[str]) -> dict[str, Topic]:
-        """Those of the topics that there are. Asking creates none.
+        """Those of the topics that exist. Asking creates none.
 
         Raises:
             KafkaFailedError: the brokers did not answer.
@@ -71,7 +71,7 @@ class KafkaLog:
             return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
 
     async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The end of what may be read of each partition that there is: records of open transactions lie behind it.
+        """The readable end of each partition that exists: records of open transactions come after it.
 
         Raises:
             KafkaFailedError: the brokers did not answer.
@@ -97,9 +97,9 @@ class KafkaLog:
             return {Partition(*tp): found[tp] and found[tp].offset for tp in wanted}
 
     async def timestamps(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, int]:
-        """When the first record at or after each of these offsets was written, in ms since 1970.
+        """The timestamp of the first record at or after each of these offsets, in ms since 1970.
 
-        One that does not come in time is left out.
+        Partitions whose record does not arrive in time are left out.
         """
         found: dict[Partition, int] = {}
         if not offsets:
@@ -118,9 +118,9 @@ class KafkaLog:
     async def anchors(
         self, offsets: Mapping[Partition, int], seconds: float, topic_ids: Mapping[Partition, str | None] | None = None
     ) -> dict[Partition, Anchor]:
-        """The records at these offsets, as anchors. One that is gone, or does not come in time, is left out.
+        """The records at these offsets, as anchors, without those that are gone or do not arrive in time.
 
-        With `topic_ids`, those of topics that have these ids.
+        With `topic_ids`, records are fetched from the topics with these ids.
         """
         found: dict[Partition, Anchor] = {}
         if not offsets:
@@ -143,10 +143,10 @@ class KafkaLog:
 
     @asynccontextmanager
     async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:
-        """A consumer of these partitions that belongs to no group, for as long as the context lasts.
+        """A consumer of these partitions that belongs to no group, for the length of the context.
 
         Raises:
-            KafkaFailedError: inside of the context, for whatever the client fails with there.
+            KafkaFailedError: inside of the context, for every error of the client there.
         """
         read_all_batches()
         reader = Reader(
@@ -173,7 +173,7 @@ def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
 async def _fetch_at(
     reader: Reader, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
 ) -> None:
-    """Fetch at these offsets until `told` knows of each partition what comes with a fetch."""
+    """Fetch at these offsets until `told` has a value for each partition, which comes with a fetch."""
     for tp, offset in offsets.items():
         reader.seek(tp, offset)
     async with asyncio.timeout(_FETCH_SECONDS):
@@ -182,12 +182,12 @@ async def _fetch_at(
 
 
 async def count_members(settings: KafkaSettings) -> int:
-    """How many members the group of the settings has; 0 for a group that nobody has joined.
+    """The number of members of the group in the settings; 0 for a group that nobody has joined.
 
     A member that ended without leaving counts until its session timeout is over.
 
     Raises:
-        KafkaFailedError: the brokers did not answer, or would not say.
+        KafkaFailedError: the brokers did not answer, or refused to.
     """
     admin = AIOKafkaAdminClient(**await connection_options(settings), request_timeout_ms=10_000)
     with _translated():
@@ -204,7 +204,7 @@ async def count_members(settings: KafkaSettings) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what Kafka's client fails with, its sockets included, into an error of ours that names it."""
+    """Translate errors of Kafka's client, including those of its sockets, into an error that names them."""
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:

@@ -26,7 +26,7 @@ _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, UnsupportedForMe
 
 
 class RefusedError(ReelsyncError):
-    """The topic does not take this record, however often it is sent."""
+    """The topic will never accept this record."""
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def publishing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]
     """A producer for many records, each acknowledged by all in-sync replicas.
 
     Raises:
-        ReelsyncError: the brokers did not take what was sent; says what to do.
+        ReelsyncError: the brokers did not accept the records; says what to do.
     """
     options = {**await connection_options(settings), **AIOKAFKA_OPTIONS}
     producer = AIOKafkaProducer(**options, linger_ms=5, max_batch_size=262_144, max_request_size=_LARGEST_BYTES)
@@ -73,11 +73,11 @@ class TopicProducer:
         self._producer: AIOKafkaProducer | None = None
 
     async def send(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
-        """Send a record, and wait until all in-sync replicas have it. Connects when it is first called.
+        """Send a record, and wait until all in-sync replicas have it. The first call connects.
 
         Raises:
-            RefusedError: the topic does not take it.
-            KafkaFailedError: the brokers did not do as asked, or could not be reached.
+            RefusedError: the topic does not accept it.
+            KafkaFailedError: the brokers failed, or could not be reached.
         """
         try:
             producer = await self._started()
@@ -92,7 +92,7 @@ class TopicProducer:
             raise KafkaFailedError(type(error).__name__) from error
 
     async def close(self) -> None:
-        """Drop the connection; what is sent next makes a new one."""
+        """Close the connection. The next record opens a new one."""
         producer, self._producer = self._producer, None
         if producer is None:
             return

@@ -1,4 +1,4 @@
-"""Two requests in versions that aiokafka does not have: those in which Kafka tells topics apart by id (KIP-516).
+"""Two requests in versions that aiokafka does not have, in which topics are identified by id (KIP-516).
 
 A topic that is deleted and created again has the same name and another id, and an id is never used again. The layouts
 are those of the Kafka protocol guide: Metadata version 12 and Fetch version 13, both new in Apache Kafka 3.1.
@@ -112,7 +112,7 @@ class MetadataRequestWithIds(RequestStruct):
 
 
 class DescribeTopics(Request[MetadataRequestWithIds]):
-    """Asks which of these topics there are, in the version with ids where the broker has it. It creates none."""
+    """Asks which of these topics exist, in the version with ids where the broker has it. It creates none."""
 
     API_KEY = 3
 
@@ -169,7 +169,7 @@ class FetchResponseById(Response):
 
 
 class FetchRequestById(RequestStruct):
-    """Asks for records of topics that are named by their ids: a topic made anew answers with an error."""
+    """Asks for records of topics by their ids. For a topic that was created again the answer is an error."""
 
     API_KEY = 1
     API_VERSION = 13
@@ -212,9 +212,9 @@ class FetchRequestById(RequestStruct):
 
 
 class FetchById(FetchRequest):
-    """A fetch of aiokafka's, narrowed to the partitions that have an entry in `topic_ids`.
+    """A fetch of aiokafka's, restricted to the partitions that have an entry in `topic_ids`.
 
-    It names topics by their ids if there are ids and the broker has that version, and by name otherwise.
+    It names topics by id if there are ids and the broker has that version, and otherwise by name.
     """
 
     def __init__(self, fetch: FetchRequest, topic_ids: Mapping[tuple[str, int], str | None]) -> None:

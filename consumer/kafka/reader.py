@@ -1,7 +1,8 @@
-"""aiokafka's consumer, made to read a topic by its id and to create none.
+"""aiokafka's consumer, extended to read topics by id and to create none.
 
-By name, a fetch goes on at the old offset in a topic that was deleted and created again, and skips what is before it.
-By id, the broker refuses. So every record that comes here came from the log whose id was given for its partition.
+A fetch by name continues at the old offset in a topic that was deleted and created again, and skips the records before
+it. A fetch by id is refused by the broker. So every record that arrives here comes from the log whose id was given for
+its partition.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from .protocol import (
 from .record_batches import ROOM, Result, Room, Unreadable
 
 POLL_BYTES = 2_097_152
-"""Twice what batches ask for at once by the number of records, which ends most polls."""
+"""Twice the bytes that a batch asks for. Most polls are ended by the number of records first."""
 _NOTHING_TO_FETCH_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
 _DESCRIBING = "describing"
@@ -38,14 +39,14 @@ _REFUSALS = frozenset({_UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID})
 
 
 class Topic(NamedTuple):
-    """A topic as the brokers describe it: its number of partitions, and its id, None from brokers older than ids."""
+    """A topic as the brokers describe it: the number of its partitions, and its id (None from brokers without ids)."""
 
     partitions: int
     topic_id: str | None
 
 
 class Reader(AIOKafkaConsumer):
-    """A consumer whose client is the one below."""
+    """A consumer that uses the client below."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -53,21 +54,21 @@ class Reader(AIOKafkaConsumer):
         self._client = _Client(**{name: options[name] for name in accepted})
 
     def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
-        """Fetch these partitions from the topics of these ids from now on, or by name where the id is None.
+        """From now on fetch these partitions from the topics with these ids, or by name where the id is None.
 
-        Once this was called, a partition without an entry is not fetched.
+        After the first call, a partition without an entry is not fetched.
         """
         known = self._client.topic_ids or {}
         self._client.topic_ids = known | {TopicPartition(*place): topic_id for place, topic_id in topic_ids.items()}
 
     def read_nothing(self) -> None:
-        """Fetch no partition until it is given a topic again."""
+        """Fetch no partition until `read_from` names its topic again."""
         self._client.topic_ids = {}
         self._client.refused.clear()
         self._client.read_by_name.clear()
 
     async def getmany(self, *partitions: TopicPartition, **limits: Any) -> Any:
-        """The next records of these partitions, of POLL_BYTES together, and of the one record that exceeds them."""
+        """The next records of these partitions: POLL_BYTES together, plus the record that exceeds them."""
         for tp, result in list(self._fetcher._records.items()):  # noqa: SLF001
             if tp in partitions and isinstance(result, Result) and result.owes:
                 # It may take seconds, and heartbeats must not wait.
@@ -77,22 +78,22 @@ class Reader(AIOKafkaConsumer):
 
     @property
     def unreadable(self) -> dict[Partition, Unreadable]:
-        """Partitions whose next batch cannot be unpacked. They are at its begin, and stay there."""
+        """Partitions whose next batch cannot be unpacked. Their position stays at its begin."""
         results = self._fetcher._records.items()  # noqa: SLF001
         return {Partition(*tp): batch for tp, result in results if (batch := getattr(result, "unreadable", None))}
 
     @property
     def refused(self) -> bool:
-        """Whether a broker refused a fetch since, because its topic does not have the given id."""
+        """Whether a broker has refused a fetch, because its topic has another id."""
         return bool(self._client.refused)
 
     @property
     def read_by_name(self) -> set[Partition]:
-        """The partitions that were fetched by name since, because there was no id or the broker is older than ids."""
+        """The partitions that were fetched by name, because there was no id or the broker is older than ids."""
         return {Partition(*tp) for tp in self._client.read_by_name}
 
     async def topics(self, names: Collection[str]) -> dict[str, Topic]:
-        """Those of the topics that there are. Asking creates none.
+        """Those of the topics that exist. Asking creates none.
 
         Raises:
             KafkaError: no broker answered, or one did not say.
@@ -119,10 +120,10 @@ class Reader(AIOKafkaConsumer):
 
 
 class _Client(AIOKafkaClient):
-    """A client that makes fetches by id of aiokafka's fetches by name, and whose questions create no topic."""
+    """A client that turns aiokafka's fetches by name into fetches by id, and creates no topic when it asks for one."""
 
     topic_ids: dict[TopicPartition, str | None] | None = None
-    """The topic that each partition is fetched from; None until somebody says so: then names will do."""
+    """The topic that each partition is fetched from; None until `read_from` is called: then fetches are by name."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -130,7 +131,7 @@ class _Client(AIOKafkaClient):
         self.read_by_name: set[TopicPartition] = set()
 
     async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
-        """The answer to a request; to a fetch, what the topics of the given ids have and nothing else."""
+        """The answer to a request. The answer to a fetch has only records of topics with the given ids."""
         if self.topic_ids is None or not isinstance(request, FetchRequest):
             return await super().send(node_id, request, **options)
         fetched = [TopicPartition(topic, part[0]) for topic, parts in request.topics for part in parts]
@@ -145,7 +146,7 @@ class _Client(AIOKafkaClient):
         return FetchResponse_v11(0, 0, 0, self._accepted(response, asked))
 
     def _accepted(self, response: Any, asked: Mapping[TopicPartition, str | None]) -> list[tuple[str, list[Any]]]:
-        """What was answered to a fetch by id, as if it had been one by name, without what was refused."""
+        """The answer to a fetch by id in the form of an answer by name, without what was refused."""
         answers = {(topic_id, part[0]): part for topic_id, parts, _ in response.topics for part in parts}
         by_name = defaultdict(list)
         for tp, topic_id in asked.items():
@@ -161,19 +162,19 @@ class _Client(AIOKafkaClient):
         return list(by_name.items())
 
     async def _get_conn(self, node_id: Any, **options: Any) -> Any:
-        """What aiokafka asks for topics over, by its own `_metadata_update` alone."""
+        """The connection over which aiokafka's `_metadata_update` asks for topics."""
         connection = await super()._get_conn(node_id, **options)
         return connection and _CreatesNoTopic(connection)
 
 
 class _CreatesNoTopic:
-    """A connection, for metadata: aiokafka's own question creates a topic that is gone, where the broker lets it."""
+    """A connection for metadata. aiokafka's own request would create a missing topic where the broker allows it."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     def send(self, request: MetadataRequest) -> Any:
-        """Ask, and create nothing."""
+        """Send the request in a form that creates nothing."""
         return self._connection.send(MetadataRequest(request._topics, allow_auto_topic_creation=False))  # noqa: SLF001
 
 

@@ -48,13 +48,13 @@ class Unreadable(NamedTuple):
 
 @dataclass
 class Room:
-    """Bytes of records that a poll may take still. The record that exceeds them is the last."""
+    """The bytes of records that a poll may still take. The record that exceeds them is the last one."""
 
     left: int
 
 
 ROOM: ContextVar[Room] = ContextVar("room")
-"""Of the poll that is under way; none for consumers that are not ours."""
+"""The room of the present poll; none for consumers that are not ours."""
 
 
 class _UnreadableError(Exception):
@@ -64,20 +64,20 @@ class _UnreadableError(Exception):
 
 
 class Result(fetcher.FetchResult):
-    """Records of one partition that are polled little by little."""
+    """Fetched records of one partition, which several polls take."""
 
     _partition_records: Any
     unreadable: Unreadable | None = None
-    """What comes next, if that cannot be unpacked."""
+    """The next batch, if it cannot be unpacked."""
 
     @property
     def owes(self) -> bool:
-        """Whether the rest of a long record is to be passed over before there is another."""
+        """Whether the rest of a long record must be skipped before the next record."""
         source = self._source
         return source is not None and source.owed > 0
 
     def pass_over(self) -> None:
-        """Pass over it, in any thread. That it cannot be done is told when the next record is asked for."""
+        """Skip the rest of a long record, in any thread. An error is raised when the next record is asked for."""
         if source := self._source:
             with suppress(UnpackError):
                 source.pass_over()
@@ -88,7 +88,7 @@ class Result(fetcher.FetchResult):
         return records._records.source if records is not None else None  # noqa: SLF001
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next records, as many as there is room for."""
+        """The next records, as far as there is room for them."""
         taken: list[Any] = []
         room = ROOM.get(None) or Room(sys.maxsize)
         if not self.check_assignment(self._topic_partition) or not self.has_more() or self.unreadable:
@@ -109,7 +109,7 @@ class Result(fetcher.FetchResult):
 
 
 class _Names(bytearray):
-    """A buffer from which any bytes can be decoded."""
+    """A buffer that decodes any bytes as text."""
 
     def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)
@@ -120,14 +120,14 @@ class _Names(bytearray):
 
 
 class _LenientBatch(_DefaultRecordBatchPy):
-    """aiokafka's decoder in Python, slow, on such a buffer."""
+    """aiokafka's slow decoder in Python, on such a buffer."""
 
     def _maybe_uncompress(self) -> None:
         self._buffer: bytearray = _Names(self._buffer)
 
 
 class ReadableRecords:
-    """What one fetch brought of one partition."""
+    """The records of one partition in one fetch."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -137,7 +137,7 @@ class ReadableRecords:
 
     @property
     def source(self) -> Source | None:
-        """What the batch that is read is unpacked from, if it is."""
+        """The source that the present batch is unpacked from; None if it is not compressed."""
         return self._batch.source if self._batch else None
 
     def size_in_bytes(self) -> int:
@@ -205,6 +205,6 @@ def _records_of(batch: Any, data: memoryview) -> Iterator[Any]:
 
 
 def read_all_batches() -> None:
-    """Make aiokafka's consumers of this process read in this way. May be called again."""
+    """Make all consumers of aiokafka in this process read in this way. May be called again."""
     fetcher.MemoryRecords = ReadableRecords
     fetcher.FetchResult = Result

@@ -1,4 +1,4 @@
-"""Reading a stretch of a log from its begin to a position, as a member of no group: it moves nobody's position."""
+"""Reading a range of a log without a group, so no position is moved."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,9 +17,9 @@ _STALLED_SECONDS = 60.0
 
 
 class Scanned(NamedTuple):
-    """What one poll brought: records in log order for each partition, and how far each partition moved.
+    """One poll: records in log order for each partition, and how far each partition moved.
 
-    `spans` end at the scan's own end at the latest, whatever the log has beyond.
+    `spans` end at the end of the scan at the latest.
     """
 
     records: list[Record]
@@ -27,13 +27,13 @@ class Scanned(NamedTuple):
 
 
 async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
-    """The records of these stretches that may be read: those of open and aborted transactions are left out.
+    """The readable records of these ranges, without those of open and aborted transactions.
 
-    Close the iterator if it is left early. The first offset that a span moves over may be beyond its start: retention
-    and compaction remove records.
+    Close the iterator if it is left early. A span may begin later than its range, because retention and compaction
+    remove records.
 
     Raises:
-        KafkaFailedError: the brokers did not do as asked.
+        KafkaFailedError: the brokers failed.
         ReelsyncError: a batch cannot be unpacked.
         UnavailableError: nothing moved for a minute.
     """

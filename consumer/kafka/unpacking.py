@@ -1,7 +1,7 @@
-"""Record batches, unpacked in slices: memory follows what is read at once, not what a batch unpacks to.
+"""Unpacking record batches in slices, so that memory does not depend on the size of a batch.
 
-A batch of a few kilobytes may unpack to gigabytes. So it is never unpacked whole. Its records are taken from the
-decompressor in slices of whole records, and each slice is a batch of its own that is not compressed.
+A batch of a few kilobytes may unpack to gigabytes, so it is never unpacked whole. Records are taken from the
+decompressor in slices of whole records, and each slice becomes an uncompressed batch of its own.
 """
 
 import struct
@@ -12,9 +12,9 @@ from reelsync.consumer.records import CUT_VALUE_BYTES
 from .decompression import LARGEST_PIECE_BYTES, Packed, UnpackError, too_large
 
 SLICE_BYTES = 1_048_576
-"""Of records that are unpacked at once."""
+"""The bytes of records that are unpacked at once."""
 LONGEST_RECORD_BYTES = 9_437_184
-"""A record with more, key and headers included, is not read whole."""
+"""A longer record (with key and headers) is not read whole."""
 HEADER = struct.Struct(">qiibIhiqqqhii")
 _ATTRIBUTES_OFFSET, _COUNT_OFFSET = 21, 57
 _MESSAGE_ATTRIBUTES_OFFSET = 17
@@ -30,14 +30,14 @@ _NO_KEY = b"\x01"
 
 
 def slices(batch: memoryview, source: "Source | None" = None) -> Iterator[bytes]:
-    """The batch as batches that are not compressed, of about SLICE_BYTES each, with every record in its order.
+    """The batch as uncompressed batches of about SLICE_BYTES each, with every record in order.
 
-    A record longer than LONGEST_RECORD_BYTES comes without headers, its value cut to CUT_VALUE_BYTES. So it looks the
-    same each time it is read, however it was compressed. What is left of it is passed over when the next slice is asked
-    for, or before, by whoever holds the `source`, for that may take seconds.
+    A record longer than LONGEST_RECORD_BYTES comes without headers, and its value is cut to CUT_VALUE_BYTES. So it
+    looks the same each time it is read, and for every compression. Its rest is skipped when the next slice is asked
+    for. The holder of the `source` may skip it earlier, because this may take seconds.
 
     Raises:
-        UnpackError: what was compressed is broken, or can only be unpacked whole and is too large for that.
+        UnpackError: the batch is broken, or can only be unpacked whole and is too large for that.
     """
     (attributes,) = struct.unpack_from(">h", batch, _ATTRIBUTES_OFFSET)
     (left,) = struct.unpack_from(">i", batch, _COUNT_OFFSET)
@@ -61,16 +61,16 @@ def slices(batch: memoryview, source: "Source | None" = None) -> Iterator[bytes]
 
 
 def source_of(batch: memoryview) -> "Source":
-    """What the records of the batch are unpacked from."""
+    """The source of the batch's records."""
     (attributes,) = struct.unpack_from(">h", batch, _ATTRIBUTES_OFFSET)
     return Source(Packed(attributes & _CODECS, batch[HEADER.size :]))
 
 
 def check_message(message: memoryview) -> None:
-    """See that a message of the formats before record batches unpacks to what may be held in memory.
+    """Check that a message of an old format does not unpack to too many bytes.
 
     Raises:
-        UnpackError: it does not.
+        UnpackError: it does.
     """
     if not (codec := message[_MESSAGE_ATTRIBUTES_OFFSET] & _CODECS):
         return
@@ -86,16 +86,16 @@ def check_message(message: memoryview) -> None:
 
 
 class Source:
-    """What was unpacked and not taken yet."""
+    """Unpacked bytes that were not taken yet."""
 
     def __init__(self, packed: Packed) -> None:
         self.held = bytearray()
         self.owed = 0
-        """Bytes to be passed over."""
+        """The number of bytes to skip."""
         self._packed = packed
 
     def fill(self, size: int) -> bool:
-        """Hold at least `size` bytes; whether there are as many."""
+        """Read until at least `size` bytes are held. Whether there are as many."""
         self.pass_over()
         return self._fill(size)
 
@@ -105,16 +105,16 @@ class Source:
         return len(self.held) >= size
 
     def take(self, size: int) -> bytes:
-        """The next bytes, which are held."""
+        """Take the next bytes, which must be held."""
         taken = bytes(memoryview(self.held)[:size])
         del self.held[:size]
         return taken
 
     def pass_over(self) -> None:
-        """Pass over what is owed, without holding it.
+        """Skip the bytes that are owed, without holding them.
 
         Raises:
-            UnpackError: there is not as much.
+            UnpackError: there are not as many.
         """
         while self.owed > len(self.held):
             self.owed -= len(self.held)
@@ -126,7 +126,7 @@ class Source:
 
 
 def _whole_records(held: bytearray, most: int) -> tuple[int, int, int]:
-    """Where the whole records end that are held, how many there are, and how long the next one is, if that is known."""
+    """The end of the last whole record that is held, the number of whole records, and the length of the next, if known."""
     end = count = length = 0
     try:
         while count < most:
@@ -142,7 +142,7 @@ def _whole_records(held: bytearray, most: int) -> tuple[int, int, int]:
 
 
 def _cut(source: Source, length: int) -> bytes:
-    """The next record, which is so long, as one that can be held: its begin, its key if that is short, and a part."""
+    """The next record, of this length, in a shorter form: its begin, its key if that is short, part of its value."""
     source.fill(CUT_VALUE_BYTES + _KEPT_KEY_BYTES + 6 * _VARINT_BYTES)
     held = source.held
     try:
@@ -165,7 +165,7 @@ def _cut(source: Source, length: int) -> bytes:
 
 
 def _varint(held: bytearray, at: int) -> tuple[int, int]:
-    """A number, and where it ends. Source: Kafka documentation, "Record": as in Protocol Buffers, zigzag.
+    """A number, and where it ends. Source: Kafka documentation, "Record": zigzag, as in Protocol Buffers.
 
     Raises:
         IndexError: it is not held whole.
@@ -183,7 +183,7 @@ def _varint(held: bytearray, at: int) -> tuple[int, int]:
 
 
 def _encoded(number: int) -> bytes:
-    """A number that is not below zero."""
+    """The encoding of a number of 0 or more."""
     number <<= 1
     encoded = bytearray()
     while number & ~_REST:

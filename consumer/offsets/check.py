@@ -11,10 +11,10 @@ HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cl
 
 
 class LogState(NamedTuple):
-    """What the broker says of a partition: its first offset, the end of what may be read, and the record at the anchor.
+    """The state of a partition at the broker: its first offset, its readable end, and the record at the anchor.
 
-    `anchor` is None when no record is at the anchor's offset any more, or none arrived in time: gone is no mismatch.
-    `topic_id` is None where the broker is older than topic ids.
+    `anchor` is None when there is no record at the anchor's offset any more, or none arrived in time; a missing record
+    is no mismatch. `topic_id` is None if the broker is older than topic ids.
     """
 
     begin: int
@@ -24,16 +24,16 @@ class LogState(NamedTuple):
 
 
 class Halt(NamedTuple):
-    """Why a partition must not be read on from its stored position."""
+    """Why a partition must not be read from its stored position."""
 
     reason: HaltReason
     message: str
     readable_from: int | None = None
-    """If records are in the way that cannot be read: the position after them."""
+    """The position after records that cannot be read, if there are any."""
 
 
 def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Halt | None:
-    """None when reading on from the stored position skips nothing and repeats nothing."""
+    """Why the partition must be halted; None if reading from the stored position skips and repeats nothing."""
     if stored.cluster_id is not None and cluster_id is not None and stored.cluster_id != cluster_id:
         return Halt("other_cluster", f"the position was stored for cluster {stored.cluster_id}, this is {cluster_id}")
     if stored.next_offset and stored.topic_id and log.topic_id and stored.topic_id != log.topic_id:
@@ -63,12 +63,12 @@ def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Hal
 
 
 def deleted(partition: Partition) -> Halt:
-    """Why to halt a partition whose topic is not there."""
+    """The halt of a partition whose topic does not exist."""
     return Halt("deleted", f"there is no topic {partition.topic} any more: it was deleted")
 
 
 def unreadable(batch: Unreadable) -> Halt:
-    """Why to halt a partition whose next batch of records cannot be unpacked."""
+    """The halt of a partition whose next batch of records cannot be unpacked."""
     return Halt("unreadable", str(batch), batch.next)
 
 

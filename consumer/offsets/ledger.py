@@ -1,4 +1,4 @@
-"""The group's positions, as the source and the delivery ask for them: each question is a transaction of its own."""
+"""The group's positions, as the source and the delivery use them. Each call is a transaction of its own."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,7 +22,7 @@ class Ledger:
         starts: Mapping[Partition, int],
         topic_ids: Mapping[Partition, str | None] | None = None,
     ) -> dict[Partition, Stored]:
-        """The stored positions of these partitions; one never seen is given its start, and its topic, first."""
+        """The stored positions of these partitions. A new partition first gets its start and its topic id."""
         async with self._engine.begin() as connection:
             await create_positions(connection, self._group, cluster_id, starts, topic_ids)
             return await read_positions(connection, self._group, starts)
@@ -30,18 +30,18 @@ class Ledger:
     async def adopt(
         self, next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None]
     ) -> set[Partition]:
-        """Say which topics positions are of, where they are at these offsets still; those of which it was said."""
+        """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
         async with self._engine.begin() as connection:
             return await adopt_topics(connection, self._group, next_offsets, topic_ids)
 
     async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Where each partition goes on."""
+        """The next offset of each partition."""
         async with self._engine.begin() as connection:
             stored = await read_positions(connection, self._group, partitions)
         return {partition: position.next_offset for partition, position in stored.items()}
 
     async def all_next_offsets(self) -> dict[Partition, int]:
-        """Where each partition of the group goes on, whoever owns it."""
+        """The next offset of every partition of the group, also of those that other members own."""
         async with self._engine.begin() as connection:
             rows = await list_positions(connection, self._group)
         return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -1,6 +1,6 @@
-"""Positions in PostgreSQL: the truth of how far each group has come, and the fence that guards it.
+"""Positions in PostgreSQL, which are the truth about how far each group has read, and the fence that guards them.
 
-Every statement here takes all of a batch's partitions in one JSON parameter.
+Each statement takes all partitions of a batch in one JSON parameter.
 """
 
 from collections.abc import Iterable, Mapping
@@ -111,9 +111,10 @@ _LIST = text(
 
 
 class Stored(NamedTuple):
-    """What is stored of one partition. A partition never seen has no anchor, and may have no cluster.
+    """The stored position of one partition.
 
-    `topic_id` is None if brokers older than topic ids, or an older release, stored the position.
+    A new partition has no anchor, and may have no cluster. `topic_id` is None if brokers without topic ids, or an older
+    release, stored the position.
     """
 
     next_offset: int
@@ -125,12 +126,13 @@ class Stored(NamedTuple):
 async def fence(
     connection: AsyncConnection, group: str, spans: Mapping[Partition, Span], anchors: Mapping[Partition, Anchor]
 ) -> None:
-    """Move the positions, if each is where its owner began, in the same topic: first in the batch's transaction.
+    """Move the positions, if each is still where the batch began and in the same topic.
 
-    A second owner waits here for the first to finish, and is then refused.
+    This is the first statement of the batch's transaction. A second owner waits here for the first to finish, and is
+    then refused.
 
     Raises:
-        FencedError: a partition has another position, so another owner has come or gone.
+        FencedError: a partition has another position, because it has another owner now.
     """
     rows = [
         _place(partition)
@@ -150,7 +152,7 @@ async def fence(
 async def read_positions(
     connection: AsyncConnection, group: str, partitions: Iterable[Partition]
 ) -> dict[Partition, Stored]:
-    """What is stored of the partitions; those never seen are left out."""
+    """The stored positions of the partitions; new ones are left out."""
     parameters = {"consumer_group": group, "partitions": _encoded(partitions)}
     rows = await connection.execute(_READ, parameters, execution_options={"query_name": "offsets.read"})
     return {Partition(row["topic"], row["partition"]): _stored(row) for row in rows.mappings()}
@@ -163,7 +165,7 @@ async def create_positions(
     starts: Mapping[Partition, int],
     topic_ids: Mapping[Partition, str | None] | None = None,
 ) -> None:
-    """Give partitions never seen their first position. One that another owner gave meanwhile stays."""
+    """Store the first position of new partitions. One that another owner stored meanwhile stays."""
     partitions = _with_topic_ids(starts, topic_ids)
     parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": partitions}
     await connection.execute(_CREATE, parameters, execution_options={"query_name": "offsets.create"})
@@ -175,7 +177,7 @@ async def adopt_topics(
     next_offsets: Mapping[Partition, int],
     topic_ids: Mapping[Partition, str | None],
 ) -> set[Partition]:
-    """Say which topics positions are of, where they are at these offsets still; those of which it was said."""
+    """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
     parameters = {"consumer_group": group, "partitions": _with_topic_ids(next_offsets, topic_ids)}
     rows = await connection.execute(_ADOPT, parameters, execution_options={"query_name": "offsets.adopt"})
     return {Partition(row["topic"], row["partition"]) for row in rows.mappings()}
@@ -188,10 +190,7 @@ async def reset_positions(
     next_offsets: Mapping[Partition, int],
     topic_ids: Mapping[Partition, str | None],
 ) -> int:
-    """Set positions by hand; how many there were.
-
-    A running consumer is fenced by it, and goes on from there.
-    """
+    """Set positions for an operator; returns how many. A running consumer is fenced by it, and continues there."""
     partitions = _with_topic_ids(next_offsets, topic_ids)
     parameters = {"consumer_group": group, "cluster_id": cluster_id, "partitions": partitions}
     changed = await connection.execute(_RESET, parameters, execution_options={"query_name": "offsets.reset"})

@@ -1,4 +1,4 @@
-"""Telling poison from a bad deploy: too many dead letters in the latest records stop the consumer. Pure."""
+"""Stopping the consumer when too many of the latest records are dead letters, as after a bad deployment. Pure."""
 
 from collections import deque
 
@@ -6,7 +6,10 @@ from reelsync.consumer.errors import HaltedError
 
 
 class DeadLetterLimit:
-    """Counts verdicts over a window of records. Name conflicts do not count: order makes them, not publishers."""
+    """Counts verdicts over a window of records.
+
+    Name conflicts do not count, because they come from order, not from publishers.
+    """
 
     def __init__(self, window_records: int, max_count: int, max_share: float) -> None:
         self._window_records = window_records
@@ -35,14 +38,14 @@ class DeadLetterLimit:
         self._check()
 
     def withdraw(self, records: int) -> None:
-        """Take back the batch of so many records that was admitted last: whoever reads them next counts them."""
+        """Remove the batch of so many records that was admitted last: its next reader counts them again."""
         if records:
             records, rejected = self._batches.pop()
             self._records -= records
             self._rejected -= rejected
 
     def add_refused(self, refused: int) -> None:
-        """Count events of the batch admitted last that the database refused: known only once it was written."""
+        """Count events of the batch admitted last that the database refused, which is known only after writing."""
         if refused and self._batches:
             records, rejected = self._batches[-1]
             self._batches[-1] = (records, rejected + refused)

@@ -1,7 +1,7 @@
-"""A batch, written once in effect: attempts until it is known to be committed, or known to be another owner's.
+"""Writing a batch, once in effect: it is tried until it is known to be committed, or to belong to another owner.
 
-This is the error table of the design. After any failure the outcome is unknown, COMMIT included, so the stored
-positions decide before anything else is done.
+This is the error table of the design. After any failure the outcome is unknown, also after COMMIT was sent, so the
+stored positions decide before anything else is done.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,7 @@ from reelsync.consumer.transform.batch import Batch
 from .breaker import DeadLetterLimit
 
 _REFUSALS = 5
-"""Data that is refused although each refused event was to be parked: a retry or two may meet another table."""
+"""How often a batch may be refused whose refused events were all to be parked: a retry may find other rows."""
 
 _log = structlog.get_logger("reelsync.deliver")
 
@@ -29,7 +29,7 @@ class Writer(Protocol):
     """Writes a batch in one transaction, with its positions."""
 
     attempted: Written
-    """What the latest transaction did, if it was committed."""
+    """What the latest transaction wrote, if it was committed."""
 
     async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
         """Commit the batch; see `BatchWriter.write`."""
@@ -39,10 +39,10 @@ class Writer(Protocol):
 
 
 class StoredPositions(Protocol):
-    """The positions as they are stored."""
+    """The stored positions."""
 
     async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Where each partition goes on."""
+        """The next offset of each partition."""
 
 
 class Outcome(Enum):
@@ -54,7 +54,7 @@ class Outcome(Enum):
 
 
 class Deliverer:
-    """Writes batches as often as it takes. `is_current` tells whether an epoch still is the present one."""
+    """Writes batches until they are committed or fenced. `is_current` says whether an epoch is the present one."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class Deliverer:
         self._observer = observer
         self._is_current = is_current
         self.doubtful = False
-        """Whether the database was away since positions were last compared: it may have come back as it was before."""
+        """Whether the database was away since positions were last compared. It may have lost transactions."""
 
     async def deliver(self, batch: Batch) -> list[Written]:
-        """Commit the batch, in one transaction or, where the database finds it too big, in several.
+        """Commit the batch, in one transaction, or in several if the database finds it too large.
 
         Raises:
             FencedError: its partitions have another owner.
-            HaltedError: it must not be written before somebody has looked.
+            HaltedError: it must not be written before an operator has looked at it.
         """
         self._limit.admit(batch.count, len(batch.rejections))
         try:
@@ -92,7 +92,7 @@ class Deliverer:
         return written
 
     async def moved(self, positions: Mapping[Partition, int]) -> list[Partition]:
-        """Those of the partitions whose stored position is another: the database is not as far as it was."""
+        """The partitions whose stored position has changed, because the database lost transactions."""
         stored = await self._ledger.next_offsets(positions) if positions else {}
         moved = [partition for partition, position in positions.items() if stored.get(partition) != position]
         self.doubtful = False
@@ -150,7 +150,7 @@ class Deliverer:
         self._observer.retry_scheduled("write", seconds)
 
     async def _outcome(self, batch: Batch) -> Outcome:
-        """What the stored positions say, for as long as it takes to get an answer."""
+        """The outcome according to the stored positions. Waits until the database answers."""
         backoff = Backoff()
         while True:
             try:
@@ -167,7 +167,7 @@ class Deliverer:
 
 
 def _check_refusals(refusals: int, error: Exception) -> None:
-    """Halt after so many refusals of a batch from which all that is refused was to be parked."""
+    """Halt if a batch is refused too often although all refused events were to be parked."""
     if refusals == _REFUSALS:
         message = (
             f"the database refuses to park what it refuses ({describe(error)}: {server_message(error)}): is its "

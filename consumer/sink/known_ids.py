@@ -1,14 +1,14 @@
-"""Ids known to be in a table: rows are never deleted, so what was seen once need not be asked for again."""
+"""Ids known to be in a table. Rows are never deleted, so an id that was seen once need not be looked up again."""
 
 from collections.abc import Iterable
 
 
 class KnownIds:
-    """A bounded set; what was not added for long goes first. Clear it whenever the database may have gone back in time.
+    """A bounded set of ids, without those that were not added for long.
 
-    It is two generations: when the young one is full it becomes the old one, and the old one is dropped whole, which
-    costs less than to look for the oldest. The latest `generation` ids are always known; about twice as many are held,
-    150 bytes each.
+    Clear it whenever the database may have lost transactions. It has two generations: when the young one is full it
+    becomes the old one, and the old one is dropped, which costs less than to look for the oldest ids. The latest
+    `generation` ids are always known; about twice as many are held, 150 bytes each.
     """
 
     def __init__(self, generation: int = 20_000) -> None:

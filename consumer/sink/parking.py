@@ -1,4 +1,4 @@
-"""Dead letters in PostgreSQL: parked with the batch they came in, blanked with the aggregate they belong to."""
+"""Dead letters in PostgreSQL: parked with their batch, and blanked when their user or video is erased."""
 
 from collections.abc import Collection, Sequence
 from operator import itemgetter
@@ -62,10 +62,10 @@ _key_of = itemgetter("topic", "partition", "offset", "record_timestamp", "crc")
 async def settle(
     connection: AsyncConnection, group: str, rejections: Sequence[Rejection], erased: Collection[str]
 ) -> None:
-    """Keep the rejected records, byte for byte, and blank the letters of the aggregates that were `erased`.
+    """Park the rejected records byte for byte, and blank the letters of the users and videos that were `erased`.
 
-    A record met before is parked anew and counted, unless it was discarded. A letter of an aggregate that is erased
-    already is blanked as it comes.
+    A record that was parked before is parked again and counted, unless it was discarded. A letter of a user or video
+    that is erased already is blank from the start.
     """
     if not rejections and not erased:
         return
@@ -78,13 +78,13 @@ async def settle(
 
 
 async def lock(connection: AsyncConnection, *, alone: bool) -> None:
-    """Before letters are given payloads or aggregates; `alone` before those of an aggregate are blanked."""
+    """Take the erasure lock: shared to write payloads or ids into letters, `alone` to blank letters."""
     statement = _LOCK_TO_ERASE if alone else _LOCK_TO_PARK
     await connection.execute(statement, execution_options={"query_name": "dead_letters.lock"})
 
 
 async def blank_erased(connection: AsyncConnection, ids: Collection[UUID | None]) -> None:
-    """Blank the letters of those of the aggregates that are erased."""
+    """Blank the letters of those of these users and videos that are erased."""
     if ids:
         await connection.execute(_ERASE, {"ids": list(ids)}, execution_options={"query_name": "dead_letters.erase"})
 

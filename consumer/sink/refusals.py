@@ -1,4 +1,4 @@
-"""Events that the database refuses: as rejections, and found before they are tried where many may be refused."""
+"""Events that the database refuses, as rejections. Name conflicts are found before they are tried."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,11 +37,11 @@ def refusal(located: Located, error: DBAPIError) -> Rejection:
 async def without_conflicts(
     connection: AsyncConnection, events: Sequence[Located], *, singly: bool = False
 ) -> tuple[Sequence[Located], list[Rejection]]:
-    """The events without those that would give two live users one name, and these as rejections.
+    """The events without name conflicts, and the conflicts as rejections.
 
-    They are merged by halves, as `BatchWriter` does it, or `singly`.
-    Nothing is locked. If somebody else changes a name meanwhile, an event is refused by the database after all, or is
-    parked as a conflict that is none any more, and is redriven.
+    The search is the same as if the events were merged by halves, as `BatchWriter` does it, or `singly`. Nothing is
+    locked. If another transaction changes a name meanwhile, the database refuses an event after all, or an event is
+    parked that has no conflict any more, and is redriven.
     """
     claims = [claim_of(located.event) for located in events]
     if not any(claims):

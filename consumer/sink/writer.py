@@ -1,6 +1,6 @@
-"""One batch, one transaction: the fence, the rows, the dead letters, COMMIT.
+"""One batch in one transaction: the fence, the rows, the dead letters, COMMIT.
 
-Nothing here retries: an error leaves the outcome unknown, and whoever called looks at the stored positions.
+Nothing is tried again here. After an error the outcome is unknown, and the caller looks at the stored positions.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -43,7 +43,7 @@ class BatchWriter:
         self._engine = engine
         self._group = group
         self.attempted = Written()
-        """What the latest transaction did, if it was committed: for whoever learns that only afterwards."""
+        """What the latest transaction wrote, if it was committed: for a caller who finds that out later."""
         self._known_users = KnownIds()
         self._known_videos = KnownIds()
 
@@ -80,7 +80,7 @@ class BatchWriter:
         return written
 
     def forget(self) -> None:
-        """Forget which rows exist: the database may not be the one that was known, or not as far."""
+        """Forget which rows exist, because the database may be another one, or may have lost transactions."""
         self._known_users.clear()
         self._known_videos.clear()
 
@@ -89,7 +89,7 @@ class BatchWriter:
         await self._merge(connection, _plan_of(events), Written())
 
     async def merge_carefully(self, connection: AsyncConnection, events: Sequence[Located]) -> list[Rejection]:
-        """Merge events inside the caller's transaction, and say which of them the database refuses."""
+        """Merge events inside the caller's transaction; returns the events that the database refuses."""
         written = Written()
         await self._merge_carefully(connection, events, written)
         return written.rejections
@@ -109,10 +109,11 @@ class BatchWriter:
             written.count(statement.table, statement.row_count, result.rowcount)
 
     async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
-        """Cumulative bisection: keep what succeeds, halve what fails; an event that fails alone is the culprit.
+        """Merge what can be merged, by bisection: keep what succeeds and halve what fails.
 
-        The merge gives the same rows however a log is cut, so this ends where one statement would have; k culprits
-        in n events cost O(k log n) attempts. Name conflicts, which may be as many as events, are told beforehand.
+        An event that fails alone is refused. The merge gives the same rows for every cut of a log, so the result is
+        that of one statement; k refused events of n cost O(k log n) attempts. Name conflicts, of which there may be
+        many, are found before.
         """
         events, refused = await without_conflicts(connection, events)
         written.rejections += refused
@@ -154,7 +155,7 @@ async def _missing(
     known: KnownIds,
     referenced: Iterable[str],
 ) -> Collection[str]:
-    """Those of the referenced ids that are in neither the cache nor the table."""
+    """The referenced ids that are neither in the cache nor in the table."""
     candidates = known.unknown(referenced)
     if not candidates:
         return ()
