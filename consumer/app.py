@@ -51,7 +51,7 @@ class Consumer:
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     observe: Callable[[Batch, list[Written]], None] | None = None
-    """Called after each commit, by whoever wants to watch."""
+    """Called after each commit, for tests and the demo."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -90,7 +90,7 @@ class Consumer:
         self._wake_redrive = asyncio.Event()
 
     async def check(self) -> None:
-        """See that the consumer can start.
+        """Check that the consumer can start.
 
         Raises:
             ReelsyncError: it cannot; says what to do.
@@ -143,7 +143,7 @@ class Consumer:
         )
 
     def _work_on_letters(self, stop: asyncio.Event) -> dict[Task, Work]:
-        """What is done for dead letters beside consuming."""
+        """The background tasks for dead letters."""
         limits, group = self.settings.dead_letters, self.settings.kafka.group_id
         backoff = Backoff(limits.redrive_min_seconds, limits.redrive_max_seconds)
         redrive = partial(redrive_conflicts, self.engine, group, self.writer, self.decode)
@@ -184,7 +184,7 @@ class Consumer:
 
 
 def health_of(settings: Settings) -> Health:
-    """Patient enough for one statement to end within its timeout, and for the servers to be asked."""
+    """A health whose limits leave time for a statement to reach its timeout, and for a check of the servers."""
     http = settings.http
     at_least = max(2 * settings.database.statement_timeout, 4 * http.probe_seconds)
     return Health(stalled_seconds=max(http.stalled_seconds, at_least), blocked_seconds=http.blocked_seconds)

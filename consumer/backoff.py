@@ -1,4 +1,4 @@
-"""Waiting between attempts: longer each time, and never in step with others who wait for the same thing."""
+"""Waiting between attempts: longer each time, and at random, so that many clients do not try at the same moment."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ class Backoff:
         return random.uniform(self.shortest / 2, ceiling)  # noqa: S311 - jitter, not a secret
 
     async def wait(self, tell: Callable[[float], None] | None = None) -> float:
-        """Wait; the seconds waited. `tell` is told of them before."""
+        """Wait; returns the seconds. `tell` is called with them before."""
         delay = self.next_delay()
         if tell:
             tell(delay)
@@ -29,5 +29,5 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
-        """It worked: begin anew."""
+        """Begin again with the shortest delay."""
         self.attempts = 0

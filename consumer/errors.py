@@ -1,4 +1,4 @@
-"""Errors whose messages are meant for people, by what is to be done about them."""
+"""Errors with messages for people, one class for each kind of reaction."""
 
 from sqlalchemy.exc import DBAPIError
 
@@ -11,7 +11,7 @@ class ReelsyncError(Exception):
 
 
 class FencedError(ReelsyncError):
-    """Another owner has the partition, or the batch belongs to an assignment that is over: forget it."""
+    """Another owner has the partition, or the batch belongs to an earlier assignment. The batch must be dropped."""
 
 
 class UnavailableError(ReelsyncError):
@@ -19,7 +19,7 @@ class UnavailableError(ReelsyncError):
 
 
 class KafkaFailedError(ReelsyncError):
-    """The brokers did not do as asked, and may do it later."""
+    """A request to the brokers failed, and may succeed later."""
 
 
 class MisconfiguredError(ReelsyncError):
@@ -33,7 +33,7 @@ class WrongPortError(MisconfiguredError):
 
 
 class HaltedError(ReelsyncError):
-    """The consumer must not go on until somebody has looked."""
+    """The consumer must stop until an operator has looked at it."""
 
 
 _REFUSED_BY_A_POOLER = "08P01"

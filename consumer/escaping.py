@@ -1,4 +1,4 @@
-"""Text of strangers made harmless to a terminal: what came in a record, a header, a topic, or from a server. Pure."""
+"""Escaping text from records, headers, topics and servers, so that it cannot control a terminal. Pure."""
 
 import json
 import re
@@ -19,17 +19,17 @@ _IN_JSON = re.compile(_SPEAKS.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f")
 
 
 def printable(content: str) -> str:
-    """One line of text, with what would speak to the terminal escaped: the line feed too."""
+    """One line of text, with control and formatting characters escaped, line feeds too."""
     return _SPEAKS.sub(lambda found: repr(found[0])[1:-1], content)
 
 
 def printable_lines(content: str) -> str:
-    """Text of our own layout: its line feeds stay."""
+    """The same for text of several lines: line feeds stay."""
     return "\n".join(map(printable, content.split("\n")))
 
 
 def json_bytes(document: Any, *, indent: bool = False, default: Callable[[Any], Any] = str) -> bytes:
-    """A JSON document in UTF-8 that means the same to a machine, and says nothing to a terminal."""
+    """A JSON document in UTF-8 that has the same meaning and does not control a terminal."""
     try:
         encoded = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else None, default=default)
     except orjson.JSONEncodeError:
@@ -39,7 +39,7 @@ def json_bytes(document: Any, *, indent: bool = False, default: Callable[[Any], 
 
 
 def json_text(encoded: str) -> str:
-    """JSON that is encoded already, likewise. Encoders escape what is below the space themselves."""
+    """The same for encoded JSON. Encoders already escape control characters below the space."""
     if encoded.isascii() and "\x7f" not in encoded:
         return encoded
     return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], encoded)

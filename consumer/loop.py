@@ -1,4 +1,4 @@
-"""The loop: poll → decode → fold → plan → write → commit, one batch being made while the database works on another."""
+"""The loop: poll → decode → fold → plan → write → commit. The next batch is made while one is being written."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,18 +29,18 @@ class Delivery(Protocol):
     """Writes batches until it is known what became of them."""
 
     doubtful: bool
-    """Whether the database may have come back as it was before."""
+    """Whether the database may have lost transactions."""
 
     async def deliver(self, batch: Batch) -> list[Written]:
         """Commit the batch; see `Deliverer.deliver`."""
 
     async def moved(self, positions: Mapping[Partition, int]) -> list[Partition]:
-        """Those of the partitions whose stored position is another."""
+        """The partitions whose stored position has changed."""
 
 
 @dataclass
 class BatchLoop:
-    """One consumer's work. What it polls, and how much makes a batch, is decided by the rule in `batching`."""
+    """The work of one consumer. `batching` has the rule for what is polled and how large batches are."""
 
     source: RecordSource
     deliverer: Delivery
@@ -61,10 +61,10 @@ class BatchLoop:
         self.source.drain = self._drain
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop`, then finish the batch in hand and leave the group.
+        """Consume until `stop`, then finish the present batch and leave the group.
 
         Raises:
-            HaltedError: the consumer must not go on until somebody has looked.
+            HaltedError: the consumer must stop until an operator has looked at it.
         """
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -94,7 +94,7 @@ class BatchLoop:
             self._batch = self._new_batch()
 
     def _is_ready(self) -> bool:
-        """Whether there is something to write, whole, and nothing else being written."""
+        """Whether the batch is complete and not empty, and no other batch is being written."""
         return bool(self._batch.spans) and self._writing is None and not self._making
 
     def _start_polling(self) -> None:
@@ -102,13 +102,13 @@ class BatchLoop:
             self._polling = asyncio.create_task(self._fill())
 
     def _linger_left(self) -> float | None:
-        """Seconds until the batch is written even if nothing more comes; None while there is none to write."""
+        """Seconds until the batch is written without waiting for more; None while there is none to write."""
         if not self._is_ready():
             return None
         return self._polls.seconds_left(self._batch)
 
     async def _fill(self) -> None:
-        """Poll; what was polled goes into the batch whole, records and positions, or not at all."""
+        """Poll, and take all of the poll into the batch, records and positions together, or nothing."""
         try:
             if self._is_audit_due():
                 await self._audit()
@@ -129,10 +129,10 @@ class BatchLoop:
         return perf_counter() >= self._next_audit or (self.deliverer.doubtful and not self._writing)
 
     async def _audit(self) -> None:
-        """See that the database still has what it said it had.
+        """Check that the database still has what it has confirmed.
 
         After a failover to a replica that lagged, a restore, or a crash with synchronous_commit off, the last
-        transactions are undone. A later record of the partition would be refused by the fence; but there may be none.
+        transactions are undone. The fence would refuse a later record of the partition, but there may be none.
         """
         in_hand = self._batch.spans.keys() | (self._being_written if self._writing else frozenset())
         settled = {partition: at for partition, at in self.source.positions.items() if partition not in in_hand}
@@ -143,7 +143,7 @@ class BatchLoop:
             self.source.forget()
 
     async def _take(self, batch: Batch, poll: Poll) -> None:
-        """Decode and fold what was polled, and plan a full batch. Until that is done, the batch is not written."""
+        """Decode and fold what was polled, and plan a full batch. The batch is not written before that is done."""
         self._making = True
         size_before = batch.size
         for first in range(0, len(poll.records), _SLICE):
@@ -163,7 +163,7 @@ class BatchLoop:
         self._making = False
 
     async def _plan(self, batch: Batch) -> None:
-        """Encode its rows, as far as they are not yet.
+        """Encode the rows that are not encoded yet.
 
         Raises:
             HaltedError: a row cannot be encoded.
@@ -186,7 +186,7 @@ class BatchLoop:
             raise HaltedError(message) from error
 
     async def _give_way(self) -> None:
-        """Let what came meanwhile be dealt with before the next slice of work."""
+        """Let the event loop run other tasks before the next slice of work."""
         for _ in range(_PASSES if self._writing else 1):
             await asyncio.sleep(0)
 
@@ -210,7 +210,7 @@ class BatchLoop:
         self.observer.batch_committed(batch, written)
 
     async def _drain(self) -> None:
-        """Give the batch in hand its time to be committed."""
+        """Wait for the batch that is being written, for a limited time."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=self.drain_seconds)
 
@@ -222,7 +222,7 @@ class BatchLoop:
 
 
 def _reap(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
-    """The task while it runs; its error, if it ended in one."""
+    """The task while it runs, None when it has ended. Raises the task's error."""
     if task is None or not task.done():
         return task
     task.result()

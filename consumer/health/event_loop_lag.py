@@ -1,4 +1,4 @@
-"""How long the event loop was held: by code that does not yield, a paging machine, a stopped process."""
+"""How long the event loop was blocked: by code that does not yield, a swapping machine, or a stopped process."""
 
 import asyncio
 import time
@@ -8,16 +8,16 @@ from math import inf
 
 _INTERVAL = 0.25
 _NOTICED = 1.0
-"""Seconds. What holds the loop for less is ordinary work on a busy machine."""
+"""Seconds. Shorter delays are normal on a busy machine."""
 WINDOW = 60.0
-"""Seconds that `held` is about."""
+"""The last seconds that `held` covers."""
 
 
 class Heartbeat:
-    """A task that should wake four times a second, and notes by how much it was late.
+    """A task that should wake four times a second, and notes how late it wakes.
 
-    A loop that is held for good answers no probe at all; this shows the one that is held again and again, between
-    answers. `clock` is monotonic, in seconds.
+    A loop that is blocked for ever answers no probe. This task shows one that is blocked again and again, with answers
+    in between. `clock` is monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class Heartbeat:
         self._late: deque[tuple[float, float]] = deque()
 
     async def run(self) -> None:
-        """Beat until cancelled. While nobody beats, nothing is known, and so nothing is held against the loop."""
+        """Run until cancelled. While it does not run, the loop does not count as blocked."""
         self._due = self._clock() + _INTERVAL
         try:
             while True:
@@ -36,7 +36,7 @@ class Heartbeat:
             self._due = inf
 
     def beat(self) -> None:
-        """Note by how much this is late."""
+        """Note the delay of this wake-up."""
         now = self._clock()
         if now - self._due > _NOTICED:
             self._late.append((now, now - self._due))
@@ -45,7 +45,7 @@ class Heartbeat:
         self._due = now + _INTERVAL
 
     def held(self) -> float:
-        """Seconds of the last minute in which the loop was held, for a second or more each time."""
+        """Seconds of the last minute in which the loop was blocked, counting delays of a second or more."""
         now = self._clock()
         present = now - self._due if now - self._due > _NOTICED else 0.0
         past = sum(min(late, at - now + WINDOW) for at, late in self._late if at > now - WINDOW)

@@ -1,7 +1,7 @@
-"""Whether the consumer lives and is ready, by what its working parts report.
+"""Whether the consumer is alive and ready, from what its parts report.
 
-A restart mends a consumer that is stuck, and nothing else: so only being stuck is not alive. Whoever waits out an
-outage shows a sign of life with every attempt. The clock is monotonic, and nothing that is stored depends on it.
+A restart only helps a consumer that is stuck, so only a stuck consumer is not alive. A part that waits for an outage to
+end reports a sign of life with each attempt. The clock is monotonic, and nothing that is stored depends on it.
 """
 
 import time
@@ -17,9 +17,9 @@ NOT_ASKED = "not asked yet"
 
 @dataclass
 class BackingOff:
-    """An activity that failed, and is tried again and again: why the last time, since when, how often.
+    """An activity that failed and is tried again: the latest reason, since when, and how often.
 
-    `server`: whose failure it was, if that is known. `next_at`: when the next attempt begins; None while one is made.
+    `server`: whose failure it was, if known. `next_at`: when the next attempt begins; None during an attempt.
     """
 
     why: str
@@ -41,17 +41,17 @@ class Health:
         self.schema_verified = False
         self.backing_off: dict[Activity, BackingOff] = {}
         self.unreachable: dict[Server, str] = {"postgresql": NOT_ASKED, "kafka": NOT_ASKED}
-        """Servers that did not answer when last asked, and why."""
+        """Servers that did not answer the last check, and why."""
         self._stalled_seconds = stalled_seconds
         self._blocked_seconds = blocked_seconds
         self._sign_at = clock()
 
     def sign_of_life(self) -> None:
-        """Something was done, or there is nothing to do."""
+        """Report that work was done, or that there is none."""
         self._sign_at = self.clock()
 
     def failed(self, activity: Activity, why: str, *, outage: bool, server: Server | None = None) -> None:
-        """An attempt failed, and another will be made. `outage`: a server is away."""
+        """Report a failed attempt that will be repeated. `outage`: a server is away."""
         self.sign_of_life()
         before = self.backing_off.get(activity)
         if before is None:
@@ -61,20 +61,20 @@ class Health:
             before.attempts, before.next_at = before.attempts + 1, None
 
     def trying_again(self, activity: Activity, seconds: float) -> None:
-        """The next attempt begins in so many seconds."""
+        """Report the seconds until the next attempt."""
         if off := self.backing_off.get(activity):
             off.next_at = self.clock() + seconds
 
     def recovered(self, activity: Activity) -> None:
-        """An attempt went well, or there is no need of another."""
+        """Report that an attempt succeeded, or that none is needed any more."""
         self.backing_off.pop(activity, None)
 
     def reached(self, server: Server) -> None:
-        """The server answered."""
+        """Report that the server answered."""
         self.unreachable.pop(server, None)
 
     def not_reached(self, server: Server, why: str) -> None:
-        """The server did not answer: what waits for it is not stuck."""
+        """Report that the server did not answer, so a part that waits for it is not stuck."""
         self.sign_of_life()
         self.unreachable[server] = why
 

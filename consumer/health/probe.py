@@ -1,6 +1,6 @@
-"""PostgreSQL and Kafka, asked every few seconds whether they answer, and how far the group is.
+"""Checking every few seconds whether PostgreSQL and Kafka answer, and how far the group is.
 
-Independent of the working parts: a fetcher that has gone silent would go on to say that there is no lag.
+This does not depend on the parts that consume: a fetcher that has stopped would still report no lag.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ class Reading(NamedTuple):
 
 @dataclass
 class Probe:
-    """Asks both servers now and then, and notes in `health` whether they answer.
+    """Checks both servers regularly, and reports to `health` whether they answer.
 
     Args:
-        stored_positions: Where each partition of the group goes on, from PostgreSQL.
-        readable_ends: The end of what may be read of each partition, from Kafka.
-        topics: Positions of other topics are none of our business.
-        reading: What the source reads at the moment.
-        seconds: Between questions, and that a server has to answer.
+        stored_positions: The next offset of each partition of the group, from PostgreSQL.
+        readable_ends: The readable end of each partition, from Kafka.
+        topics: Positions of other topics are ignored.
+        reading: What the source reads at present.
+        seconds: The time between two checks, and the time limit of a check.
     """
 
     stored_positions: Callable[[], Awaitable[dict[Partition, int]]]
@@ -43,19 +43,19 @@ class Probe:
     reading: Callable[[], Reading]
     seconds: float = 5.0
     positions: dict[Partition, int] = field(default_factory=dict)
-    """Where each partition of the group goes on, as stored."""
+    """The stored position of each partition of the group."""
     ends: dict[Partition, int] = field(default_factory=dict)
-    """Where each of them ends, as of the last answer."""
+    """The end of each of them, from the last answer."""
     _epoch: int = -1
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Check until cancelled."""
         while True:
             await self.ask()
             await asyncio.sleep(self.seconds)
 
     async def ask(self) -> None:
-        """Ask both, once."""
+        """Check both once."""
         await asyncio.gather(self._reached("postgresql", self._ask_postgresql), self._reached("kafka", self._ask_kafka))
         reading = self.reading()
         if reading.epoch != self._epoch or (reading.settled and self.lag(reading.partitions) == 0):
@@ -63,7 +63,7 @@ class Probe:
             self.health.sign_of_life()
 
     def committed(self, positions: Mapping[Partition, int]) -> None:
-        """A batch was committed: its partitions go on from here."""
+        """Note the positions of a committed batch."""
         self.positions.update(positions)
         self.health.sign_of_life()
 

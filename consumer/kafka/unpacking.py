@@ -126,7 +126,7 @@ class Source:
 
 
 def _whole_records(held: bytearray, most: int) -> tuple[int, int, int]:
-    """The end of the last whole record that is held, the number of whole records, and the length of the next, if known."""
+    """Where the last whole record that is held ends, how many there are, and the length of the next one, if known."""
     end = count = length = 0
     try:
         while count < most:

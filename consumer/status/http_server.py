@@ -97,7 +97,7 @@ async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int
     """
     connections = Connections()
     app = web.Application(middlewares=[connections.paced, _refusing(settings), _own_errors])
-    add_endpoints(app.router, answers)
+    Endpoints(answers).add_to(app.router)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
@@ -118,48 +118,53 @@ async def serving(settings: HttpSettings, answers: Answers) -> AsyncIterator[int
         await runner.cleanup()
 
 
-def add_endpoints(router: web.UrlDispatcher, answers: Answers) -> None:
-    """The endpoints. aiohttp answers GET and HEAD of these paths, 405 to other methods, and 404 elsewhere."""
-    shared, looks = Shared(), Shared()
+class Endpoints:
+    """The handlers. Costly answers are shared, and so is each refreshing of what the answers are made of."""
 
-    async def page(_request: web.Request) -> web.Response:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._made, self._refreshed = Shared(), Shared()
+        self._registry = CollectorRegistry()
+        self._registry.register(FamilyCollector(answers.families))
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the paths. aiohttp answers GET and HEAD of them, 405 to other methods, and 404 elsewhere."""
+        router.add_get("/", self._page)
+        router.add_get("/livez", self._livez)
+        router.add_get("/readyz", self._readyz)
+        router.add_get("/status.json", self._status)
+        router.add_get("/metrics", self._metrics)
+
+    async def _page(self, _request: web.Request) -> web.Response:
         html, policy = status_page()
         return web.Response(text=html, content_type="text/html", headers={POLICY: policy})
 
-    async def livez(_request: web.Request) -> web.Response:
-        await looks.get("all", answers.refresh)
-        return _verdict(answers.not_live())
+    async def _livez(self, _request: web.Request) -> web.Response:
+        await self._refreshed.get("all", self._answers.refresh)
+        return _verdict(self._answers.not_live())
 
-    async def readyz(_request: web.Request) -> web.Response:
-        await looks.get("all", answers.refresh)
-        return _verdict(answers.not_ready())
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        await self._refreshed.get("all", self._answers.refresh)
+        return _verdict(self._answers.not_ready())
 
-    async def status(_request: web.Request) -> web.Response:
+    async def _status(self, _request: web.Request) -> web.Response:
         async def made() -> bytes:
-            await answers.refresh()
-            return json_text(answers.status().model_dump_json()).encode()
+            await self._answers.refresh()
+            return json_text(self._answers.status().model_dump_json()).encode()
 
-        return web.Response(body=await shared.get("status", made), content_type="application/json")
+        return web.Response(body=await self._made.get("status", made), content_type="application/json")
 
-    async def metrics(request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
         encoder, content_type = choose_encoder(",".join(request.headers.getall("Accept", [])))
         zipped = gzip_accepted(request.headers.get("Accept-Encoding", ""))
 
         async def made() -> bytes:
-            await answers.refresh()
-            text = encoder(registry)
+            await self._answers.refresh()
+            text = encoder(self._registry)
             return gzip.compress(text, _QUICKLY) if zipped else text
 
         headers = {"Content-Type": content_type} | ({"Content-Encoding": "gzip"} if zipped else {})
-        return web.Response(body=await shared.get((content_type, zipped), made), headers=headers)
-
-    registry = CollectorRegistry()
-    registry.register(FamilyCollector(answers.families))
-    router.add_get("/", page)
-    router.add_get("/livez", livez)
-    router.add_get("/readyz", readyz)
-    router.add_get("/status.json", status)
-    router.add_get("/metrics", metrics)
+        return web.Response(body=await self._made.get((content_type, zipped), made), headers=headers)
 
 
 def _verdict(reasons: list[str]) -> web.Response:

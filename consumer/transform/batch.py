@@ -33,13 +33,13 @@ class Batch:
     spans: dict[Partition, Span] = field(default_factory=dict)
     anchors: dict[Partition, Anchor] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
-    """Empty from when the batch is planned."""
+    """Empty once the batch is planned."""
     size: int = 0
     """Bytes of keys, values and headers."""
     row_count: int = 0
-    """Rows that the events come to, placeholders not counted."""
+    """The rows of the events, without placeholders."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time spent on it so far, by phase."""
+    """The time spent on the batch, by phase."""
     _plan: Plan | None = field(default=None, init=False, repr=False)
 
     @property
@@ -49,17 +49,17 @@ class Batch:
 
     @property
     def events(self) -> list[Located]:
-        """All events, decoded anew."""
+        """All events, decoded again."""
         verdicts = ((record, self.decode(record)) for record in self.records)
         return [Located(record, event) for record, event in verdicts if not isinstance(event, Rejection)]
 
     @property
     def plan(self) -> Plan:
-        """The rows that it writes, all of them: made now as far as they are not yet."""
+        """All rows that the batch writes. Those that are not encoded yet are encoded now."""
         return self._plan_begun().finish()
 
     def plan_some(self) -> bool:
-        """Do about 1 ms of the planning; whether there is more. Nothing can be added from then on."""
+        """Plan for about 1 ms. Whether there is more to plan. Nothing can be added afterwards."""
         return self._plan_begun().step()
 
     def _plan_begun(self) -> Plan:
@@ -68,24 +68,24 @@ class Batch:
         return self._plan
 
     def age_seconds(self, now: datetime) -> float | None:
-        """From the time of its oldest event to `now`; None if it has no event."""
+        """Seconds from the time of the oldest event to `now`; None without events."""
         oldest = self.plan.earliest
         return None if oldest is None else max(0.0, (now - oldest).total_seconds())
 
     @property
     def positions(self) -> dict[Partition, int]:
-        """Where each partition goes on once the batch is committed."""
+        """The next offset of each partition after this batch."""
         return {partition: span.next for partition, span in self.spans.items()}
 
     def spend(self, phase: str, seconds: float) -> None:
-        """Count time spent in a phase."""
+        """Add time spent in a phase."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def add(self, records: Sequence[Record], verdicts: Sequence[WireEvent | Rejection]) -> None:
-        """Take records in, and the verdict on each, in the order of the log within each partition.
+        """Add records with their verdicts, in log order within each partition.
 
         Raises:
-            ValueError: the batch is planned already: the events would be in no row.
+            ValueError: the batch is planned already, so the events would be in no row.
         """
         if self._plan is not None:
             message = "a batch that is planned takes no more records"
@@ -101,17 +101,17 @@ class Batch:
         self.row_count = self.fold.row_count
 
     def extend(self, spans: Mapping[Partition, Span], last: Mapping[Partition, Record]) -> None:
-        """Move the positions over what was polled; `last` holds the last record of each partition that had any."""
+        """Extend the spans by those of a poll. `last` has the last record of each partition that had records."""
         for partition, span in spans.items():
             held = self.spans.get(partition)
             self.spans[partition] = span._replace(start=held.start) if held else span
         self.anchors.update({partition: anchor_of(record) for partition, record in last.items()})
 
     def halves(self) -> tuple[Self, Self]:
-        """Two batches that, written one after the other, do what this one does; each has half of the records.
+        """Two batches that have the same effect when written one after the other; each has half of the records.
 
-        The first takes the records of the first partitions, in order; where a partition is cut in two, the second goes
-        on where the first ends. A partition without records goes with the second.
+        The first takes the records of the first partitions, in order. Where a partition is cut in two, the second
+        continues where the first ends. A partition without records is in the second.
         """
         records = [*self.records, *(rejection.record for rejection in self.rejections)]
         records.sort(key=lambda record: (_partition_of(record), record.offset))

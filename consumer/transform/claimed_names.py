@@ -1,8 +1,8 @@
-"""Which events of a batch would give two live users one name, told without trying each of them. Pure.
+"""Which events of a batch would give two live users the same name, found without trying each of them. Pure.
 
-The database refuses a statement after which two live users have one username or email. It says so of the whole
-statement, and a storm of such events would take one attempt for each. So their verdicts are worked out here, from the
-names that users have.
+The database refuses a statement after which two live users have the same username or email, but does not say which
+events are to blame. A flood of such events would take an attempt for each. So their verdicts are calculated here, from
+the names that users have.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,11 @@ from .projections import Columns, targets_of
 
 _NAMES = ("username", "email")
 Name = tuple[str, str]
-"""A column and what stands in it."""
+"""A column and its value."""
 
 
 class User(NamedTuple):
-    """What decides whether a user has names. A user without a row has the versions 0."""
+    """The part of a user that decides whether the user has names. A user without a row has versions of 0."""
 
     account_version: int = 0
     username: str | None = None
@@ -35,7 +35,7 @@ class User(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What one event says of that; None is a facet that it does not set."""
+    """The part of an event that changes it. None is a facet that the event does not set."""
 
     user_id: str
     version: int
@@ -53,7 +53,7 @@ class Claim(NamedTuple):
 
 
 def claim_of(event: WireEvent) -> Claim | None:
-    """What the event says of a user's names; None if nothing."""
+    """The claim of an event on a user's names; None if it makes none."""
     columns: Columns = {}
     facets = set()
     for target in targets_of(event):
@@ -71,14 +71,14 @@ def claim_of(event: WireEvent) -> Claim | None:
 
 
 class ClaimedNames:
-    """The users that claims are about, and those who have the names that are claimed, as claims are merged."""
+    """The users that claims are about, and the owners of the claimed names, while claims are merged."""
 
     def __init__(self, users: Mapping[str, User]) -> None:
         self._users = dict(users)
         self._holders: dict[Name, str] = {name: key for key, user in users.items() for name in user.names}
 
     def merge(self, claims: Iterable[Claim]) -> str | None:
-        """Merge claims as one statement does. If that is refused, nothing changes: the column that refuses it."""
+        """Merge claims as one statement does; returns the column that would refuse them. Then nothing changes."""
         changed: dict[str, User] = {}
         for claim in claims:
             before = changed.get(claim.user_id) or self._users.get(claim.user_id) or User()
@@ -98,10 +98,10 @@ class ClaimedNames:
 
 
 def find_refused(names: ClaimedNames, claims: Sequence[Claim | None], *, singly: bool = False) -> dict[int, str]:
-    """The places of the claims that are refused, and the columns that refuse them.
+    """The indexes of the refused claims, with the columns that refuse them.
 
-    By halves, as events are tried on the database: users who swap their names in one batch are not in each other's way.
-    Or one by one.
+    Claims are tried by halves, as events are on the database, so users who swap names in one batch do not refuse each
+    other; or one by one.
     """
     refused: dict[int, str] = {}
     waiting = [(place, place + 1) for place in reversed(range(len(claims)))] if singly else [(0, len(claims))]

@@ -1,6 +1,6 @@
-"""Record bytes to an event, or to the reason why there is none. Pure.
+"""Decoding the bytes of a record to an event, or to the reason why there is none. Pure.
 
-The two verdicts for a record begin here: an event goes on to be merged, a rejection becomes a dead letter.
+The two verdicts for a record begin here: an event is merged, a rejection becomes a dead letter.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,11 +60,11 @@ class Rejection(NamedTuple):
 
 
 Decode = Callable[[Record], WireEvent | Rejection]
-"""The verdict on a record. It is pure: asked again, it says the same again."""
+"""The verdict on a record. It is pure: the same record always gets the same verdict."""
 
 
 def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
-    """How records are decoded, topic by topic. Where all topics are native, none is looked up."""
+    """The decoder for records of these topics. If all topics are native, no topic is looked up for a record."""
     captured = {
         name: _captured_decoder(topic, max_value_bytes) for name, topic in topics.items() if not isinstance(topic, str)
     }
@@ -80,7 +80,7 @@ def decoder(topics: Mapping[str, Topic], max_value_bytes: int) -> Decode:
 
 
 def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> Decode:
-    """`topics` says which aggregate a topic is about: it matters for tombstones only, any topic may carry any type."""
+    """`topics` gives the aggregate of each topic. Only tombstones need it, because any topic may carry any type."""
 
     def decode_native(record: Record) -> WireEvent | Rejection:
         value = record.value
@@ -125,7 +125,7 @@ def _decode_framed(
     parse: Callable[[Record], WireEvent],
     reject: Callable[[Record, InvalidEventError], Rejection],
 ) -> WireEvent | Rejection:
-    """The verdict on a record whose value is not JSON, as `error` says: it may be JSON in a schema registry's frame."""
+    """The verdict on a record whose value is not JSON (`error`), but may be JSON in a schema registry's frame."""
     frame = registry_frame(record.value or b"", record.headers)
     if frame is None:
         return reject(record, error)
@@ -168,7 +168,7 @@ def _bad_tombstone(record: Record, path: str, message: str) -> Rejection:
 
 
 def _reject(record: Record, error: InvalidEventError) -> Rejection:
-    """The rejection, with what can be told of an event that is not valid: it helps whoever looks for it."""
+    """The rejection of an invalid event, with the ids and the type that can be found, to help people search."""
     try:
         document = from_json(record.value or b"")
     except ValueError:
@@ -190,10 +190,10 @@ def _reject(record: Record, error: InvalidEventError) -> Rejection:
 
 
 def _reject_unread(record: Record, error: Exception) -> Rejection:
-    """The rejection of a record that the decoder itself fails on, a defect of ours: it must not stop its neighbours.
+    """The rejection of a record on which the decoder itself fails: a defect of ours, which must not stop other records.
 
     Raises:
-        MemoryError: that is no property of the record.
+        MemoryError: this does not depend on the record.
     """
     if isinstance(error, MemoryError):
         raise error
@@ -203,7 +203,7 @@ def _reject_unread(record: Record, error: Exception) -> Rejection:
 
 
 def _reject_captured(topic: RowChangeTopic | OutboxTopic, record: Record, error: InvalidEventError) -> Rejection:
-    """The rejection, with what can be told of a record that Debezium wrote."""
+    """The rejection of a record that Debezium wrote, with the ids and the type that can be found."""
     headers = dict(record.headers) if isinstance(topic, OutboxTopic) else {}
     return Rejection(
         record,
@@ -222,7 +222,7 @@ def _id_in_captured(record: Record, topic: RowChangeTopic | OutboxTopic) -> UUID
 
 
 def _identifier(attribute: object, header: bytes | None) -> str | None:
-    """An attribute that PostgreSQL can keep as text, at most 500 characters of it."""
+    """An attribute as text that PostgreSQL can store, at most 500 characters."""
     if attribute is None and header is not None:
         attribute = header.decode(errors="replace")
     if not isinstance(attribute, str):

@@ -1,6 +1,6 @@
-"""The merge, in memory: many events become at most one row for each key, by the rule that the upsert applies. Pure.
+"""The merge in memory: many events become at most one row for each key, by the rule of the upsert. Pure.
 
-A row remembers which event won each facet and copies nothing: values are asked for once, of the winners, by the plan.
+A row remembers which event won each facet and copies no values. The plan takes the values of the winners at the end.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,10 @@ from .projections import PROJECTIONS, Fill, RowType, Target, targets_of
 
 
 class Row:
-    """What the events so far say of one row. `facets`: for each one set its version, event and what fills it in."""
+    """The merged events of one row.
+
+    `facets`: for each facet that was set, its version, its event, and what fills it in.
+    """
 
     __slots__ = ("created_at", "facets", "latest", "updated_at", "version")
 
@@ -23,7 +26,7 @@ class Row:
         self.facets: dict[str, tuple[int, WireEvent, Fill]] = {}
 
     def merge(self, event: WireEvent, version: int, facets: tuple[tuple[str, Fill], ...]) -> bool:
-        """Merge one more event, which sets these facets; whether it conflicts with one of the same version."""
+        """Merge one more event, which sets these facets. Whether it conflicts with another of the same version."""
         time = event["time"]
         conflict = False
         if version > self.version:
@@ -47,8 +50,8 @@ class Row:
 class Fold:
     """The rows and facts of some events, and the ids that any of them refers to.
 
-    References are taken from every event, not from the winners: which rows exist must not depend on how the log was
-    cut into batches.
+    References are taken from every event, not only from the winners: which rows exist must not depend on the cut of the
+    log into batches.
     """
 
     __slots__ = ("begun", "conflicts", "facts", "rows", "user_references", "video_references")
@@ -62,7 +65,7 @@ class Fold:
         self.video_references: dict[str, tuple[str, Any]] = {}
         """Video id → its owner by the first fact here that refers to it, and that fact's time."""
         self.begun: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
-        """Ids of rows → when they were created, as rows of other databases say it: perhaps before any event's time."""
+        """Row id → when the row was created in its own database, perhaps before any event's time."""
         self.conflicts = 0
         """Events that share aggregate and version with another, different event: their publisher broke the contract."""
         for event in events:
@@ -106,7 +109,7 @@ class Fold:
             self.user_references.setdefault(data["user_id"], event["time"])
 
     def _begin_row(self, target: Target, event: WireEvent) -> None:
-        """Note when a changed row was created, if it says so: long before a snapshot read it."""
+        """Note when a changed row was created in its own database, if the event says so."""
         begun = event["data"]["created_at"]
         if begun is not None:
             times = self.begun[target.table]

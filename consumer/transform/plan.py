@@ -1,6 +1,7 @@
-"""A fold to the statements of a batch: one for each table, rows sorted by key, tables in the order of their references.
+"""Making the statements of a batch from a fold: one for each table, rows sorted by key, tables in foreign-key order.
 
-Pure. One sorted statement a table is what keeps concurrent writers from deadlocking; two over one table would not.
+Pure. One sorted statement for each table keeps concurrent writers from deadlocks; two statements for one table would
+not.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +19,7 @@ TableName = Literal["users", "user_profiles", "videos", "model_usage"]
 
 _ROWS_AT_ONCE = 256
 _BYTES_AT_ONCE = 131_072
-"""What is encoded in one go, about 1 ms: whichever comes first."""
+"""The limits of what is encoded at once, about 1 ms: whichever is reached first."""
 
 
 class Statement(NamedTuple):
@@ -37,10 +38,10 @@ class Missing(NamedTuple):
 
 
 class Plan:
-    """The rows that a fold comes to, encoded: all of a batch's statements but for placeholders.
+    """The encoded rows of a fold: all statements of a batch but for placeholders.
 
-    Only the database knows which placeholders it needs, so rows are made before it is asked, while it is busy with the
-    batch before. They are taken out of the fold, which is empty in the end.
+    Only the database knows which placeholders are needed. So the rows are encoded before it is asked, while it writes
+    the batch before. They are taken out of the fold, which is empty in the end.
     """
 
     def __init__(self, fold: Fold) -> None:
@@ -68,9 +69,9 @@ class Plan:
         self._is_whole = False
 
     def step(self) -> bool:
-        """Encode some rows, about 1 ms of them; whether there are more.
+        """Encode rows for about 1 ms. Whether there are more.
 
-        The fold's events are let go one by one: memory that is used again at once is the fastest.
+        The events of the fold are released one by one, because memory that is used again at once is the fastest.
         """
         if not self._is_whole:
             # Without a default: a plan whose encoding failed must never pass for a whole one.
@@ -78,7 +79,7 @@ class Plan:
         return not self._is_whole
 
     def finish(self) -> "Plan":
-        """Encode what is left."""
+        """Encode the remaining rows."""
         while self.step():
             pass
         return self
@@ -116,7 +117,7 @@ def plan(fold: Fold) -> Plan:
 
 
 def _encode(fold: Fold, into: dict[TableName, dict[str, bytes]]) -> Iterator[bool]:
-    """Move the rows of the fold over, encoded; yields now and then, and False at the end."""
+    """Encode the rows of the fold and move them over; yields True after each part, and False at the end."""
     rows = size = 0
     for table, key, row in _rendered(fold):
         into[table][key] = members = _members(row)

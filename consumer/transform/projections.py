@@ -1,6 +1,6 @@
-"""What each event type writes: which facets of which row, and the values. The table of contents of the merge.
+"""Which facets of which row each event type writes, and the values. Pure.
 
-Pure. A projection is looked up for every event, but its values are asked for only of the events that win the fold.
+The projection of every event is looked up, but values are taken only from events that win the fold.
 """
 
 import json
@@ -20,7 +20,7 @@ RowType = Literal["users", "user_profiles", "videos"]
 Columns = dict[str, Any]
 """Values of a row, by column."""
 Fill = Callable[[Columns, WireEvent], None]
-"""Puts in what an event says of one facet. Columns of the facet that are left out become NULL."""
+"""Sets the columns of one facet from an event. Columns of the facet that are left out become NULL."""
 
 MERGES: Mapping[RowType, Merge] = {
     "users": User.__merge__,
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """What one type of event writes. A fact has no targets, it is a row of its own; a changed row names its own."""
+    """What one type of event writes. A fact has no targets, because it is a row itself. A row change names its own."""
 
     targets: tuple[Target, ...]
 
@@ -52,7 +52,7 @@ def _user(**facets: Fill) -> Projection:
 
 
 def _copied(*columns: str) -> Fill:
-    """From the fields of the same names."""
+    """Copies the fields of the same names."""
 
     def fill(row: Columns, event: WireEvent) -> None:
         data = event["data"]

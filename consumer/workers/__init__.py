@@ -1,1 +1,1 @@
-"""Several consumers on one machine: processes of one group, kept running by a supervisor that answers for all."""
+"""Several consumers on one machine: processes of one group, started by a supervisor that reports for all of them."""

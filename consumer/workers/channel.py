@@ -1,7 +1,7 @@
-"""What a worker reports to its supervisor, over a pair of sockets that nobody else has.
+"""The reports of a worker to its supervisor, over a private pair of sockets.
 
-A question is a number. An answer is that number with the worker's report. At its end a worker sends one unasked.
-Answers are pickled, as multiprocessing does it: both ends are the same code, of the same user.
+A question is a number. An answer is that number with the worker's report. At its end a worker sends a last report
+without a question. Answers are pickled, as multiprocessing does it: both ends are the same code of the same user.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _FAREWELL_SECONDS = 2.0
 
 
 class Answer(NamedTuple):
-    """What a worker sent. `refusal`: why it must not go on, for people."""
+    """An answer of a worker. `refusal`: why it must not be started again, in words."""
 
     question: int
     report: Report | None
@@ -35,17 +35,17 @@ class Asked:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self.report: Callable[[], Report | None] = lambda: None
-        """Makes the report. Until there is one, the answer shows that the worker runs."""
+        """Makes the report. While it is None, an answer only shows that the worker runs."""
         self.count_failure: CountFailure = lambda _: None
         self.refusal: str | None = None
         """Set it when the worker must not be started again."""
 
     def task_failed(self, task: Task) -> None:
-        """Count it, as soon as there is somebody who counts."""
+        """Count the failure, once the metrics exist."""
         self.count_failure(task)
 
     async def answer(self, question: int) -> None:
-        """Send a report, and wait until it is on its way."""
+        """Send a report, and wait until it is written to the socket."""
         answer = self._answer(question)
         self._writer.write(_NUMBER.pack(len(answer)) + answer)
         await self._writer.drain()
@@ -73,7 +73,7 @@ async def asked(channel: socket.socket) -> AsyncIterator[Asked]:
 
 
 async def _answer_all(reader: asyncio.StreamReader, worker: Asked) -> None:
-    """Until the supervisor is gone; what follows from that is not decided here."""
+    """Answer until the supervisor is gone. `lifeline` decides what happens then."""
     with suppress(asyncio.IncompleteReadError, OSError):
         while True:
             (question,) = _NUMBER.unpack(await reader.readexactly(_NUMBER.size))

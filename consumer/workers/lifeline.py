@@ -1,4 +1,4 @@
-"""A worker does not outlive its supervisor, however that ended."""
+"""A worker ends when its supervisor does, however that ended."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import threading
 import time
 
 _FINISH_SECONDS = 40.0
-"""For the batch in hand, as after any SIGTERM."""
+"""The time to finish the present batch, as after any SIGTERM."""
 
 
 def end_with_parent(pipe: int) -> None:

@@ -1,4 +1,4 @@
-"""How all workers together are: the answers of the HTTP endpoints, from what the workers report."""
+"""The answers of the HTTP endpoints for all workers together, from their reports."""
 
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -14,9 +14,9 @@ from reelsync.consumer.status.wording import duration
 from .supervisor import Supervisor
 
 _ANSWER_SECONDS = 2.0
-"""That a request waits for a worker which does not answer. Probes and browsers wait for five."""
+"""How long a request waits for a worker that does not answer. Probes and browsers wait for five seconds."""
 _GIVEN_UP_SECONDS = 300.0
-"""A worker that is not live for so long was killed and started again, and that did not mend it."""
+"""After so long without a live worker, the supervisor has restarted it in vain."""
 
 
 class WorkersMonitor:
@@ -42,7 +42,7 @@ class WorkersMonitor:
         await self._supervisor.ask_all(_ANSWER_SECONDS)
 
     def not_live(self) -> list[str]:
-        """Why this process and its workers should be started again: the supervisor could not mend it."""
+        """Why this process and its workers should be restarted, which the supervisor could not mend."""
         number, seconds = self._supervisor.longest_not_live()
         if seconds <= _GIVEN_UP_SECONDS:
             return []

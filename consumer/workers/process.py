@@ -1,4 +1,4 @@
-"""One worker as a process: started, asked, and ended."""
+"""One worker process: starting it, asking it for reports, and ending it."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from reelsync.consumer.status.snapshot import Report
 from .channel import answers, ask
 
 _PACKAGES = Path(__file__).parents[3]
-"""Where the worker must import from: where we were imported from, whatever the working directory holds."""
+"""The directory that the worker must import from: the same as ours, whatever the working directory contains."""
 _LAST_REPORT_SECONDS = 5.0
 _CHUNK = 65_536
 
@@ -43,7 +43,7 @@ class WorkerProcess:
         self.answered_at = self.live_at = self.started_at = time.monotonic()
         """When it answered last; when it last reported that it is not stuck."""
         self.unanswered = 0
-        """Questions in a row that it did not answer in time."""
+        """Questions in a row without an answer in time."""
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -88,7 +88,7 @@ class WorkerProcess:
         return worker
 
     async def ask(self, seconds: float) -> None:
-        """Have it report anew. It is given so many seconds for that."""
+        """Ask for a report, and wait for it for so many seconds."""
         self._questions += 1
         question = self._questions
         if not self._writer.is_closing():
@@ -100,12 +100,12 @@ class WorkerProcess:
             self.unanswered += 1
 
     def send(self, number: signal.Signals) -> None:
-        """A signal, if it still runs."""
+        """Send a signal, if the process still runs."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for its end, and for its last report; its exit code, or below zero the signal that ended it."""
+        """Wait for its end and its last report. Returns its exit code, or minus the signal that ended it."""
         code = await self._process.wait()
         last = {task for task in (self._listening, self._relaying) if task}
         await asyncio.wait(last, timeout=_LAST_REPORT_SECONDS)

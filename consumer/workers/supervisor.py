@@ -1,4 +1,4 @@
-"""Keeps a number of workers running: starts them, ends those that are stuck, and starts anew what ended."""
+"""Keeps a number of workers running: starts them, kills those that are stuck, and restarts those that ended."""
 
 import asyncio
 import signal
@@ -21,9 +21,9 @@ from reelsync.consumer.telemetry.metrics import Metrics
 from .process import WorkerProcess
 
 STOP_SECONDS = 40.0
-"""That a worker has after SIGTERM. Orchestrators give 45 (deploy/kubernetes/consumer.yml)."""
+"""The time that a worker has after SIGTERM. Orchestrators give 45 s (deploy/kubernetes/consumer.yml)."""
 _START_SECONDS = 60.0
-"""That a new worker has for its first answer."""
+"""The time that a new worker has for its first answer."""
 _STUCK_REPORTS = 3
 """Reports in a row in which a worker must be stuck."""
 _STEADY_SECONDS = 60.0
@@ -34,7 +34,7 @@ _log = structlog.get_logger("reelsync.workers")
 
 @dataclass
 class _Place:
-    """Where a worker belongs. `gone`: why there is none at the moment, in words."""
+    """The place of a worker. `gone`: why there is none at present, in words."""
 
     number: int
     process: WorkerProcess | None = None
@@ -89,7 +89,7 @@ class Supervisor:
             raise ReelsyncError(f"{why}. Nothing is lost: the next start goes on from what is stored")
 
     async def ask_all(self, seconds: float) -> None:
-        """Ask all workers anew. A silent one is not waited for beyond so many seconds."""
+        """Ask all workers for reports. A silent one is waited for so many seconds at most."""
         await asyncio.gather(*(place.process.ask(seconds) for place in self._places if place.process))
 
     def members(self) -> list[Member]:
@@ -102,7 +102,7 @@ class Supervisor:
         return place.number, time.monotonic() - _live_at(place)
 
     def task_failed(self, task: Task) -> None:
-        """Count it."""
+        """Count the failure of a background task."""
         self.metrics.task_failures.labels(task).inc()
 
     async def _forward(self, stop: asyncio.Event) -> None:
@@ -110,7 +110,7 @@ class Supervisor:
         self._ending.set()
 
     async def _keep(self, place: _Place) -> None:
-        """Start a worker, and another one when it ends, until the end."""
+        """Start a worker, and another one whenever it ends, until the supervisor stops."""
         while not self._ending.is_set():
             fate = await self._run_once(place)
             if self._ending.is_set():
@@ -123,7 +123,7 @@ class Supervisor:
                 await asyncio.wait_for(self._ending.wait(), delay)
 
     async def _run_once(self, place: _Place) -> str:
-        """Start a worker and wait until it has ended; what became of it, in words."""
+        """Start a worker and wait until it has ended. Returns why it ended, in words."""
         try:
             process = await WorkerProcess.start(place.number, self.task_failed, self._relay)
         except OSError as error:
@@ -144,7 +144,7 @@ class Supervisor:
         return f"ended ({_fate(code)})"
 
     async def _until_ended(self, process: WorkerProcess) -> int:
-        """Wait until it ended by itself, or after SIGTERM; its exit code."""
+        """Wait until it ended, on its own or after SIGTERM. Returns its exit code."""
         ended, ending = asyncio.create_task(process.ended()), asyncio.create_task(self._ending.wait())
         watching = asyncio.create_task(keep_running("workers", partial(self._watch, process), self.task_failed))
         try:
@@ -161,7 +161,7 @@ class Supervisor:
                 task.cancel()
 
     async def _watch(self, process: WorkerProcess) -> None:
-        """Ask it now and then, and kill it if it is stuck: its batch is in the log, and another worker takes it."""
+        """Ask it regularly, and kill it if it is stuck: its batch is in the log, and another worker takes it."""
         while True:
             await process.ask(self._ask_seconds)
             if why := self._stuck(process):
