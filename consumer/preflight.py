@@ -59,7 +59,7 @@ async def check_schema(settings: DatabaseSettings) -> str:
 
 
 async def check_pooler(settings: DatabaseSettings) -> Pooler:
-    """The pooler that stands before the database, if one shows; call it when `check_schema` has passed.
+    """The pooler in front of the database, if one is found. Call this after `check_schema`.
 
     Raises:
         UnavailableError: the database cannot be reached.
@@ -71,7 +71,7 @@ async def check_pooler(settings: DatabaseSettings) -> Pooler:
             found = await _find_pooler(engine, settings)
             if found == "transaction" != settings.pooler:
                 raise MisconfiguredError(
-                    f"a pooler in transaction mode stands before the database: set {_POOLER}=transaction"
+                    f"a pooler in transaction mode is in front of the database: set {_POOLER}=transaction"
                 )
             async with engine.begin() as connection:
                 limit = int(await connection.scalar(_STATEMENT_LIMIT, execution_options=_NAMED) or 0)
@@ -80,16 +80,16 @@ async def check_pooler(settings: DatabaseSettings) -> Pooler:
     if limit != max(1, round(settings.statement_timeout * 1000)):
         raise MisconfiguredError(
             f"the time limits do not reach the database (statement_timeout is {limit} ms there): a pooler that ignores "
-            f"them stands before it. Set {_POOLER} to session or transaction, as the pooler's mode is"
+            f"them is in front of it. Set {_POOLER} to session or transaction, as the pooler's mode is"
         )
     return found
 
 
 async def check_session(settings: DatabaseSettings, command: str) -> None:
-    """See that a command which holds a lock for its whole session has one.
+    """Check that a command which holds a lock for its whole session has such a session.
 
     Raises:
-        MisconfiguredError: a pooler in transaction mode stands before the database.
+        MisconfiguredError: a pooler in transaction mode is in front of the database.
     """
     engine = create_single_use_engine(settings.url.get_secret_value(), database_password(settings))
     try:
@@ -105,7 +105,7 @@ async def check_session(settings: DatabaseSettings, command: str) -> None:
 
 
 async def _find_pooler(engine: AsyncEngine, settings: DatabaseSettings) -> Pooler:
-    """What stands before the database, also if it refuses what an engine for the settings asks of it."""
+    """What is in front of the database, even if it refuses the options of an engine with these settings."""
     try:
         return await find_pooler(engine)
     except DBAPIError as error:
@@ -116,13 +116,13 @@ async def _find_pooler(engine: AsyncEngine, settings: DatabaseSettings) -> Poole
         if not await _lets_in_without_parameters(settings):
             raise
         raise MisconfiguredError(
-            f"a pooler stands before the database and refuses a startup parameter: set {_POOLER} to session or "
+            f"a pooler is in front of the database and refuses a startup parameter: set {_POOLER} to session or "
             f"transaction, as the pooler's mode is (SQLSTATE {PROTOCOL_VIOLATION}: {server_message(error)})"
         ) from error
 
 
 async def _lets_in_without_parameters(settings: DatabaseSettings) -> bool:
-    """Whether startup parameters were the reason: a pooler has one SQLSTATE for all that it refuses."""
+    """Whether startup parameters were the reason: a pooler uses one SQLSTATE for everything that it refuses."""
     try:
         await schema_state(settings.url.get_secret_value(), database_password(settings))
     except (SQLAlchemyError, OSError):
@@ -163,7 +163,7 @@ def check_topics(topics: Mapping[str, int], settings: KafkaSettings) -> dict[str
 
 
 def check_relay_topic(topics: Mapping[str, int], relay_topic: str | None) -> None:
-    """See that the topic for dead letters is there, if one is set.
+    """Check that the topic for dead letters exists, if one is set.
 
     Raises:
         ReelsyncError: it does not exist.
@@ -177,7 +177,7 @@ def check_relay_topic(topics: Mapping[str, int], relay_topic: str | None) -> Non
 
 
 def clear_text_warnings(settings: Settings) -> dict[str, str]:
-    """By the name of a check, how a password could reach somebody else although the check itself succeeds."""
+    """For each check by its name, how a password could be exposed although the check itself succeeds."""
     warnings: dict[str, str] = {}
     kafka = settings.kafka
     if kafka.security_protocol == "SASL_PLAINTEXT" and kafka.sasl_mechanism == "PLAIN":

@@ -1,11 +1,13 @@
-"""Kafka records as the consumer sees them, and where they stand."""
+"""Kafka records as the consumer sees them, and their places."""
 
 import zlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 CUT_VALUE_BYTES = 8_388_609
-"""What is left of a value whose record is too long to be held. No setting allows as many."""
+"""The length to which the value of a record is cut that is too long to be held. No setting allows values of this
+length.
+"""
 
 
 class Partition(NamedTuple):
@@ -50,7 +52,7 @@ class StoredRecord(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A stretch of a partition: from the position it was read at to the position after it.
+    """A range of a partition, from the position before it to the position after it.
 
     Offsets need not be contiguous: compaction and transaction markers leave gaps. `topic_id` is that of the stored
     position, None if there is none: an offset means nothing in a topic that was created again under the same name.
@@ -62,7 +64,7 @@ class Span(NamedTuple):
 
 
 class Poll(NamedTuple):
-    """What one poll brought: records in log order for each partition, and how far each position moved.
+    """The result of one poll: records in log order for each partition, and how far each position moved.
 
     A position can move without a record: transaction markers, aborted transactions and compacted batches take offsets.
     """
@@ -74,7 +76,7 @@ class Poll(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """The last record taken from a partition, by what tells it from another record at its offset."""
+    """The last record taken from a partition, with what distinguishes it from another record at the same offset."""
 
     offset: int
     timestamp: int

@@ -1,4 +1,4 @@
-"""A consumer, or several as workers, for as long as nobody says stop: signals, and servers that start after us."""
+"""Running a consumer, or several as workers, until a signal comes, and waiting for servers that start later."""
 
 import asyncio
 import gc
@@ -36,9 +36,9 @@ async def run_until_signal(consumer: Consumer) -> None:
 
 
 class Workers:
-    """So many consumers as processes, and one HTTP endpoint for all of them.
+    """Several consumers as processes, with one HTTP endpoint for all of them.
 
-    `relay` gets each line that they log; without, they log where this process does.
+    `relay` gets each line that they log. Without it they log where this process does.
     """
 
     def __init__(self, settings: Settings, count: int, relay: Callable[[bytes], None] | None = None) -> None:
@@ -63,7 +63,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> None:
-    """Servers may start after us; what is wrong for good is an error at once."""
+    """Wait for servers that start later. What waiting does not mend is an error at once."""
     backoff = Backoff()
     while not stop.is_set():
         try:
@@ -81,7 +81,7 @@ async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> Non
 
 
 def tune_garbage_collector() -> None:
-    """Collect less often: decoding makes many objects that die young, and none of them is in a cycle."""
+    """Collect garbage less often: decoding makes many short-lived objects, none of them in a cycle."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -1,6 +1,6 @@
-"""What an error of the database means, and what is to be done about it. Pure.
+"""What an error of the database means, and what to do about it. Pure.
 
-Database errors are told apart by SQLSTATE, never by class: through asyncpg most arrive as a plain DBAPIError, and an
+Database errors are distinguished by SQLSTATE, never by class: through asyncpg most arrive as a plain DBAPIError, and an
 outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".
 """
 
@@ -62,7 +62,7 @@ _CLASSES = frozenset(_APPENDIX_A.split())
 
 
 ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises unwrapped, when a connection dies between two statements."""
+"""The errors that asyncpg raises unwrapped when a connection breaks between two statements."""
 _NO_ANSWER = (
     DBAPIError,
     PoolTimeoutError,
@@ -73,7 +73,7 @@ _NO_ANSWER = (
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The SQLSTATE that the server gave, if it came to that."""
+    """The SQLSTATE from the server, if there is one."""
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     return state if isinstance(state, str) else None
@@ -117,7 +117,7 @@ def error_type(error: BaseException) -> str:
 
 
 def is_name_conflict(error: DBAPIError) -> bool:
-    """Whether two live users were about to have one name."""
+    """Whether two live users would have had the same name."""
     return sqlstate(error) == EXCLUSION_VIOLATION
 
 
@@ -142,6 +142,6 @@ def describe(error: BaseException) -> str:
 
 
 def server_message(error: BaseException) -> str:
-    """The first line of what the server said. Safe for errors of our own statements only: others may quote values."""
+    """The first line of the server's message. Safe only for errors of our own statements: others may quote values."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
     return (getattr(cause, "message", None) or str(cause)).partition("\n")[0]

@@ -1,7 +1,8 @@
-"""The connections of the operator's HTTP server: so many at a time, so many requests a second.
+"""The connections of the operator's HTTP server: a limited number at a time, and a limited number of requests a second.
 
-The event loop that answers is the one that consumes. Whoever asks without end, or connects and says nothing, waits or
-makes room, and neither takes the consumer's time nor the descriptors of its connections to the servers.
+The event loop that answers is the one that consumes. So a client that asks without end, or connects and sends nothing,
+waits or loses its connection, and takes neither the consumer's time nor the descriptors of its connections to the
+servers.
 """
 
 import asyncio
@@ -26,9 +27,9 @@ _BACKLOG = 128
 _ROOM_SECONDS = 0.01
 _NO_DESCRIPTOR_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 15.0
-"""For a request to begin and for its head to be whole."""
+"""The time for a request to begin and for its head to arrive."""
 _ANSWER_SECONDS = 10.0
-"""For an answer to be taken."""
+"""The time for a client to take an answer."""
 _MAX_LINE = 4_096
 _MAX_HEADERS = 64
 
@@ -47,14 +48,14 @@ POLICY = "Content-Security-Policy"
 
 
 class Pace:
-    """Lets pass so many a second, in the order of their coming; as many may come at once as come in a third of one."""
+    """Lets a number of requests pass each second, in order; a third of that number may come at once."""
 
     def __init__(self, per_second: float) -> None:
         self._interval = 1 / per_second
         self._next = 0.0
 
     async def turn(self) -> bool:
-        """Wait for a turn; whether that took any time."""
+        """Wait for a turn. Whether that took any time."""
         now = time.monotonic()
         self._next = max(self._next, now - 1 / 3) + self._interval
         if self._next <= now:
@@ -64,14 +65,14 @@ class Pace:
 
 
 class Crowd:
-    """Tells the log of what happens too often to be told each time: at once, then with a count each minute."""
+    """Logs what happens too often to be logged each time: at once, then with a count each minute."""
 
     def __init__(self) -> None:
         self._counted: Counter[str] = Counter()
         self._told_at = -_TOLD_SECONDS
 
     def count(self, what: str) -> None:
-        """It happened once more."""
+        """Count one occurrence."""
         self._counted[what] += 1
         now = time.monotonic()
         if now - self._told_at >= _TOLD_SECONDS:
@@ -81,7 +82,7 @@ class Crowd:
 
 
 class Connection(web.RequestHandler):
-    """A connection. It is `busy` from a request's beginning until its answer was taken; otherwise it may make room."""
+    """A connection. It is `busy` from the begin of a request until its answer was taken; otherwise it may be closed."""
 
     busy = False
     aborted = False
@@ -89,7 +90,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Every answer goes this way, aiohttp's own too: it gets our headers, and ten seconds to be taken."""
+        """Called for every answer, aiohttp's own too: add our headers, and limit the time to take it."""
         resp.headers.update(HEADERS)
         resp.headers.setdefault(POLICY, "default-src 'none'; frame-ancestors 'none'")
         try:
@@ -108,13 +109,13 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,  # noqa: ARG002
         message: str | None = None,  # noqa: ARG002 - has what a stranger sent
     ) -> web.StreamResponse:
-        """What is no request of HTTP, in our words."""
+        """Answer what is not a valid HTTP request, in our words."""
         answer = web.json_response({"error": "this is no request that is answered here"}, status=status)
         answer.force_close()
         return answer
 
     def abort(self) -> None:
-        """Close at once, whatever waits to be sent."""
+        """Close at once, without sending the rest."""
         self.aborted = True
         if self.transport is not None:
             self.transport.abort()
@@ -137,7 +138,7 @@ async def bound(settings: HttpSettings) -> list[socket.socket]:
 
 
 class Connections:
-    """Accepts connections for a server of aiohttp's, and lets its requests pass."""
+    """Accepts connections for a server of aiohttp, and limits the rate of its requests."""
 
     def __init__(self) -> None:
         self._accepting = Pace(_ACCEPTED_A_SECOND)
@@ -146,7 +147,7 @@ class Connections:
 
     @asynccontextmanager
     async def accepting(self, server: web.Server, sockets: list[socket.socket]) -> AsyncIterator[None]:
-        """Accept what comes to the sockets, and close them in the end."""
+        """Accept connections of the sockets, and close the sockets in the end."""
         accepting = [asyncio.create_task(self._accept(server, one)) for one in sockets]
         try:
             yield
@@ -161,7 +162,7 @@ class Connections:
     async def paced(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """A request waits for its turn, so that those who ask without end leave the consumer its time."""
+        """Let a request wait for its turn, so that clients that ask without end leave time to the consumer."""
         _ours(request.protocol).busy = True
         if await self._requests.turn():
             self.crowd.count("requests_delayed")
@@ -187,7 +188,7 @@ class Connections:
                     raise
 
     async def _make_room(self, server: web.Server) -> None:
-        """Close the oldest connection that has no request under way; without one, wait for an answer to be taken."""
+        """Close the oldest connection without a request; if there is none, wait until an answer was taken."""
         while len(there := [one for one in map(_ours, server.connections) if not one.aborted]) >= CONNECTIONS:
             idle = next((one for one in there if not one.busy), None)
             if idle:
@@ -198,7 +199,7 @@ class Connections:
 
 
 def _ours(connection: web.RequestHandler) -> Connection:
-    """The server makes none itself."""
+    """The connections that we accepted: the server accepts none itself."""
     return cast("Connection", connection)
 
 

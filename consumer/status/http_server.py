@@ -1,4 +1,4 @@
-"""The operator's HTTP endpoints: read-only, from memory, nothing of an event's and no secret in them."""
+"""The operator's HTTP endpoints: read-only and from memory, without content of events and without secrets."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ from .page import status_page
 
 _SHUTDOWN_SECONDS = 1.0
 _REST = 19
-"""Making answers takes a twentieth of the time at most: so many times as long as it took, none is made."""
+"""Making answers takes at most a twentieth of the time: after one, no other is made for so many times as long."""
 _LONGEST_REST_SECONDS = 1.0
 _KEPT = 16
 _QUICKLY = 1
@@ -58,7 +58,7 @@ class Answers(Protocol):
 
 
 class Shared:
-    """Answers that are made one at a time, for all who ask meanwhile or soon after."""
+    """Answers that are made one at a time, and shared by all who ask at about the same time."""
 
     def __init__(self) -> None:
         self._making = asyncio.Lock()
@@ -66,7 +66,7 @@ class Shared:
         self._made: dict[Hashable, tuple[float, Any]] = {}
 
     async def get(self, kind: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """The answer of this kind, made anew unless it was a moment ago."""
+        """The answer of this kind, made again unless it is recent."""
         if self._is_fresh(kind):
             return cast("T", self._made[kind][1])
         async with self._making:
@@ -172,9 +172,10 @@ def _verdict(reasons: list[str]) -> web.Response:
 
 
 def _refusing(settings: HttpSettings) -> Any:
-    """Refuse what no endpoint takes: a body, and a name that is not ours, under which a browser was led here.
+    """Refuse requests with a body, and requests for a host name that is not ours.
 
-    Source: RFC 9110, 15.5.20, and "DNS rebinding". An address is no name, and nobody can lead it elsewhere.
+    A browser may be led here under another name ("DNS rebinding"). An address cannot be redirected in this way. Source:
+    RFC 9110, 15.5.20.
     """
     listed = (name.strip().lower() for name in settings.allowed_hosts.split(","))
     names = {"localhost", settings.host.lower(), socket.gethostname().lower(), *listed}

@@ -1,4 +1,4 @@
-"""How one consumer is: the answers of the HTTP endpoints, from what is in memory."""
+"""The answers of the HTTP endpoints about one consumer, from memory."""
 
 import os
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from .summary import status_of
 
 @dataclass
 class Monitor:
-    """Joins what the parts of a consumer know of themselves."""
+    """Collects the state of the parts of a consumer."""
 
     settings: Settings
     source: KafkaSource
@@ -40,7 +40,7 @@ class Monitor:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
-        """Watch, and answer over HTTP; the port.
+        """Watch the servers, and answer over HTTP; yields the port.
 
         Raises:
             ReelsyncError: the address of the settings cannot be used.
@@ -59,7 +59,7 @@ class Monitor:
             await self.engine.dispose()
 
     async def refresh(self) -> None:
-        """Nothing has to be asked for: all is in memory."""
+        """Nothing to do, because everything is in memory."""
 
     def not_live(self) -> list[str]:
         """Why this process should be restarted."""
@@ -83,7 +83,7 @@ class Monitor:
         )
 
     def report(self) -> Report:
-        """What is known at the moment."""
+        """The present state."""
         health, source, probe = self.health, self.source, self.probe
         return Report(
             at=health.clock(),
@@ -111,7 +111,7 @@ class Monitor:
         return self.metrics.families()
 
     def lag(self) -> int | None:
-        """Records to go in the partitions that are being read, if that is known."""
+        """The lag of the partitions that are being read, if it is known."""
         return self.probe.lag(self.source.positions) if self.source.settled else None
 
     def _task_failed(self, task: Task) -> None:

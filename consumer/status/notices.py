@@ -1,4 +1,4 @@
-"""How it is, in words: one sentence for each thing that an operator should know, the worst cause first. Pure."""
+"""The state in words: one sentence for each thing that an operator should know, the worst cause first. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -156,7 +156,7 @@ def _absent(facts: Facts) -> Iterator[Notice]:
 
 
 def _poisoned(facts: Facts) -> Iterator[Notice]:
-    """Name conflicts do not count: order makes them, not publishers."""
+    """Name conflicts do not count, because they come from order, not from publishers."""
     parked = {reason: count for reason, count in facts.minute.dead_letters.items() if reason != "conflict"}
     total, records = sum(parked.values()), facts.minute.records
     if not total:

@@ -1,4 +1,4 @@
-"""Turns what happens to batches into metrics, health, the status, traces, and a line of log now and then."""
+"""Turns what happens to batches into metrics, health, the status, traces, and a regular line of log."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

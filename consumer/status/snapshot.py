@@ -1,4 +1,4 @@
-"""What a consumer knows of itself, as plain data: of this process, or sent by a worker to its supervisor.
+"""The state of a consumer as plain data: of this process, or sent by a worker to its supervisor.
 
 Times are those of the monotonic clock, which all processes of a machine share.
 """
@@ -57,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Past:
-    """What is kept of processes that have ended, so that no count ever goes back."""
+    """What is kept of ended processes, so that no count goes down."""
 
     metrics: Sequence[Family] = ()
     """Their counters and histograms."""
