@@ -24,11 +24,11 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 
 def peak_memory(roots: Iterable[int]) -> int:
-    """The most memory that any single process of these trees has held, in bytes, since it started.
+    """The most memory that each process of these trees has held since it started, in bytes, added up.
 
-    On other systems than Linux, what it holds now.
+    On other systems than Linux, what they hold now.
     """
-    return max((_peak_of(process) for process in _trees(roots)), default=0)
+    return sum(_peak_of(process) for process in _trees(roots))
 
 
 def _trees(roots: Iterable[int]) -> list[psutil.Process]:

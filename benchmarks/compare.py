@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from benchmarks.contender_processes import BenchmarkError
 from benchmarks.contenders import Contender
+from benchmarks.forms import Form
 from benchmarks.measure import Turn, measure
 from benchmarks.published_log import PublishedLog, published
 from benchmarks.servers import Servers
@@ -27,29 +28,35 @@ async def compare(  # noqa: PLR0913 - what a comparison is made of
     partitions: int,
     before: Listener,
 ) -> list[Summary]:
-    """A summary of each contender. Those that need fewer events share a shorter log of the same kind.
+    """A summary of each contender that reads one of the workload's forms.
+
+    Those that need fewer events share a shorter log of the same kind.
 
     `before` is told whose turn begins.
 
     Raises:
         BenchmarkError: a contender ended, or stood still.
     """
-    sizes = {contender.name: max(_LEAST_EVENTS, round(events * contender.share)) for contender in contenders}
+    taking_part = {contender: form for contender in contenders if (form := contender.form_of(workload.forms))}
     turns: dict[str, list[Turn]] = defaultdict(list)
     async with AsyncExitStack() as stack:
-        logs: dict[int, PublishedLog] = {}
-        for size in sorted(set(sizes.values())):
-            log = published(servers, workload, seed=seed, events=size, partitions=partitions)
-            logs[size] = await stack.enter_async_context(log)
+        logs: dict[tuple[int, Form], PublishedLog] = {}
+        given: dict[Contender, PublishedLog] = {}
+        for contender, form in taking_part.items():
+            size = max(_LEAST_EVENTS, round(events * contender.share))
+            if (size, form) not in logs:
+                log = published(servers, workload, seed=seed, events=size, partitions=partitions, form=form)
+                logs[size, form] = await stack.enter_async_context(log)
+            given[contender] = logs[size, form]
         for _ in range(rounds):
-            for contender in contenders:
+            for contender, log_of_it in given.items():
                 before(f"{workload.name}: {contender.title}")
                 try:
-                    turn = await measure(servers, logs[sizes[contender.name]], contender)
+                    turn = await measure(servers, log_of_it, contender)
                 except BenchmarkError as error:
                     raise BenchmarkError(f"{contender.title}, {workload.name}: {error}") from error
                 turns[contender.name].append(turn)
-    return summaries(workload.name, contenders, turns)
+    return summaries(workload.name, list(taking_part), turns)
 
 
 def summaries(workload: str, contenders: Sequence[Contender], turns: dict[str, list[Turn]]) -> list[Summary]:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -36,9 +36,10 @@ class Processes:
 
     async def start(self, launch: Launch) -> None:
         """Start one more."""
+        directory = _folder_with(launch.files, self.log.parent) if launch.files else ROOT
         with self.log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *launch.command, env=launch.env, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=errors
+                *launch.command, env=launch.env, cwd=directory, stdout=asyncio.subprocess.PIPE, stderr=errors
             )
         self.running.append(process)
         if process.stdout is not None:
@@ -66,6 +67,13 @@ class Processes:
         async for line in output:
             if line.strip().isdigit():
                 self.printed = int(line)
+
+
+def _folder_with(files: Mapping[str, str], place: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(dir=place))
+    for name, content in files.items():
+        (folder / name).write_text(content, "utf-8")
+    return folder
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from reelsync.testing.servers.child_process import ServiceError, free_port
 
 IMAGE = "apache/kafka:4.3.1"
 _START_SECONDS = 90.0
+_GROUP_DELAY_MS = 1_500
+"""A new group waits so long for its other members. One that began alone could not let them in at the gate."""
 _HEAP = "-Xms1g -Xmx1g"
 
 
@@ -56,7 +58,7 @@ def _environment(port: int, controller: int) -> list[str]:
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": str(_GROUP_DELAY_MS),
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
         "KAFKA_HEAP_OPTS": _HEAP,
         "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseG1GC",

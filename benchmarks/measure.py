@@ -18,7 +18,8 @@ from benchmarks.accounting import Pids, cpu_seconds, peak_memory
 from benchmarks.contender_processes import BenchmarkError, Processes, running
 from benchmarks.contenders import Contender
 from benchmarks.contenders.assignment import Assignment
-from benchmarks.expected import difference
+from benchmarks.expected import READ_COLUMNS, difference
+from benchmarks.progress import Progress, progress_of
 from benchmarks.published_log import PublishedLog
 from benchmarks.servers import Servers, fresh_name
 from reelsync.testing.servers.child_process import last_lines
@@ -39,7 +40,6 @@ _OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
     "AND backend_type = 'client backend'"
 )
-_POSITIONS = text("SELECT COALESCE(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer_group = :name")
 _WAL = text("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
 _ROWS = text(
     "SELECT COALESCE(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables "
@@ -58,7 +58,7 @@ class Turn(NamedTuple):
     """Of the server and its backends; None if its processes are not here."""
     broker_cpu: float | None
     peak_memory: int
-    """Bytes, of its largest process."""
+    """Bytes, of all its processes together."""
     rows_written: int
     """Inserted, updated and deleted, in the tables that events are merged into."""
     wal_bytes: int
@@ -100,29 +100,24 @@ async def measure(servers: Servers, log: PublishedLog, contender: Contender) -> 
 
 
 async def _measured(servers: Servers, log: PublishedLog, contender: Contender, database: str) -> Turn:
-    assignment = Assignment(
-        bootstrap_servers=servers.bootstrap_servers,
-        database_url=servers.url(database),
-        topic=log.topic,
-        partitions=log.partitions,
-        events=log.events,
-        group=fresh_name("group"),
-    )
+    assignment = _assignment(servers, log, database)
     async with servers.connected(database) as watcher:
         rows_before = (await watcher.execute(_ROWS)).scalar_one()
         launches = contender.launches(assignment)
         async with _gate_closed(servers, database) as open_gate, running(launches) as processes:
             await _until_ready(processes, watcher, contender, assignment)
+            progress = progress_of(contender, log, assignment.group, processes, watcher)
             before = await _spent(servers, processes.pids, watcher)
             await open_gate()
             started = time.perf_counter()
-            half = await _until_done(processes, watcher, contender, assignment)
+            half = await _until_done(processes, progress, log.events)
             seconds = time.perf_counter() - started
             after = await _spent(servers, processes.pids, watcher)
             memory = peak_memory(processes.pids)
         await _until_alone(watcher)
         rows_after = (await watcher.execute(_ROWS)).scalar_one()
-        found = await difference(watcher, contender.columns) if log.expected else None
+        columns = contender.columns if log.form == "events" else READ_COLUMNS
+        found = await difference(watcher, columns) if log.expected else None
     return Turn(
         events=log.events,
         seconds=seconds,
@@ -134,6 +129,19 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
         wal_bytes=after.wal - before.wal,
         wrong_rows=found.wrong_rows if found else None,
         second_half_rate=(log.events - half.events) / (started + seconds - half.at),
+    )
+
+
+def _assignment(servers: Servers, log: PublishedLog, database: str) -> Assignment:
+    return Assignment(
+        bootstrap_servers=servers.bootstrap_servers,
+        database_url=servers.url(database),
+        topic=log.topic,
+        partitions=log.partitions,
+        events=log.events,
+        group=fresh_name("group"),
+        workload=log.workload.name,
+        form=log.form,
     )
 
 
@@ -166,19 +174,15 @@ async def _until_ready(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _until_done(
-    processes: Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
-) -> _Half:
+async def _until_done(processes: Processes, progress: Progress, events: int) -> _Half:
     """Look how far it is until it is done; the result says when it was first seen to be half done or more, not done."""
     half = _Half(0, time.perf_counter())
     done, moved_at = 0, time.monotonic()
-    while done < assignment.events:
+    while done < events:
         await asyncio.sleep(_LOOK_SECONDS)
-        seen = processes.printed
-        if contender.progress == "positions":
-            seen = (await watcher.execute(_POSITIONS, {"name": assignment.group})).scalar_one()
+        seen = await progress()
         if seen > done:
-            if done < assignment.events / 2 and seen < assignment.events:
+            if done < events / 2 and seen < events:
                 half = _Half(seen, time.perf_counter())
             done, moved_at = seen, time.monotonic()
         elif time.monotonic() - moved_at > _STALLED_SECONDS:

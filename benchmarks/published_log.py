@@ -3,14 +3,15 @@
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.expected import prepare_database
+from benchmarks.forms import Form
 from benchmarks.servers import Servers, fresh_name
 from benchmarks.workloads import LogRecord, Workload
 from reelsync.testing.servers.topics import create_topics
@@ -18,6 +19,17 @@ from reelsync.testing.servers.topics import create_topics
 _BATCH_BYTES = 262_144
 _IN_FLIGHT = 32
 _FOR_EVER = {"retention.ms": "-1"}
+_MARKERS = 48
+"""Of each partition."""
+
+
+class Marker(NamedTuple):
+    """A record of a log by which a consumer's rows show how far it is: its video has this version or a later one."""
+
+    done: int
+    """Records of the partition up to here, itself included."""
+    video_id: str
+    version: int
 
 
 @dataclass(frozen=True)
@@ -33,15 +45,35 @@ class PublishedLog:
     """The database that each turn begins with a copy of."""
     expected: bool
     """Whether the template knows the rows."""
+    form: Form = "events"
+    markers: list[list[Marker]] = field(default_factory=list)
+    """Of each partition, in the order of its records; the last one is its last record."""
 
     def records(self) -> Iterable[LogRecord]:
         """The records, made once more."""
-        return self.workload.records(self.seed, self.events)
+        return self.workload.records(self.seed, self.events, self.form)
 
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Where a record goes. Any function of the key keeps the order of each video."""
     return zlib.crc32(key) % partitions
+
+
+def placed(log: PublishedLog) -> Iterator[tuple[int, LogRecord]]:
+    """The records and the partition of each. In passing, the log gets its markers."""
+    every = max(1, log.events // log.partitions // _MARKERS)
+    latest: list[Marker | None] = [None] * log.partitions
+    log.markers[:] = [[] for _ in latest]
+    for record in log.records():
+        partition = partition_of(record.key, log.partitions)
+        before = latest[partition]
+        marker = latest[partition] = Marker(before.done + 1 if before else 1, record.video_id, record.version)
+        if marker.done % every == 0:
+            log.markers[partition].append(marker)
+        yield partition, record
+    for markers, last in zip(log.markers, latest, strict=True):
+        if last and last not in markers:
+            markers.append(last)
 
 
 @asynccontextmanager
@@ -52,16 +84,17 @@ async def published(  # noqa: PLR0913 - what a log is made of
     seed: int,
     events: int,
     partitions: int,
+    form: Form = "events",
     check_rows: bool = True,
     rows_before: int = 0,
 ) -> AsyncIterator[PublishedLog]:
     """Publish a workload, once for all contenders. `rows_before`: videos in the table that no event is about."""
     topic, template = fresh_name(workload.name), fresh_name("template")
-    log = PublishedLog(workload, seed, events, topic, partitions, template, check_rows)
+    log = PublishedLog(workload, seed, events, topic, partitions, template, check_rows, form)
     await create_topics(servers.bootstrap_servers, {topic: partitions}, configs=_FOR_EVER)
     await servers.create_database(template)
     try:
-        records = log.records() if check_rows or workload.applied else ()
+        records = workload.records(seed, events) if check_rows or workload.applied else ()
         await prepare_database(servers, template, records, applied=workload.applied, rows_before=rows_before)
         await _publish(servers.bootstrap_servers, log)
         yield log
@@ -85,8 +118,7 @@ async def _send_batches(producer: AIOKafkaProducer, log: PublishedLog) -> None:
     filling = [producer.create_batch() for _ in range(log.partitions)]
     waiting: list[asyncio.Future[Any]] = []
     now = time.time_ns() // 1_000_000
-    for record in log.records():
-        partition = partition_of(record.key, log.partitions)
+    for partition, record in placed(log):
         while filling[partition].append(key=record.key, value=record.value, timestamp=now) is None:
             waiting.append(await producer.send_batch(filling[partition], log.topic, partition=partition))
             filling[partition] = producer.create_batch()

@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.compare import Listener, compare
+from benchmarks.contender_processes import BenchmarkError
 from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.contenders.connect_libraries import LeftOutError
 from benchmarks.plot import plot
 from benchmarks.report import machine, print_report, write_json
 from benchmarks.servers import BrokerChoice, servers
 from benchmarks.summary import Summary
 from benchmarks.workloads import WORKLOADS, Workload
+from reelsync.consumer.cli.terminal import err
 
 _T = TypeVar("_T")
 
@@ -59,7 +62,11 @@ async def run(options: Options, console: Console) -> list[Summary]:
         ReelsyncError: a server did not start, or a contender ended or stood still.
     """
     found: list[Summary] = []
-    turns = len(options.workloads) * len(options.contenders) * options.rounds
+    contenders = prepared(options.contenders)
+    pairs = [(workload, one) for workload in options.workloads for one in contenders if one.form_of(workload.forms)]
+    if not pairs:
+        raise BenchmarkError("no contender is left that reads any of these workloads")
+    turns = len(pairs) * options.rounds
     with servers(options.broker) as started, shown(turns) as told:
         about = await machine(started)
         for workload in options.workloads:
@@ -67,7 +74,7 @@ async def run(options: Options, console: Console) -> list[Summary]:
             found += await compare(
                 started,
                 workload,
-                options.contenders,
+                contenders,
                 events=options.events,
                 rounds=options.rounds,
                 seed=options.seed,
@@ -88,6 +95,19 @@ async def run(options: Options, console: Console) -> list[Summary]:
     if options.plot:
         plot(options.plot, about, found)
     return found
+
+
+def prepared(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those that this machine can run, ready to start. Of the others, a line on standard error says why not."""
+    ready = []
+    for contender in contenders:
+        try:
+            contender.prepare()
+        except LeftOutError as error:
+            err.print(f"{contender.title} is left out: {error}", soft_wrap=True, markup=False, highlight=False)
+        else:
+            ready.append(contender)
+    return ready
 
 
 def _named(known: Mapping[str, _T], names: str) -> list[_T]:

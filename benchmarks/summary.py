@@ -32,7 +32,7 @@ class Summary(NamedTuple):
     postgres_cpu: float | None
     broker_cpu: float | None
     peak_memory: int
-    """Bytes, of its largest process, in the largest round."""
+    """Bytes, of all its processes together, in the largest round."""
     rows_per_event: float
     wal_per_event: float
     wrong_rows: int | None

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import orjson
 
+from benchmarks.forms import Form, Happened, Row, as_change, as_event, as_key, row_after
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 OWNERS = 1_000
@@ -22,10 +24,12 @@ LIFECYCLE = ("created", "processing", "progressed", "progressed", "progressed", 
 
 
 class LogRecord(NamedTuple):
-    """A record to publish: a structured event, keyed by the id of its video."""
+    """A record to publish, keyed by the id of its video."""
 
     key: bytes
     value: bytes
+    video_id: str
+    version: int
     topic: str = "video-events"
     headers: Headers = ()
     timestamp_ms: int = 0
@@ -36,20 +40,27 @@ class Workload(NamedTuple):
 
     name: str
     description: str
-    records: Callable[[int, int], Iterator[LogRecord]]
-    """From a seed and a number of events."""
+    make: Callable[..., Iterator[LogRecord]]
+    """From a seed, a number of events and a form."""
+    forms: tuple[Form, ...] = ("events",)
+    """In which it is published. Each contender takes the first that it reads."""
     applied: bool = False
+
+    def records(self, seed: int, events: int, form: Form = "events") -> Iterator[LogRecord]:
+        """The log. In whatever form, it says the same of the same videos."""
+        return self.make(seed, events, form=form)
 
 
 class _Video:
     """A video, and what has been said of it."""
 
-    __slots__ = ("owner", "version", "video_id")
+    __slots__ = ("owner", "row", "version", "video_id")
 
     def __init__(self, rng: random.Random, owners: list[str]) -> None:
         self.video_id = _an_id(rng)
         self.owner = rng.choice(owners)
         self.version = 0
+        self.row: Row | None = None
 
 
 def owner_ids() -> list[str]:
@@ -58,7 +69,7 @@ def owner_ids() -> list[str]:
     return [_an_id(rng) for _ in range(OWNERS)]
 
 
-def lifecycle(seed: int, events: int, *, padding: int = 0) -> Iterator[LogRecord]:
+def lifecycle(seed: int, events: int, *, form: Form = "events", padding: int = 0) -> Iterator[LogRecord]:
     """Six events for each video, in their order, those of 5,000 videos mixed.
 
     Values are about 330 bytes long, and `padding` bytes longer: a field that readers do not know.
@@ -69,20 +80,20 @@ def lifecycle(seed: int, events: int, *, padding: int = 0) -> Iterator[LogRecord
     for number in range(events):
         place = rng.randrange(len(live))
         video = live[place]
-        yield _record(rng, number, video, LIFECYCLE[video.version], padding)
+        yield _record(rng, number, video, LIFECYCLE[video.version], form, padding)
         if video.version == len(LIFECYCLE):
             live[place] = _Video(rng, owners)
 
 
-def unique(seed: int, events: int) -> Iterator[LogRecord]:
+def unique(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]:
     """Each event makes a row of its own."""
     rng = random.Random(seed)
     owners = owner_ids()
     for number in range(events):
-        yield _record(rng, number, _Video(rng, owners), "created")
+        yield _record(rng, number, _Video(rng, owners), "created", form)
 
 
-def hot(seed: int, events: int) -> Iterator[LogRecord]:
+def hot(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]:
     """A thousand videos, changed over and over."""
     rng = random.Random(seed)
     owners = owner_ids()
@@ -90,12 +101,12 @@ def hot(seed: int, events: int) -> Iterator[LogRecord]:
     for number in range(events):
         video = rng.choice(videos)
         kind = "created" if not video.version else rng.choice(("updated", "processing", "progressed", "completed"))
-        yield _record(rng, number, video, kind)
+        yield _record(rng, number, video, kind, form)
 
 
-def disorder(seed: int, events: int) -> Iterator[LogRecord]:
+def disorder(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]:
     """The events of a lifecycle, in any order whatever."""
-    records = list(lifecycle(seed, events))
+    records = list(lifecycle(seed, events, form=form))
     random.Random(seed + 1).shuffle(records)
     yield from records
 
@@ -103,8 +114,9 @@ def disorder(seed: int, events: int) -> Iterator[LogRecord]:
 WORKLOADS: Mapping[str, Workload] = {
     workload.name: workload
     for workload in (
-        Workload("lifecycle", "6 events per video in order, 5,000 videos at a time", lifecycle),
-        Workload("unique", "every event a new row", unique),
+        Workload("lifecycle", "6 events per video in order, 5,000 videos at a time", lifecycle, ("events", "rows")),
+        Workload("unique", "every event a new row", unique, ("events", "rows")),
+        Workload("captured", "the lifecycle as row changes of Debezium", lifecycle, ("changes",)),
         Workload("replay", "the lifecycle once more: nothing to write", lifecycle, applied=True),
         Workload("hot", "1,000 videos, changed over and over", hot),
         Workload("disorder", "the lifecycle in any order", disorder),
@@ -121,19 +133,20 @@ def _an_id(rng: random.Random) -> str:
     return str(UUID(int=rng.getrandbits(128), version=4))
 
 
-def _record(rng: random.Random, number: int, video: _Video, kind: str, padding: int = 0) -> LogRecord:
+def _record(  # noqa: PLR0913, PLR0917 - all that a record is made of
+    rng: random.Random, number: int, video: _Video, kind: str, form: Form, padding: int = 0
+) -> LogRecord:
     video.version += 1
-    event = {
-        "specversion": "1.0",
-        "id": f"{video.video_id}-{video.version}",
-        "source": "/render/eu-1",
-        "type": f"video.{kind}",
-        "time": (_BEGIN + timedelta(milliseconds=number)).isoformat(),
-        "data": {"video_id": video.video_id, "user_id": video.owner, "version": video.version} | _data(rng, kind),
-    }
-    if padding:
-        event["padding"] = "x" * padding
-    return LogRecord(video.video_id.encode(), orjson.dumps(event))
+    video_id, version = video.video_id, video.version
+    data = {"video_id": video_id, "user_id": video.owner, "version": version} | _data(rng, kind)
+    time = _BEGIN + timedelta(milliseconds=number)
+    happened = Happened(number, f"{video_id}-{version}", kind, time, data)
+    if form == "events":
+        value = as_event(happened, padding)
+    else:
+        video.row = row_after(video.row, happened)
+        value = orjson.dumps(video.row) if form == "rows" else as_change(happened, video.row)
+    return LogRecord(as_key(form, video_id), value, video_id, version)
 
 
 def _data(rng: random.Random, kind: str) -> dict[str, Any]:

@@ -1,14 +1,20 @@
 """Who takes part, what each of them guarantees, and how it is started."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from benchmarks.contenders import reelsync
+from benchmarks.contenders import connect_libraries, debezium, reelsync
 from benchmarks.contenders.assignment import Assignment, Launch, module
 from benchmarks.expected import READ_COLUMNS, STORED_COLUMNS
+from benchmarks.forms import Form
 
-Progress = Literal["positions", "output"]
-"""How far it is: by the positions in the database, or by the number of events that it prints after each commit."""
+ProgressKind = Literal["positions", "output", "markers"]
+"""How far it is: by the positions in the database, by the number of events that it prints after each commit, or by its
+rows."""
+
+
+def _is_ready() -> None:
+    """Nothing is to be fetched."""
 
 
 class Contender(NamedTuple):
@@ -23,16 +29,25 @@ class Contender(NamedTuple):
     """Connections that wait at the gate when it is ready."""
     share: float
     """Of the events of the run, so many are enough to measure its rate."""
-    progress: Progress = "output"
+    progress: ProgressKind = "output"
+    reads: Sequence[Form] = ("events",)
+    """Forms of a log. It takes no part in workloads that have none of them."""
     columns: Iterable[str] = READ_COLUMNS
     """What it keeps, of what is compared in the end."""
     is_ceiling: bool = False
     """Whether others are measured by it, those with as many connections that write."""
+    prepare: Callable[[], None] = _is_ready
+    """Fetches what it needs beside this project; LeftOutError, if this machine cannot have that."""
+
+    def form_of(self, forms: Iterable[Form]) -> Form | None:
+        """The first of these forms that it reads."""
+        return next((form for form in forms if form in self.reads), None)
 
 
 _REELSYNC = "exactly once in effect; any order; bad records kept; every rule of the contract checked"
 _ALONE = "the same statements, made before the clock starts; no Kafka, no client work: the ceiling"
 _AT_LEAST_ONCE = "at least once; last to arrive wins; one bad record stops its batch"
+_SINK = "at least once; last record to arrive wins; a bad record stops its task"
 _AT_MOST_ONCE = "offsets committed on their own (FastStream's default): may lose; last to arrive wins"
 
 
@@ -45,6 +60,7 @@ def _alone(connections: int) -> Contender:
         waits=connections,
         share=1.0,
         progress="positions",
+        reads=("events", "changes"),
         columns=STORED_COLUMNS,
         is_ceiling=True,
     )
@@ -77,6 +93,7 @@ def _reelsync(name: str, what: str, launches: Callable[[Assignment], list[Launch
         waits=writers,
         share=1.0,
         progress="positions",
+        reads=("events", "changes"),
         columns=STORED_COLUMNS,
     )
 
@@ -93,6 +110,17 @@ CONTENDERS: Mapping[str, Contender] = {
         _workers(1),
         _workers(2),
         _instances(2),
+        Contender(
+            "debezium",
+            "Debezium JDBC sink 3.6, 2 tasks",
+            _SINK,
+            lambda assignment: debezium.launches(assignment, tasks=2),
+            waits=2,
+            share=1.0,
+            progress="markers",
+            reads=("rows", "changes"),
+            prepare=connect_libraries.fetch,
+        ),
         Contender(
             "faststream",
             "FastStream batch + Pydantic + values(list)",

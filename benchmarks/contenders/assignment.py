@@ -5,7 +5,10 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+
+from benchmarks.forms import Form
 
 ROOT = Path(__file__).parents[2]
 SESSION_MS = 6_000
@@ -22,13 +25,17 @@ class Assignment(NamedTuple):
     events: int
     group: str
     connections: int = 1
+    workload: str = ""
+    form: Form = "events"
 
 
 class Launch(NamedTuple):
-    """A process to start in the root of the project."""
+    """A process to start in the root of the project, or in a new folder with files of its own."""
 
     command: list[str]
     env: Mapping[str, str]
+    files: Mapping[str, str] = MappingProxyType({})
+    """By name, what stands in them."""
 
 
 def module(name: str, assignment: Assignment) -> Launch:

@@ -1,26 +1,25 @@
 """The ceiling: the statements of every batch, made in advance, through the same fence and COMMIT, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.contenders.assignment import Assignment, read_assignment
+from benchmarks.forms import TOPICS
 from reelsync.consumer.offsets.store import create_positions, fence
-from reelsync.consumer.records import Anchor, Partition, Record, Span, anchor_of
-from reelsync.consumer.transform.decode import Decode, Rejection, decoder
-from reelsync.consumer.transform.fold import Fold
-from reelsync.consumer.transform.plan import Missing, Statement, plan
+from reelsync.consumer.records import Anchor, Partition, Span
+from reelsync.consumer.settings import BatchSettings
+from reelsync.consumer.source.batching import BatchSize
+from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
+from reelsync.consumer.transform.plan import Missing, Statement
 from reelsync.models import User, UserProfile, Video
 from reelsync.models.engine import create_engine
 from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS
 
-_POLL_RECORDS = 500
-_BATCH_RECORDS = 5_000
-"""As reelsync cuts its batches, by default."""
 _MAX_VALUE_BYTES = 524_288
 _NOTHING_MISSING = Missing((), ())
 _STATEMENTS = {
@@ -54,53 +53,49 @@ async def main(assignment: Assignment) -> None:
 
 
 async def _planned(assignment: Assignment, numbers: Sequence[int]) -> AsyncIterator[Planned]:
+    """The batches of these partitions, which take turns: each batch is of one, as large as reelsync's become."""
     consumer = AIOKafkaConsumer(bootstrap_servers=assignment.bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(assignment.topic, number) for number in numbers])
+    decode = decoder({assignment.topic: TOPICS[assignment.form]}, _MAX_VALUE_BYTES)
     positions = dict.fromkeys((Partition(assignment.topic, number) for number in numbers), 0)
-    decode = decoder({assignment.topic: "video"}, _MAX_VALUE_BYTES)
     try:
-        while not _is_at_end(consumer, positions):
-            batch: list[Record] = []
-            while len(batch) < _BATCH_RECORDS and not _is_at_end(consumer, positions):
-                fetched = await consumer.getmany(timeout_ms=200, max_records=_POLL_RECORDS)
-                batch += chain.from_iterable(fetched.values())
-                _advance(positions, batch)
-            if batch:
-                yield _plan(batch, decode)
+        while unread := [partition for partition in positions if not _is_at_end(consumer, partition, positions)]:
+            for partition in unread:
+                batch = await _filled(consumer, partition, Batch(0, decode), positions)
+                if batch.count:
+                    yield Planned(batch.spans, batch.anchors, batch.plan.statements(_NOTHING_MISSING))
     finally:
         await consumer.stop()
 
 
-def _is_at_end(consumer: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> bool:
-    """Whether all is read; the end of a partition is known from the first fetch of it."""
-    ends = {partition: consumer.highwater(TopicPartition(*partition)) for partition in positions}
-    return all(end is not None and positions[partition] >= end for partition, end in ends.items())
-
-
-def _plan(batch: Sequence[Record], decode: Decode) -> Planned:
-    """The statements of a batch, as reelsync makes them.
+async def _filled(
+    consumer: AIOKafkaConsumer, partition: Partition, batch: Batch, positions: dict[Partition, int]
+) -> Batch:
+    """Fill a batch with the next records of a partition.
 
     Raises:
         TypeError: a record is no valid event; a workload has none of those.
     """
-    fold = Fold()
-    spans: dict[Partition, Span] = {}
-    anchors: dict[Partition, Anchor] = {}
-    for record in batch:
-        partition = Partition(record.topic, record.partition)
-        event = decode(record)
-        if isinstance(event, Rejection):
-            raise TypeError(f"{partition}, offset {record.offset}: {event.reason}")
-        fold.add(event)
-        held = spans.get(partition)
-        spans[partition] = Span(held.start if held else record.offset, record.offset + 1)
-        anchors[partition] = anchor_of(record)
-    return Planned(spans, anchors, plan(fold).statements(_NOTHING_MISSING))
+    size = BatchSize(BatchSettings())
+    while not size.is_full(batch) and not _is_at_end(consumer, partition, positions):
+        place = TopicPartition(*partition)
+        fetched = await consumer.getmany(place, timeout_ms=200, max_records=size.room(batch))
+        records = fetched.get(place)
+        if not records:
+            continue
+        batch.add(records, [batch.decode(record) for record in records])
+        if batch.rejections:
+            raise TypeError(f"{partition}: {batch.rejections[0].reason}")
+        start, positions[partition] = positions[partition], records[-1].offset + 1
+        batch.extend({partition: Span(start, positions[partition])}, {partition: records[-1]})
+    return batch
 
 
-def _advance(positions: dict[Partition, int], records: Iterable[Record]) -> None:
-    positions.update({Partition(record.topic, record.partition): record.offset + 1 for record in records})
+def _is_at_end(consumer: AIOKafkaConsumer, partition: Partition, positions: Mapping[Partition, int]) -> bool:
+    """Whether all is read; the end of a partition is known from the first fetch of it."""
+    end = consumer.highwater(TopicPartition(*partition))
+    return end is not None and positions[partition] >= end
 
 
 async def _write(engine: AsyncEngine, assignment: Assignment, numbers: Sequence[int], plans: Sequence[Planned]) -> None:

@@ -1,9 +1,11 @@
 """reelsync, by its own command, as it is run in production: HTTP, metrics and health included."""
 
-import json
 import sys
 
+from pydantic_core import to_json
+
 from benchmarks.contenders.assignment import SESSION_MS, Assignment, Launch, environment
+from benchmarks.forms import TOPICS
 
 _GATE_SECONDS = "120"
 """The gate is a lock: reelsync must not give up waiting for it."""
@@ -19,7 +21,7 @@ def settings(assignment: Assignment) -> dict[str, str]:
     """Defaults, but for where the servers are and how long they are waited for."""
     return {
         "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": assignment.bootstrap_servers,
-        "REELSYNC_KAFKA__TOPICS": json.dumps({assignment.topic: "video"}),
+        "REELSYNC_KAFKA__TOPICS": to_json({assignment.topic: TOPICS[assignment.form]}).decode(),
         "REELSYNC_KAFKA__GROUP_ID": assignment.group,
         "REELSYNC_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS),
         "REELSYNC_DATABASE__URL": assignment.database_url,

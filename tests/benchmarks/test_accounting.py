@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from benchmarks.accounting import cpu_seconds, peak_memory
 
 _BURN = "import time\nwhile time.process_time() < {seconds}: pass\n"
@@ -49,6 +51,11 @@ def test_the_cpu_of_a_child_that_has_ended_is_counted() -> None:
 def test_peak_memory_remembers_what_was_given_back() -> None:
     with running("") as small, running("block = b'x' * 100_000_000; del block\n") as large:
         assert peak_memory([large]) - peak_memory([small]) > 90_000_000
+
+
+def test_the_memory_of_all_processes_is_added_up() -> None:
+    with running("") as one, running("") as other:
+        assert peak_memory([one, other]) == pytest.approx(peak_memory([one]) + peak_memory([other]), rel=0.1)
 
 
 def test_a_process_that_is_gone_counts_as_nothing() -> None:
