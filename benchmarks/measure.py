@@ -22,6 +22,7 @@ from benchmarks.expected import READ_COLUMNS, difference
 from benchmarks.progress import Progress, progress_of
 from benchmarks.published_log import PublishedLog
 from benchmarks.servers import Servers, fresh_name
+from benchmarks.yardstick import Yardstick
 from reelsync.testing.servers.child_process import last_lines
 
 _LOOK_SECONDS = 0.02
@@ -66,6 +67,8 @@ class Turn(NamedTuple):
     """None if it was not looked."""
     second_half_rate: float
     """Events a second from when half of them were committed: without the start."""
+    yardstick: float | None = None
+    """CPU seconds that a value cost the yardstick meanwhile, if there was one."""
 
     @property
     def rate(self) -> float:
@@ -85,8 +88,10 @@ class _Spent(NamedTuple):
     wal: int
 
 
-async def measure(servers: Servers, log: PublishedLog, contender: Contender) -> Turn:
-    """Have the contender consume the log into a fresh copy of the log's database.
+async def measure(
+    servers: Servers, log: PublishedLog, contender: Contender, yardstick: Yardstick | None = None
+) -> Turn:
+    """Have the contender consume the log into a fresh copy of the log's database, perhaps with a yardstick beside it.
 
     Raises:
         BenchmarkError: it ended, or stood still; with the end of what it said.
@@ -94,12 +99,14 @@ async def measure(servers: Servers, log: PublishedLog, contender: Contender) -> 
     database = fresh_name("turn")
     await servers.create_database(database, log.template)
     try:
-        return await _measured(servers, log, contender, database)
+        return await _measured(servers, log, contender, database, yardstick)
     finally:
         await servers.drop_database(database)
 
 
-async def _measured(servers: Servers, log: PublishedLog, contender: Contender, database: str) -> Turn:
+async def _measured(
+    servers: Servers, log: PublishedLog, contender: Contender, database: str, yardstick: Yardstick | None
+) -> Turn:
     assignment = _assignment(servers, log, database)
     async with servers.connected(database) as watcher:
         rows_before = (await watcher.execute(_ROWS)).scalar_one()
@@ -108,11 +115,13 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
             await _until_ready(processes, watcher, contender, assignment)
             progress = progress_of(contender, log, assignment.group, processes, watcher)
             before = await _spent(servers, processes.pids, watcher)
+            reading = yardstick.reading if yardstick else None
             await open_gate()
             started = time.perf_counter()
             half = await _until_done(processes, progress, log.events)
             seconds = time.perf_counter() - started
             after = await _spent(servers, processes.pids, watcher)
+            price = yardstick.price_since(reading) if yardstick and reading else None
             memory = peak_memory(processes.pids)
         await _until_alone(watcher)
         rows_after = (await watcher.execute(_ROWS)).scalar_one()
@@ -129,6 +138,7 @@ async def _measured(servers: Servers, log: PublishedLog, contender: Contender, d
         wal_bytes=after.wal - before.wal,
         wrong_rows=found.wrong_rows if found else None,
         second_half_rate=(log.events - half.events) / (started + seconds - half.at),
+        yardstick=price,
     )
 
 

@@ -1,49 +1,92 @@
-from benchmarks.guard import LEAST_OF_CEILING, MOST_OF_CALIBRATION, Round, faults, ratios
-from benchmarks.measure import Turn
+import sys
+from pathlib import Path
+from typing import Any
 
-_CALIBRATION = 5e-6
+import pytest
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders.assignment import Assignment, Launch
+from benchmarks.guard import LIMITS, Round, faults, guard, ratios, work
+from benchmarks.measure import Turn
+from benchmarks.published_log import PublishedLog
+from benchmarks.workloads import WORKLOADS
+from reelsync.consumer.transform.decode import Decode, decoder
+
+_YARDSTICK = 5e-6
+_SLOWED = str(Path(__file__).with_name("slowed_consumer.py"))
 
 
 def test_what_was_seen_passes() -> None:
     assert faults([_round(), _round()]) == []
 
 
-def test_a_reelsync_that_keeps_less_of_the_ceiling_is_told() -> None:
-    slow = _round(rate=200_000 * LEAST_OF_CEILING * 0.9)
-    assert ["of the ceiling" in fault for fault in faults([slow, slow])] == [True]
-
-
-def test_a_reelsync_that_needs_more_cpu_is_told() -> None:
-    costly = _round(cpu=_CALIBRATION * MOST_OF_CALIBRATION * 1.1)
-    assert ["CPU" in fault for fault in faults([costly, costly])] == [True]
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_ratio_beyond_its_limit_is_told(name: str) -> None:
+    limit = LIMITS[name]
+    beyond = limit.value * (1.1 if limit.is_most else 0.9)
+    (told,) = faults([_round(**{name: beyond})] * 2)
+    assert told == f"{limit.of}: {beyond:.2f}, {limit}"
 
 
 def test_one_round_on_a_busy_machine_fails_nothing() -> None:
-    disturbed = _round(rate=1_000, cpu=_CALIBRATION * 20)
-    assert faults([disturbed, _round(), disturbed]) == []
+    disturbed = _round(client=20, postgres=20, rate=0.001)
+    assert faults([disturbed, _round(), _round()]) == []
 
 
 def test_a_machine_of_half_the_speed_gives_the_same_ratios() -> None:
-    slower = _round(rate=30_000, ceiling=100_000, cpu=20e-6, calibration=2 * _CALIBRATION)
-    assert ratios([slower]) == ratios([_round(rate=60_000, cpu=10e-6)])
+    assert ratios([_round(speed=0.5)]) == pytest.approx(ratios([_round()]))
 
 
 def test_one_wrong_row_in_any_round_is_told() -> None:
     assert faults([_round(), _round(wrong_rows=1), _round()]) == ["reelsync left 1 rows wrong"]
 
 
+def test_decoding_three_times_is_beyond_the_limit_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def thrice(*settings: Any) -> Decode:
+        decode = decoder(*settings)
+        return lambda record: (decode(record), decode(record), decode(record))[2]
+
+    monkeypatch.setattr("benchmarks.guard.decoder", thrice)
+    log = PublishedLog(WORKLOADS["lifecycle"], 1, 20_000, "videos", 6, "template", expected=False)
+    assert not LIMITS["work"].is_kept(work(log))
+
+
+@pytest.mark.timeout(600)
+async def test_a_consumer_that_needs_a_third_more_cpu_fails_the_guard() -> None:
+    """The negative control: a quarter of the rate is lost where the consumer's CPU is the limit."""
+    contender = CONTENDERS["reelsync-1"]
+
+    def launches(assignment: Assignment) -> list[Launch]:
+        (launch,) = contender.launches(assignment)
+        return [launch._replace(command=[sys.executable, _SLOWED, *launch.command[3:]])]
+
+    rounds = await guard(contender._replace(launches=launches), events=30_000, rounds=3)
+    assert [fault.startswith(LIMITS["client"].of) for fault in faults(rounds)] == [True], ratios(rounds)
+
+
 def _round(
     *,
-    rate: float = 60_000,
-    ceiling: float = 200_000,
-    cpu: float = 10e-6,
-    calibration: float = _CALIBRATION,
+    work: float = 1.1,
+    client: float = 1.7,
+    postgres: float = 0.7,
+    rows: float = 1.2,
+    rate: float = 0.3,
+    speed: float = 1.0,
     wrong_rows: int = 0,
 ) -> Round:
-    return Round(_turn(ceiling, 1e-7, 0), _turn(rate, cpu, wrong_rows), calibration)
+    price = _YARDSTICK / speed
+    alone = _turn(200_000 * speed, 1e-7, price, written=1_000, wrong_rows=0)
+    rate *= 200_000 * speed
+    return Round(
+        alone,
+        _turn(rate, client * price, price, written=round(rows * 1_000), wrong_rows=wrong_rows)._replace(
+            postgres_cpu=postgres * price * alone.events
+        ),
+        work,
+    )
 
 
-def _turn(rate: float, cpu: float, wrong_rows: int) -> Turn:
+def _turn(rate: float, cpu: float, price: float, *, written: int, wrong_rows: int) -> Turn:
     return Turn(
         events=1_000,
         seconds=1_000 / rate,
@@ -51,8 +94,9 @@ def _turn(rate: float, cpu: float, wrong_rows: int) -> Turn:
         postgres_cpu=None,
         broker_cpu=None,
         peak_memory=1,
-        rows_written=1,
+        rows_written=written,
         wal_bytes=1,
         wrong_rows=wrong_rows,
         second_half_rate=rate,
+        yardstick=price,
     )
