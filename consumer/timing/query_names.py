@@ -26,6 +26,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "offsets.reset": Query("UPDATE", "consumer_offsets"),
     "offsets.list": Query("SELECT", "consumer_offsets"),
     "users.known": Query("SELECT", "users"),
+    "users.names": Query("SELECT", "users"),
     "videos.known": Query("SELECT", "videos"),
     "dead_letters.lock": Query("LOCK", "erasure_lock"),
     "dead_letters.park": Query("INSERT", "dead_letters"),

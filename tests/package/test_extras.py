@@ -75,7 +75,7 @@ def test_fixtures_and_commands_name_the_extra_beside_a_part_of_what_they_need(
     wanted = (f"{wheel}[models]", "pytest", "typer", "--constraint", ROOT / "requirements.txt")
     python = environment(tmp_path_factory.mktemp("partial"), wanted)
     code, said = refused(python.parent / "reelsync", "lag", cwd=tmp_path)
-    assert (code, said) == (2, "error: orjson is not installed: pip install 'reelsync[consumer]'\n")
+    assert (code, said) == (2, "error: pydantic_settings is not installed: pip install 'reelsync[consumer]'\n")
     (tmp_path / "test_it.py").write_text(USES_FIXTURES)
     code, said = refused(python, "-m", "pytest", "-p", "no:cacheprovider", "test_it.py", cwd=tmp_path)
     assert code == 1

@@ -30,6 +30,7 @@ KINDS = {
     "offsets.read": r"SELECT o\.topic, o\.partition, o\.next_offset",
     "offsets.create": r"INSERT INTO consumer_offsets",
     "users.known": r"SELECT users\.id",
+    "users.names": r"SELECT id, account_version, username, email, deletion_version",
     "videos.known": r"SELECT videos\.id",
     "users.merge": r"INSERT INTO users \(",
     "user_profiles.merge": r"INSERT INTO user_profiles \(",
@@ -51,7 +52,6 @@ KINDS = {
 UTILITIES = {
     "savepoint": "SAVEPOINT ",
     "savepoint.release": "RELEASE SAVEPOINT ",
-    "savepoint.rollback": "ROLLBACK TO SAVEPOINT ",
     "dead_letters.lock": "LOCK TABLE erasure_lock ",
 }
 OF_THE_DRIVER = (
