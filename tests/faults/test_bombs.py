@@ -87,6 +87,8 @@ async def send(settings: Settings, tier: str, topic: str, batch: bytes) -> None:
 async def test_what_can_only_be_unpacked_whole_halts_its_partition_until_it_is_passed_over(
     settings: Settings, tier: str
 ) -> None:
+    if tier != "embedded":
+        pytest.skip("Apache Kafka unpacks what it is sent, and refuses this")
     topic = topic_of(settings, "video")
     batch = packed([Given(KEY, video("created", 1)), Given(KEY, b"{", 200 * MIB)], "snappy in one piece")
     await send(settings, tier, topic, packed([Given(KEY, video("created", 2))], "zstd"))
