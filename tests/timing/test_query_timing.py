@@ -16,10 +16,12 @@ from reelsync.consumer.timing.query_names import QUERIES, Query
 from reelsync.consumer.timing.query_timing import attach_query_timing
 from reelsync.testing.servers.child_process import free_port
 from tests.support.processes import ROOT
+from tests.support.running import eventually
 from tests.timing.listening import Heard, listening
 
 NAMED = {"query_name": "offsets.read"}
 SLEEP = text("SELECT pg_sleep(30)")
+_SLEEPING = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND wait_event = 'PgSleep'")
 NUMBERS = Table("numbers", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))
 
 
@@ -191,15 +193,12 @@ async def test_the_wait_is_the_pools_and_not_the_new_connections(operator_url: s
 
 async def _until_sleeping(engine: Any) -> None:
     async with engine.connect() as other:
-        asked = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND wait_event = 'PgSleep'"
-        )
-        for _ in range(500):
+
+        async def sleeps() -> bool:
             await other.rollback()  # What a transaction sees of the activity stays as it was first seen.
-            if await other.scalar(asked):
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("nobody sleeps")
+            return bool(await other.scalar(_SLEEPING))
+
+        await eventually(sleeps, "somebody sleeps", seconds=10)
 
 
 async def test_the_snippets_of_the_page_work(operator_url: str) -> None:
