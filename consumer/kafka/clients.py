@@ -2,19 +2,23 @@
 
 import asyncio
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
-from reelsync.consumer.kafka.reader import Reader
+from reelsync.consumer.kafka.reader import Client, Reader
 from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
 from .record_batches import read_all_batches
+
+_ADMIN_REQUEST_MS = 10_000
 
 
 async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -46,6 +50,23 @@ async def login_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     return options
+
+
+@asynccontextmanager
+async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for questions about topics and groups, for the length of the context.
+
+    Raises:
+        KafkaError: no broker can be used.
+    """
+    options = await connection_options(settings)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=_ADMIN_REQUEST_MS)
+    admin._client = Client(**options, request_timeout_ms=_ADMIN_REQUEST_MS)  # noqa: SLF001 - it closes all connections
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:

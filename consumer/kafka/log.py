@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
 from reelsync.consumer.errors import KafkaFailedError
@@ -14,7 +13,7 @@ from reelsync.consumer.kafka.reader import Reader, Topic
 from reelsync.consumer.records import Anchor, Partition, anchor_of
 from reelsync.consumer.settings import KafkaSettings
 
-from .clients import connection_options, stop_within
+from .clients import admin_client, connection_options, stop_within
 from .diagnosis import diagnose
 from .record_batches import read_all_batches
 
@@ -35,15 +34,12 @@ class KafkaLog:
             UnavailableError: no broker answers.
             MisconfiguredError: one does, and cannot be used with these settings.
         """
-        admin = AIOKafkaAdminClient(**await connection_options(self._settings), request_timeout_ms=10_000)
         try:
-            await admin.start()
-            described: dict[str, Any] = await admin.describe_cluster()
-            topics = await admin.describe_topics()
+            async with admin_client(self._settings) as admin:
+                described: dict[str, Any] = await admin.describe_cluster()
+                topics = await admin.describe_topics()
         except (KafkaError, OSError, TimeoutError) as error:
             raise await diagnose(self._settings, error) from error
-        finally:
-            await admin.close()
         return described.get("cluster_id"), {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
     async def topics(self, names: Collection[str]) -> dict[str, Topic]:
@@ -189,13 +185,9 @@ async def count_members(settings: KafkaSettings) -> int:
     Raises:
         KafkaFailedError: the brokers did not answer, or refused to.
     """
-    admin = AIOKafkaAdminClient(**await connection_options(settings), request_timeout_ms=10_000)
     with _translated():
-        try:
-            await admin.start()
+        async with admin_client(settings) as admin:
             (answer,) = await admin.describe_consumer_groups([settings.group_id])
-        finally:
-            await admin.close()
         ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
         if error_code:
             raise for_code(error_code)

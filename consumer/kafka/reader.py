@@ -33,6 +33,7 @@ POLL_BYTES = 2_097_152
 """Twice the bytes that a batch asks for. Most polls are ended by the number of records first."""
 _NOTHING_TO_FETCH_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
+_BOOTSTRAP_SECONDS = 1.0
 _DESCRIBING = "describing"
 _UNKNOWN_TOPIC = 3
 _REFUSALS = frozenset({_UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID})
@@ -51,7 +52,7 @@ class Reader(AIOKafkaConsumer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         accepted = inspect.signature(AIOKafkaClient).parameters.keys() & options.keys()
-        self._client = _Client(**{name: options[name] for name in accepted})
+        self._client = Client(**{name: options[name] for name in accepted})
 
     def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
         """From now on fetch these partitions from the topics with these ids, or by name where the id is None.
@@ -119,7 +120,7 @@ class Reader(AIOKafkaConsumer):
         return found
 
 
-class _Client(AIOKafkaClient):
+class Client(AIOKafkaClient):
     """A client that turns aiokafka's fetches by name into fetches by id, and creates no topic when it asks for one."""
 
     topic_ids: dict[TopicPartition, str | None] | None = None
@@ -129,6 +130,21 @@ class _Client(AIOKafkaClient):
         super().__init__(**options)
         self.refused: set[TopicPartition] = set()
         self.read_by_name: set[TopicPartition] = set()
+        self._bootstrapping: asyncio.Task[None] | None = None
+
+    async def bootstrap(self) -> None:
+        """Find the brokers. Whoever is cancelled here does not wait any longer, and `close` does."""
+        # If aiokafka's own is cancelled, it leaves its connection open.
+        self._bootstrapping = asyncio.create_task(super().bootstrap())
+        await asyncio.shield(self._bootstrapping)
+
+    async def close(self) -> None:
+        """Close all connections, also the one of a bootstrap that nobody waits for any longer."""
+        if self._bootstrapping:
+            await asyncio.wait({self._bootstrapping}, timeout=_BOOTSTRAP_SECONDS)
+            self._bootstrapping.cancel()
+            await asyncio.gather(self._bootstrapping, return_exceptions=True)
+        await super().close()
 
     async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
         """The answer to a request. The answer to a fetch has only records of topics with the given ids."""

@@ -40,11 +40,6 @@ def quick(settings: Settings, **http: float) -> Settings:
     )
 
 
-# aiokafka leaves a connection open when the task that waits for it is cancelled, as the probe's is at the end.
-# Collecting it warns, and here it is collected in the test that left it.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-
-
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[tuple[Consumer, Client]]:
     """A consumer with its endpoints, checked and running."""
@@ -162,8 +157,8 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
             reasons = (await client.get("/readyz")).json["reasons"]
             assert any(reason.startswith("kafka does not answer") for reason in reasons)
         bring_records_again()
-        await until_applied(settings)
         await eventually(client.answers("/readyz", 200), "ready again")
+        await until_applied(settings)
 
 
 async def test_a_broker_that_is_gone_is_asked_until_it_is_back(settings: Settings) -> None:

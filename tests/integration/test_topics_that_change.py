@@ -1,7 +1,6 @@
 """A topic is deleted, or has fewer partitions than before, while it is consumed."""
 
 import orjson
-import pytest
 
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.records import Partition
@@ -13,8 +12,6 @@ from tests.support.http_client import Client
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 from tests.support.topics import create_again, delete_topic, topic_id
-
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 
 
 async def fill(settings: Settings, topic: str, partitions: int, first: int) -> None:

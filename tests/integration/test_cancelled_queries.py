@@ -1,0 +1,42 @@
+"""A query of Kafka that is cancelled, at whatever moment, leaves no connection open."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+from aiokafka.conn import AIOKafkaConnection
+
+from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
+from tests.support.running import topic_of
+
+MOMENTS = 60
+"""Turns of the event loop before the query is cancelled. A client is connected after about 40."""
+
+QUERIES: dict[str, Callable[[Settings], Awaitable[object]]] = {
+    "cluster": lambda settings: KafkaLog(settings.kafka).cluster(),
+    "ranges": lambda settings: KafkaLog(settings.kafka).ranges([Partition(topic_of(settings, "video"), 0)]),
+    "members": lambda settings: count_members(settings.kafka),
+}
+
+
+def open_connections() -> list[AIOKafkaConnection]:
+    return [found for found in gc.get_objects() if isinstance(found, AIOKafkaConnection) and found.connected()]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_cancelled_query_leaves_no_connection_open(settings: Settings, query: str) -> None:
+    before = open_connections()
+    ended_too_early = 0
+    for moment in range(MOMENTS):
+        asking = asyncio.ensure_future(QUERIES[query](settings))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        ended_too_early += asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+        assert [left for left in open_connections() if left not in before] == [], f"cancelled after {moment} turns"
+    assert ended_too_early > MOMENTS / 2
