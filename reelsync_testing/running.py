@@ -9,13 +9,14 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
 from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import KafkaFailedError, UnavailableError
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 PARTITIONS = 3
 """Of each topic that the fixtures make."""
@@ -70,12 +71,18 @@ async def until_applied(settings: Settings, still_running: Callable[[], object] 
     """Wait until the stored positions are the ends that the topics have now; `still_running` raises what makes it vain.
 
     Raises:
-        AssertionError: they were not, within a minute.
+        AssertionError: they were not, within DEADLINE_SECONDS.
     """
-    log = KafkaLog(settings.kafka)
-    _, counts = await log.cluster()
-    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(counts.get(topic, 0))]
-    ends = {partition: end for partition, (_, end) in (await log.ranges(partitions)).items()}
+    ends: dict[Partition, int] = {}
+
+    async def answered() -> bool:
+        try:
+            ends.update(await _ends_of(settings))
+        except (UnavailableError, KafkaFailedError):  # The broker may have come back only now.
+            return False
+        return True
+
+    await eventually(answered, "the brokers say where the topics end")
     engine = engine_of(settings.database)
     ledger = Ledger(engine, settings.kafka.group_id)
 
@@ -88,6 +95,13 @@ async def until_applied(settings: Settings, still_running: Callable[[], object] 
         await eventually(caught_up, "all records applied")
     finally:
         await engine.dispose()
+
+
+async def _ends_of(settings: Settings) -> dict[Partition, int]:
+    log = KafkaLog(settings.kafka)
+    _, counts = await log.cluster()
+    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(counts.get(topic, 0))]
+    return {partition: end for partition, (_, end) in (await log.ranges(partitions)).items()}
 
 
 async def rows_of(settings: Settings, table: str, order: str = "1") -> list[dict[str, object]]:
