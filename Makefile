@@ -33,7 +33,7 @@ bench: setup
 bench-latency bench-scaling bench-guard: bench-%: setup
 	$(BIN)/python -m benchmarks.$*
 
-# The tests wait more than they work, so three files run at once; those of faults need the machine for themselves.
+# The tests wait more than they work, so three files run at once. Those of faults have brokers behind a proxy.
 # In their order: all of one tier, then all of the other, and last those that need no server and take no time.
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test: setup
@@ -41,7 +41,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 else
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/faults
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest $(PARALLEL) tests/faults
 endif
 
 # For the loop of a developer: what needs no server.

@@ -1,5 +1,6 @@
 """The command, run as a user would: what it prints, where, and its exit codes."""
 
+import asyncio
 import base64
 import json
 import os
@@ -172,17 +173,30 @@ def test_check_names_a_server_that_does_not_answer_and_no_secret(settings: Setti
     assert SECRET not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check"])
-def test_a_port_of_another_protocol_is_named(settings: Settings, broker, command: str) -> None:
+async def test_a_port_of_another_protocol_is_named(settings: Settings, broker) -> None:
     url = make_url(settings.database.url.get_secret_value())
     host, _, port = broker.bootstrap_servers.split(",")[0].rpartition(":")
     to_kafka = url.set(host=host, port=int(port)).render_as_string(hide_password=False)
-    done = run_command(settings, command, REELSYNC_DATABASE__URL=to_kafka, REELSYNC_DATABASE__CONNECT_TIMEOUT="2")
-    assert (done.returncode, "Traceback" in done.stderr) == (1 if command == "check" else 2, False), done.stderr
-    assert "Kafka answers there: see the port in REELSYNC_DATABASE__URL" in done.stdout + done.stderr
-    done = run_command(settings, command, REELSYNC_KAFKA__BOOTSTRAP_SERVERS=f"{url.host}:{url.port}")
-    assert (done.returncode, "Traceback" in done.stderr) == (1 if command == "check" else 2, False), done.stderr
-    assert "is no broker: PostgreSQL answers there: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS" in done.stdout + done.stderr
+    mistakes = {
+        "Kafka answers there: see the port in REELSYNC_DATABASE__URL": {
+            "REELSYNC_DATABASE__URL": to_kafka,
+            "REELSYNC_DATABASE__CONNECT_TIMEOUT": "2",
+        },
+        "is no broker: PostgreSQL answers there: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS": {
+            "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": f"{url.host}:{url.port}"
+        },
+    }
+
+    async def assert_named(command: str, exit_code: int, said: str, mistake: dict[str, str]) -> None:
+        done = await asyncio.to_thread(run_command, settings, command, **mistake)
+        assert (done.returncode, "Traceback" in done.stderr) == (exit_code, False), done.stderr
+        assert said in done.stdout + done.stderr
+
+    # Each waits for an answer that does not come, so they wait together.
+    async with asyncio.TaskGroup() as group:
+        for command, exit_code in {"run": 2, "check": 1}.items():
+            for said, mistake in mistakes.items():
+                group.create_task(assert_named(command, exit_code, said, mistake))
 
 
 def test_a_name_that_is_not_found_is_said_so(settings: Settings) -> None:
@@ -205,7 +219,7 @@ def test_check_warns_of_passwords_in_clear_text(settings: Settings) -> None:
 def test_a_terminal_without_utf_8_gets_what_it_can_show(settings: Settings, encoding: str) -> None:
     topics = json.dumps({"日本": "video"})
     for command in (["check"], ["check", "--json"], ["lag"], ["offsets", "show"]):
-        done = run_command(settings, *command, PYTHONIOENCODING=encoding, PYTHONUTF8="0", REELSYNC_KAFKA__TOPICS=topics)
+        done = run_command(settings, *command, PYTHONIOENCODING=encoding, REELSYNC_KAFKA__TOPICS=topics)
         assert "Traceback" not in done.stderr, command
 
 

@@ -18,16 +18,17 @@ from tests.faults.proxy import TcpProxy
 from tests.services.containers import ContainerBroker
 from tests.services.contract import Broker
 
-_OUTCOMES = pytest.StashKey[list[tuple[str, Outcome]]]()
+_OUTCOME = "outcome of a campaign"
+"""A property of a test's report, which is how it gets here from the process that ran the test."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_OUTCOMES] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each campaign."""
-    outcomes = config.stash[_OUTCOMES]
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [
+        pair for report in reports for pair in getattr(report, "user_properties", ()) if report.when == "call"
+    ]
+    outcomes = [(tier, Outcome(**found)) for name, (tier, found) in properties if name == _OUTCOME]
     if not outcomes:
         return
     terminalreporter.section("faults")
@@ -103,11 +104,11 @@ async def campaign(
 
 
 @pytest.fixture
-def outcomes(tier: str, request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+def outcomes(tier: str, record_property: Callable[[str, object], None]) -> Callable[[Outcome], None]:
     """Take an outcome into the table, and fail if it is not clean."""
 
     def take(outcome: Outcome) -> None:
-        request.config.stash[_OUTCOMES].append((tier, outcome))
+        record_property(_OUTCOME, (tier, vars(outcome)))
         assert outcome.is_clean, outcome
 
     return take
