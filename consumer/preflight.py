@@ -17,7 +17,7 @@ from reelsync.models.database_url import hosts_of, parse_url
 from reelsync.models.engine import create_single_use_engine
 from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
 
-from .errors import MisconfiguredError, ReelsyncError
+from .errors import MisconfiguredError, ReelsyncError, UnavailableError
 from .passwords import database_password
 from .settings import DatabaseSettings, KafkaSettings, Settings
 
@@ -28,7 +28,12 @@ DATABASE = "database and schema"
 _POOLER = "REELSYNC_DATABASE__POOLER"
 _UNKNOWN_STATEMENT = "26000"
 _STATEMENT_LIMIT = text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+_STATE = text(
+    "SELECT current_setting('transaction_read_only') AS read_only, pg_is_in_recovery() AS standby, "
+    "current_setting('server_encoding') AS encoding"
+)
 _NAMED = {"query_name": "pooler.find"}
+_STATE_NAMED = {"query_name": "database.state"}
 
 _log = structlog.get_logger("reelsync")
 
@@ -83,6 +88,30 @@ async def check_pooler(settings: DatabaseSettings) -> Pooler:
             f"them is in front of it. Set {_POOLER} to session or transaction, as the pooler's mode is"
         )
     return found
+
+
+async def check_writes(settings: DatabaseSettings) -> None:
+    """Check that the database takes writes, and every text that events may hold.
+
+    Raises:
+        UnavailableError: it cannot be reached, or takes no writes now.
+        MisconfiguredError: its encoding is not UTF8.
+    """
+    engine = engine_of(settings)
+    try:
+        with explained(settings):
+            async with engine.connect() as connection:
+                state = (await connection.execute(_STATE, execution_options=_STATE_NAMED)).one()
+    finally:
+        await engine.dispose()
+    if state.encoding != "UTF8":
+        raise MisconfiguredError(
+            f"the database's encoding is {state.encoding}, in which not every event can be stored: create it anew with "
+            "ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if state.read_only == "on":
+        why = "it is a standby" if state.standby else "default_transaction_read_only is on for it or for the role"
+        raise UnavailableError(f"the database takes no writes: {why}. See the server in REELSYNC_DATABASE__URL")
 
 
 async def check_session(settings: DatabaseSettings, command: str) -> None:

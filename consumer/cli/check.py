@@ -1,6 +1,6 @@
 """`reelsync check`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import typer
 from rich.markup import escape
@@ -8,24 +8,26 @@ from rich.markup import escape
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import printable
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.standing import standings, stored_positions
 from reelsync.consumer.preflight import (
     BROKERS,
     DATABASE,
-    check_brokers,
     check_pooler,
     check_relay_topic,
     check_schema,
     check_topics,
+    check_writes,
     clear_text_warnings,
 )
+from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
-from .terminal import JsonOption, err, load, out, print_json, run_async
+from .terminal import JsonOption, err, load, out, plural, print_json, run_async
 
 
 def check(json: JsonOption = False) -> None:
-    """Check settings, brokers, topics, database and schema, and print a fix for each problem.
+    """Check settings, brokers, topics, database, schema and positions, and print a fix for each problem.
 
     Example: reelsync check --json
     """
@@ -57,27 +59,50 @@ def _mark(*, ok: bool) -> str:
 
 async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
     """For each check, its name, what it found, and what is wrong."""
-    topics: dict[str, int] = {}
+    cluster: tuple[str | None, Mapping[str, int]] | None = None
+    usable = False
 
     async def brokers() -> str:
-        topics.update(await check_brokers(KafkaLog(settings.kafka)))
-        return f"{settings.kafka.bootstrap_servers} answers, with {len(topics)} topics"
+        nonlocal cluster
+        cluster = await KafkaLog(settings.kafka).cluster()
+        return f"{settings.kafka.bootstrap_servers} answers, with {len(cluster[1])} topics"
 
     async def topics_exist() -> str:
+        if cluster is None:
+            raise ReelsyncError(f"not checked, because {BROKERS} could not be used")
+        topics = cluster[1]
         found = check_topics(topics, settings.kafka)
         check_relay_topic(topics, settings.dead_letters.relay_topic)
         return ", ".join(f"{topic} ({partitions} partitions)" for topic, partitions in found.items())
 
     async def schema() -> str:
+        nonlocal usable
         revision = await check_schema(settings.database)
-        return f"at revision {revision}{_behind(await check_pooler(settings.database), settings.database.pooler)}"
+        pooler = await check_pooler(settings.database)
+        await check_writes(settings.database)
+        usable = True
+        return f"at revision {revision}{_behind(pooler, settings.database.pooler)}"
+
+    async def positions() -> str:
+        if cluster is None or not usable:
+            raise ReelsyncError(f"not checked, because {BROKERS if cluster is None else DATABASE} could not be used")
+        return await _positions(settings, *cluster)
 
     with err.status("Checking…"):
         return [
             await _result(BROKERS, brokers),
             await _result("topics", topics_exist),
             await _result(DATABASE, schema),
+            await _result("positions", positions),
         ]
+
+
+async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping[str, int]) -> str:
+    wanted = [Partition(topic, n) for topic in settings.kafka.topics for n in range(topics.get(topic, 0))]
+    found = await standings(settings.kafka, cluster_id, wanted, await stored_positions(settings, wanted))
+    if halted := [f"{one.partition}: {one.halt.message}. What to do: {one.fix}" for one in found if one.halt]:
+        raise ReelsyncError(f"{plural(len(halted), 'partition')} halted. " + "\n".join(halted))
+    return f"{plural(sum(one.lag for one in found), 'record')} to go in {plural(len(found), 'partition')}"
 
 
 def _behind(found: Pooler, configured: Pooler) -> str:

@@ -2,47 +2,52 @@
 
 from typing import Any
 
-from reelsync.consumer.kafka.diagnosis import diagnosed
+import typer
+
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.standing import Standing, standings, stored_positions
 from reelsync.consumer.preflight import check_topics
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 
-from .offsets import positions_of
+from .offsets import complain_of_halts
 from .terminal import JsonOption, load, out, print_json, print_rows, run_async
 
-_COLUMNS = ("topic", "partition", "position", "begin", "end", "lag")
+_COLUMNS = ("topic", "partition", "position", "begin", "end", "lag", "halted")
 
 
 def lag(json: JsonOption = False) -> None:
-    """Show how far the group is behind, partition by partition.
+    """Show how far the group is behind, partition by partition. The exit code is 1 if a position does not fit its log.
 
     Example: reelsync lag --json
     """
     settings = load(Settings)
-    rows = run_async(_lags(settings))
+    found = run_async(_standings(settings))
+    rows = [_shown(standing) for standing in found]
     if json:
         print_json(rows)
-        return
-    print_rows(f"Lag of group {settings.kafka.group_id}", _COLUMNS, rows)
-    out.print(f"{sum(row['lag'] for row in rows):,} records to go")
+    else:
+        print_rows(f"Lag of group {settings.kafka.group_id}", _COLUMNS, rows)
+        out.print(f"{sum(row['lag'] for row in rows):,} records to go")
+    if complain_of_halts(found):
+        raise typer.Exit(1)
 
 
-async def _lags(settings: Settings) -> list[dict[str, Any]]:
-    stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in await positions_of(settings)}
-    log = KafkaLog(settings.kafka)
-    async with diagnosed(settings.kafka):
-        topics = check_topics((await log.cluster())[1], settings.kafka)
-        partitions = [Partition(topic, number) for topic, count in topics.items() for number in range(count)]
-        ranges = await log.ranges(partitions)
-    return [
-        {
-            "topic": partition.topic,
-            "partition": partition.number,
-            "position": stored.get(partition),
-            "begin": begin,
-            "end": end,
-            "lag": max(0, end - max(begin, stored.get(partition, begin))),
-        }
-        for partition, (begin, end) in sorted(ranges.items())
-    ]
+async def _standings(settings: Settings) -> list[Standing]:
+    cluster_id, topics = await KafkaLog(settings.kafka).cluster()
+    counts = check_topics(topics, settings.kafka)
+    partitions = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
+    return await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings, partitions))
+
+
+def _shown(standing: Standing) -> dict[str, Any]:
+    return {
+        "topic": standing.partition.topic,
+        "partition": standing.partition.number,
+        "position": standing.position,
+        "begin": standing.begin,
+        "end": standing.end,
+        "lag": standing.lag,
+        "halted": standing.halt and standing.halt.reason,
+        "fix": standing.fix,
+    }

@@ -4,7 +4,7 @@ from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, Unavaila
 from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.preflight import another_program, check_session
+from reelsync.consumer.preflight import another_program, check_session, check_writes
 from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.locks import LockedError
@@ -51,6 +51,7 @@ async def _bring_up(settings: DatabaseSettings) -> SchemaState:
         before = await schema_state(url, password)
         if not before.newer and not before.foreign:
             await check_session(settings, "migrate")
+            await check_writes(settings)
             await upgrade(url, password=password)
     except LockedError as error:
         raise ReelsyncError(str(error)) from error

@@ -1,23 +1,26 @@
 """`reelsync offsets`."""
 
 import time
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import typer
 from sqlalchemy import RowMapping
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.operations.standing import Standing, standings, stored_positions
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
-from reelsync.consumer.settings import KafkaSettings, Settings
+from reelsync.consumer.settings import Settings
 
 from .terminal import JsonOption, err, load, print_json, print_rows, run_async
 
-_COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "updated_at")
-_ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "gone")
+_COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "halted", "updated_at")
+_ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "halted", "fix", "gone")
 _AGE_SECONDS = 10.0
 
 
@@ -25,13 +28,13 @@ def show(json: JsonOption = False) -> None:
     """Show the group's position in each partition, and the log around it.
 
     Lag is the number of offsets to go; age, how long ago the oldest record among them was written; updated at, when the
-    position last moved. Positions of partitions that are gone are named. Without an answer from Kafka the positions are
-    shown all the same.
+    position last moved. The exit code is 1 if a position does not fit its log, so that a consumer halts there.
+    Positions of partitions that are gone are named. Without an answer from Kafka the positions are shown all the same.
 
     Example: reelsync offsets show
     """
     settings = load(Settings)
-    rows = run_async(_positions_and_logs(settings))
+    rows, found = run_async(_positions_and_logs(settings))
     if json:
         print_json(rows)
     else:
@@ -39,6 +42,16 @@ def show(json: JsonOption = False) -> None:
     if gone := [f"{row['topic']}/{row['partition']}" for row in rows if row["gone"]]:
         told = f"Gone, for the topic was deleted, or created again with fewer partitions: {', '.join(gone)}"
         err.print(f"{told}. Nobody reads them, and their positions may stay.", markup=False, soft_wrap=True)
+    if complain_of_halts(found):
+        raise typer.Exit(1)
+
+
+def complain_of_halts(found: Iterable[Standing]) -> bool:
+    """Say of each position that does not fit its log why, and what to do. Whether there is one."""
+    halted = [f"{one.partition} is halted: {one.halt.message}. What to do: {one.fix}" for one in found if one.halt]
+    for told in halted:
+        err.print(told, style="red", markup=False, soft_wrap=True)
+    return bool(halted)
 
 
 async def positions_of(settings: Settings) -> list[RowMapping]:
@@ -52,34 +65,37 @@ async def positions_of(settings: Settings) -> list[RowMapping]:
         await engine.dispose()
 
 
-async def _positions_and_logs(settings: Settings) -> list[dict[str, Any]]:
-    rows = [dict(row) for row in await positions_of(settings)]
-    stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]], list[Standing]]:
+    rows = {Partition(row["topic"], row["partition"]): dict(row) for row in await positions_of(settings)}
     try:
-        logs = await _logs(settings.kafka, stored)
+        found, written = await _logs(settings, rows)
     except ReelsyncError as error:
         err.print(f"Only what PostgreSQL knows: {error}", style="yellow", markup=False, soft_wrap=True)
-        logs = {}
-    unknown = dict.fromkeys(_ASKED_OF_THE_LOG)
-    return [row | unknown | logs.get(partition, {}) for partition, row in zip(stored, rows, strict=True)]
-
-
-async def _logs(settings: KafkaSettings, stored: dict[Partition, int]) -> dict[Partition, dict[str, Any]]:
-    """What the log of each partition says, and whether it is gone."""
-    log = KafkaLog(settings)
-    async with diagnosed(settings):
-        _, topics = await log.cluster()
-        ranges = await log.ranges(place for place in stored if place.number < topics.get(place.topic, 0))
-        waiting = {place: max(begin, stored[place]) for place, (begin, end) in ranges.items() if stored[place] < end}
-        written = await log.timestamps(waiting, _AGE_SECONDS)
+        return [row | dict.fromkeys(_ASKED_OF_THE_LOG) for row in rows.values()], []
     now = time.time()
-    return {
-        place: {
-            "begin": begin,
-            "end": end,
-            "lag": max(0, end - max(begin, stored[place])),
-            "age_seconds": max(0, round(now - written[place] / 1000)) if place in written else None,
+    logs = {
+        standing.partition: {
+            "begin": standing.begin,
+            "end": standing.end,
+            "lag": standing.lag,
+            "age_seconds": max(0, round(now - written[standing.partition] / 1000))
+            if standing.partition in written
+            else None,
+            "halted": standing.halt and standing.halt.reason,
+            "fix": standing.fix,
             "gone": False,
         }
-        for place, (begin, end) in ranges.items()
-    } | {place: {"gone": True} for place in stored if place not in ranges}
+        for standing in found
+    }
+    gone = dict.fromkeys(_ASKED_OF_THE_LOG) | {"gone": True}
+    return [row | logs.get(partition, gone) for partition, row in rows.items()], found
+
+
+async def _logs(settings: Settings, partitions: Collection[Partition]) -> tuple[list[Standing], dict[Partition, int]]:
+    """Where the group stands, and when the first record to go was written in each partition that has one."""
+    log = KafkaLog(settings.kafka)
+    cluster_id, _ = await log.cluster()
+    found = await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings, partitions))
+    waiting = {standing.partition: max(standing.begin, standing.position or 0) for standing in found if standing.lag}
+    async with diagnosed(settings.kafka):
+        return found, await log.timestamps(waiting, _AGE_SECONDS)

@@ -20,7 +20,18 @@ from reelsync.consumer.status.summary import package_version
 from reelsync.consumer.transform.decode import decoder
 
 from .progress import counted
-from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
+from .terminal import (
+    JsonOption,
+    UsageError,
+    YesOption,
+    confirm,
+    err,
+    load,
+    plural,
+    print_json,
+    print_rows,
+    run_async,
+)
 
 _COLUMNS = ("table", "rows", "added", "changed", "removed", "kept")
 _SHOWN = 20
@@ -41,6 +52,7 @@ def rebuild(
     discard: Annotated[
         bool, typer.Option("--discard", help="Drop the shadow tables of an earlier one, and end.")
     ] = False,
+    yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Replay the whole log into shadow tables, as far as the group has come, and replace the rows that differ.
@@ -59,11 +71,21 @@ def rebuild(
         run_async(_discard(settings))
         _print_discarded(json=json)
         return
+    if accept_loss and not (dry_run or yes):
+        _confirm_loss(run_async(run_rebuild(settings, exactly=True, apply=False, restart=restart)))
+        restart = False  # The shadow tables are new.
     result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
     if json:
         print_json(as_json_document(result, applied=not dry_run))
     else:
         _print(result, applied=not dry_run)
+
+
+def _confirm_loss(planned: Rebuilt) -> None:
+    """Ask before rows are removed, or made older, because the log does not tell of them."""
+    removed, changed = (sum(getattr(part, what) for part in planned.tables) for what in ("removed", "changed"))
+    if removed or changed:
+        confirm(f"{plural(removed, 'row')} will be removed and {plural(changed, 'row')} changed", yes=False)
 
 
 async def run_rebuild(
@@ -160,7 +182,11 @@ def _print(result: Rebuilt, *, applied: bool) -> None:
         print_rows("Some of them", tuple(sample[0]), sample[:_SHOWN])
     kept = sum(part.kept for part in result.tables)
     if kept:
-        err.print(f"{kept:,} rows hold more than the log tells, and stay so; --accept-loss would end that.")
+        err.print(
+            f"{kept:,} rows hold more than the log tells, and stay as they are. How many of them --accept-loss would "
+            "remove: reelsync rebuild --accept-loss --dry-run",
+            soft_wrap=True,
+        )
     if result.parked_again:
         err.print(
             f"{result.parked_again:,} letters that were corrected by hand {'are' if applied else 'would be'} parked "

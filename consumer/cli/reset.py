@@ -13,17 +13,28 @@ from reelsync.consumer.operations.offset_reset import (
     Move,
     Target,
     ask_logs,
-    find_halted,
     parse_target,
     plan_moves,
     refusal_while_live,
 )
+from reelsync.consumer.operations.standing import find_halted
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 
-from .terminal import JsonOption, UsageError, err, load, print_json, print_rows, run_async
+from .terminal import (
+    JsonOption,
+    UsageError,
+    YesOption,
+    confirm,
+    err,
+    load,
+    plural,
+    print_json,
+    print_rows,
+    run_async,
+)
 
 _MOVED = ("topic", "partition", "from", "to", "replayed", "skipped", "halted")
 _NAMED = 6
@@ -40,18 +51,20 @@ def reset(
     every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also while consumers are at work there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Set the position of a partition, of a topic, or of all. To a time: the first record written then or later.
 
     Refused while consumers read one of the partitions, unless forced. A partition that they have halted can always be
-    reset, because nobody reads it. A running consumer notices at its next batch, and goes on from there.
+    reset, because nobody reads it. A running consumer notices at its next batch, and goes on from there. Records that
+    are skipped are never read: that needs --yes, or your answer in a terminal.
 
     Example: reelsync offsets reset video-events 3 --to earliest
     """
     target = _target(to, topic, every=every)
     settings = load(Settings)
-    moves = run_async(_reset(settings, _Wish(topic, partition, target, force, dry_run)))
+    moves = run_async(_reset(settings, _Wish(topic, partition, target, force, dry_run, yes)))
     rows = [_shown(move) for move in moves]
     if json:
         print_json(rows)
@@ -79,6 +92,7 @@ class _Wish(NamedTuple):
     target: Target
     force: bool
     dry_run: bool
+    yes: bool
 
 
 async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
@@ -109,6 +123,8 @@ async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
                 raise ReelsyncError(f"{refusal}. Nothing was changed")
             err.print(f"Would be refused: {refusal}", style="yellow", markup=False, soft_wrap=True)
         if not wish.dry_run:
+            if skipped := sum(move.skipped for move in moves):
+                confirm(f"{plural(skipped, 'record')} will be skipped and never read", yes=wish.yes)
             with explained(settings.database):
                 async with engine.begin() as connection:
                     after = {move.partition: move.after for move in moves}

@@ -33,6 +33,7 @@ out = _SafeConsole(emoji=False)
 err = _SafeConsole(stderr=True, emoji=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do what cannot be undone without asking.")]
 
 _TOPICS = f"{PREFIX}KAFKA__TOPICS"
 _TOPICS_EXAMPLE = '{"video-events": "video"}'
@@ -66,6 +67,21 @@ def load(settings: type[S]) -> S:
         configure_logs(loaded.log)
         return loaded
     raise UsageError("the settings are not right.\n" + "\n".join(f"  {printable(problem)}" for problem in problems))
+
+
+def confirm(consequence: str, *, yes: bool) -> None:
+    """Ask whether to do what cannot be undone, unless the command line said yes.
+
+    Raises:
+        UsageError: there is no terminal to ask in.
+        ReelsyncError: the answer was no.
+    """
+    if yes:
+        return
+    if not (sys.stdin.isatty() and err.is_terminal):
+        raise UsageError(f"{consequence}, which cannot be undone. Nothing was changed: add --yes if you want this")
+    if not typer.confirm(f"{printable(consequence)}, which cannot be undone. Go on?", err=True):
+        raise ReelsyncError("Nothing was changed")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

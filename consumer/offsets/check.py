@@ -82,5 +82,6 @@ def remedy(partition: Partition, halt: Halt) -> str:
     if halt.reason == "deleted":
         return "create the topic again, or take it out of REELSYNC_KAFKA__TOPICS: the consumer creates no topic"
     if halt.readable_from is not None:
-        return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force')}"
-    return reset_command(partition, "earliest|latest|OFFSET")
+        return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force --yes')}"
+    # Nothing that is there is skipped, and what is read again changes no row.
+    return reset_command(partition, "earliest")

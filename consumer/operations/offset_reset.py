@@ -1,14 +1,14 @@
 """Setting positions by hand: where each partition would go, what that means, and what must not be done by the way."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.offsets.check import Halt, LogState, check_position
+from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.offsets.store import Stored
+from reelsync.consumer.operations.standing import Logs
 from reelsync.consumer.records import Partition
 
 Target = Literal["earliest", "latest"] | int | datetime
@@ -39,18 +39,6 @@ class Move(NamedTuple):
     def skipped(self) -> int:
         """Offsets between the two that will never be read."""
         return 0 if self.before is None else max(0, self.after - max(self.before, self.begin))
-
-
-@dataclass(frozen=True)
-class Logs:
-    """What the brokers say of some partitions, in one moment."""
-
-    cluster_id: str | None
-    ranges: Mapping[Partition, tuple[int, int]]
-    at: Mapping[Partition, int | None]
-    """For a target that is a time: its first offset, None if no record is as late."""
-    topic_ids: Mapping[Partition, str | None] = field(default_factory=dict)
-    """The id of each partition's topic, None from brokers older than topic ids."""
 
 
 def parse_target(to: str) -> Target:
@@ -89,7 +77,7 @@ async def ask_logs(log: KafkaLog, cluster_id: str | None, partitions: Collection
     at: Mapping[Partition, int | None] = {}
     if isinstance(target, datetime):
         at = await log.offsets_at(partitions, round(target.timestamp() * 1000))
-    return Logs(cluster_id, ranges, at, topic_ids)
+    return Logs(cluster_id, ranges, topic_ids, at)
 
 
 def plan_moves(
@@ -114,25 +102,6 @@ class OutsideError(ReelsyncError):
     """The log has no such offset: the command was asked wrongly."""
 
     exit_code = 2
-
-
-async def find_halted(
-    log: KafkaLog, logs: Logs, stored: Mapping[Partition, Stored], anchor_seconds: float
-) -> dict[Partition, Halt]:
-    """The partitions whose stored position does not fit the log, by the rule that the consumer halts them by.
-
-    Raises:
-        KafkaFailedError: the brokers did not answer.
-    """
-    wanted = {
-        partition: position.anchor.offset
-        for partition, position in stored.items()
-        if position.anchor and logs.ranges[partition][0] <= position.anchor.offset < logs.ranges[partition][1]
-    }
-    anchors = await log.anchors(wanted, anchor_seconds)
-    states = {p: LogState(*logs.ranges[p], anchors.get(p), logs.topic_ids.get(p)) for p in stored}
-    checked = {p: check_position(position, states[p], logs.cluster_id) for p, position in stored.items()}
-    return {partition: halt for partition, halt in checked.items() if halt}
 
 
 def refusal_while_live(moves: Sequence[Move], group: str, members: int) -> str | None:

@@ -49,6 +49,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "redrive.release_names": Query("UPDATE", "users"),
     "redrive.close": Query("UPDATE", "dead_letters"),
     "pooler.find": Query("SELECT"),
+    "database.state": Query("SELECT"),
     "schema.read": Query("SELECT", "alembic_version"),
     "report": Query("SELECT"),
     "trace.letters": Query("SELECT", "dead_letters"),

@@ -11,11 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
+from reelsync.migrations.runner import upgrade
+from reelsync.testing.servers import DatabaseServer
 from tests.support.builders import an_id, user, video
-from tests.support.processes import ROOT, run_command
+from tests.support.processes import ROOT, process, run_command
 from tests.support.running import consuming, publish, topic_of, until_applied
 
 COMMANDS = (
@@ -164,12 +167,43 @@ def test_check_says_what_is_wrong_and_how_to_mend_it(settings: Settings) -> None
     assert "REELSYNC_KAFKA__TOPICS" in results["topics"]["message"]
 
 
+async def test_a_database_that_takes_no_writes_fails_check_and_run_waits(
+    settings: Settings, operator: AsyncConnection, operator_url: str
+) -> None:
+    name = make_url(operator_url).database
+    said = "the database takes no writes: default_transaction_read_only is on"
+    await operator.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    done = run_command(settings, "check")
+    assert (done.returncode, said in done.stdout) == (1, True), done.stdout
+    with process(settings, "-m", "reelsync.consumer", "run", REELSYNC_LOG__FORMAT="json") as running:
+        line = next(line for line in running.stderr if "start.waiting" in line)
+        assert said in line
+    # A standby is one that may be promoted, and a database that only reads may be set to write again.
+    await operator.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = off"))
+    assert run_command(settings, "check").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["migrate", "check", "run"])
+async def test_a_database_of_another_encoding_is_refused(
+    settings: Settings, operator: AsyncConnection, postgres: DatabaseServer, command: str
+) -> None:
+    await operator.execute(text(f"CREATE DATABASE latin_{command} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
+    url = postgres.url(f"latin_{command}")
+    if command != "migrate":
+        await upgrade(url)
+    done = run_command(settings, command, REELSYNC_DATABASE__URL=url)
+    assert done.returncode == 1, done.stderr
+    assert "the database's encoding is LATIN1" in done.stdout + done.stderr
+    postgres.drop_database(f"latin_{command}")
+
+
 def test_check_names_a_server_that_does_not_answer_and_no_secret(settings: Settings) -> None:
     url = f"postgresql+asyncpg://u:{SECRET}@127.0.0.1:1/x"
     done = run_command(settings, "check", REELSYNC_DATABASE__URL=url, REELSYNC_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert done.returncode == 1
     assert "is PostgreSQL up" in done.stdout
     assert "no broker answers at 127.0.0.1:1" in done.stdout
+    assert "topics – not checked, because brokers could not be used" in done.stdout
     assert SECRET not in done.stdout + done.stderr
 
 

@@ -113,10 +113,11 @@ async def test_what_can_only_be_unpacked_whole_halts_its_partition_until_it_is_p
         (halted,) = [p["halted"] for p in (await client.status())["partitions"] if p["halted"]]
         assert halted["reason"] == "unreadable"
         assert "offsets 1 to 2 cannot be unpacked" in halted["why"]
-        done = await asyncio.to_thread(run_command, settings, "offsets", "reset", topic, "0", "--to", "3", "--force")
+        reset = ("offsets", "reset", topic, "0", "--to", "3", "--force", "--yes")
+        done = await asyncio.to_thread(run_command, settings, *reset)
         assert done.returncode == 0, done.stderr
         await until_applied(settings, still(running))
         (said,) = [line for line in await stopped(running) if line["event"] == "partition.halted"]
-        assert said["fix"] == f"to go on without them: reelsync offsets reset {topic} 0 --to 3 --force"
+        assert said["fix"] == f"to go on without them: reelsync offsets reset {topic} 0 --to 3 --force --yes"
     titles = {row["title"] for row in await rows_of(settings, "videos")}
     assert titles == {f"Video {n}" for n in range(2, 24)}

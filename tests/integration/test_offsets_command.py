@@ -80,7 +80,12 @@ async def test_a_topic_is_reset_whole_and_others_stay(settings: Settings) -> Non
     before = await positions(settings)
     assert len(asked(settings, "reset", topic, "--to", "earliest", "--force")) == 3
     assert await positions(settings) == {place: 0 if place[0] == topic else at for place, at in before.items()}
-    asked(settings, "reset", topic, "--to", "latest", "--force")
+    skipping = ("offsets", "reset", topic, "--to", "latest", "--force")
+    refused = run_command(settings, *skipping)
+    assert refused.returncode == 2
+    assert "5 records will be skipped and never read, which cannot be undone" in refused.stderr
+    assert (await positions(settings)) != before
+    assert run_command(settings, *skipping, "--yes").returncode == 0
     assert await positions(settings) == before
 
 
@@ -188,4 +193,4 @@ async def test_a_reset_to_a_time_goes_to_the_first_record_of_that_time_or_later(
     async with consuming(settings):
         await until_applied(settings)
     for to, after in (("2026-01-05T12:00:04Z", 4), ("@1767614400001", 1), ("2030-01-01T00:00:00Z", 10)):
-        assert [move["to"] for move in asked(settings, "reset", topic, "1", "--to", to, "--force")] == [after]
+        assert [move["to"] for move in asked(settings, "reset", topic, "1", "--to", to, "--force", "--yes")] == [after]

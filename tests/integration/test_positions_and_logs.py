@@ -1,5 +1,8 @@
 """A stored position that no longer fits its log halts the partition, says why, and goes on once it was reset."""
 
+import json
+import shlex
+
 import pytest
 import structlog.testing
 from aiokafka.admin import AIOKafkaAdminClient
@@ -49,6 +52,38 @@ async def test_a_position_beyond_the_end_halts(settings: Settings) -> None:
     await consumed(settings, 5)
     await change_positions(settings, "next_offset = next_offset + 1000")
     await assert_halts(settings, "truncated", 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "partitions"),
+    [
+        ("next_offset = next_offset + 1000", "truncated", 3),
+        ("anchor_crc = anchor_crc + 1", "recreated", 1),
+        ("cluster_id = 'elsewhere'", "other_cluster", 3),
+    ],
+)
+async def test_lag_offsets_show_and_check_know_it_and_the_fix_can_be_pasted(
+    settings: Settings, change: str, reason: str, partitions: int
+) -> None:
+    await consumed(settings, 5)
+    for command in (("lag",), ("offsets", "show"), ("check",)):
+        assert run_command(settings, *command).returncode == 0
+    await change_positions(settings, change)
+    for command in (("lag",), ("offsets", "show")):
+        done = run_command(settings, *command, "--json")
+        halted = [row for row in json.loads(done.stdout) if row["halted"]]
+        assert (done.returncode, len(halted), {row["halted"] for row in halted}) == (1, partitions, {reason})
+        assert all(
+            f"is halted: the {what}" in done.stderr for what in (("record",) if partitions == 1 else ("position",))
+        )
+    done = run_command(settings, "check")
+    assert done.returncode == 1
+    assert f"positions – {partitions} partition" in done.stdout
+    for row in halted:
+        assert row["fix"] in done.stdout
+        reset = run_command(settings, *shlex.split(row["fix"])[1:])
+        assert reset.returncode == 0, reset.stderr
+    assert run_command(settings, "check").returncode == 0
 
 
 async def test_another_record_at_the_anchor_halts(settings: Settings) -> None:

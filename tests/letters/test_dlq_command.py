@@ -196,6 +196,13 @@ async def test_discard_restore_and_purge(engine: AsyncEngine, letters_settings: 
     owner = letters_settings.model_copy(deep=True)
     owner.database = owner.database.model_validate({"url": migrate_url})
     assert (await dlq(owner, "purge", "--older-than", "1d", "--json"))["purged"] == 0
+    await dlq(letters_settings, "discard", PLACE, "--because", "test traffic", "--json")
+    async with engine.begin() as connection:
+        ago = "now() - interval '3 days'"
+        await connection.execute(text(f"UPDATE dead_letters SET closed_at = {ago}, last_attempt_at = {ago}"))
+    asked = await dlq(owner, "purge", "--older-than", "1d", code=2)
+    assert "1 letter will be deleted, which cannot be undone. Nothing was changed: add --yes" in asked.stderr
+    assert (await dlq(owner, "purge", "--older-than", "1d", "--yes", "--json"))["purged"] == 1
 
 
 async def test_redriving_a_place_where_none_is_parked_fails(engine: AsyncEngine, letters_settings: Settings) -> None:

@@ -275,6 +275,21 @@ async def test_names_that_clash_with_rows_of_others_change_nothing(
     assert await tables_of(settings) == logged
 
 
+async def test_a_loss_is_accepted_with_a_yes_only(
+    settings: Settings, migrating: Settings, operator: AsyncConnection
+) -> None:
+    await applied(settings, 17, events=40)
+    await operator.execute(text(f"INSERT INTO users (id, version, username) VALUES ('{an_id(1009)}', 5, 'nobody')"))
+    held = await tables_of(settings)
+    asked = await asyncio.to_thread(run_command, migrating, "rebuild", "--accept-loss")
+    assert asked.returncode == 2
+    assert "error: 1 row will be removed and" in asked.stderr
+    assert await tables_of(settings) == held
+    done = await asyncio.to_thread(run_command, migrating, "rebuild", "--accept-loss", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "nobody" not in {row["username"] for row in await rows_of(settings, "users")}
+
+
 async def test_the_replay_of_another_log_is_not_gone_on_with(
     settings: Settings, migrating: Settings, operator: AsyncConnection
 ) -> None:

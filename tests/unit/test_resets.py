@@ -7,13 +7,13 @@ import pytest
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.operations.offset_reset import (
-    Logs,
     Move,
     OutsideError,
     parse_target,
     plan_moves,
     refusal_while_live,
 )
+from reelsync.consumer.operations.standing import Logs
 from reelsync.consumer.records import Partition
 
 PLACE, OTHER = Partition("video-events", 0), Partition("video-events", 1)
@@ -22,7 +22,7 @@ HALT = Halt("retention", "the position is 5, the log begins at 10")
 
 
 def moves(target, *, at=None, begin=10, end=100, before=50) -> list[Move]:
-    logs = Logs("cluster", {PLACE: (begin, end)}, {PLACE: at})
+    logs = Logs("cluster", {PLACE: (begin, end)}, {}, {PLACE: at})
     return plan_moves(logs, {PLACE: Stored(before, "cluster", None)}, {}, target)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.offsets.store import list_positions, read_positions
-from reelsync.consumer.operations.offset_reset import Logs, find_halted
+from reelsync.consumer.operations.standing import Logs, find_halted
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 

@@ -1,0 +1,105 @@
+"""Where a group stands in each partition: its position, the log around it, and whether the two fit."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog, is_there
+from reelsync.consumer.offsets.check import Halt, LogState, check_position, remedy
+from reelsync.consumer.offsets.store import Stored, read_positions
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
+from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import KafkaSettings, Settings
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What the brokers say of some partitions, in one moment."""
+
+    cluster_id: str | None
+    ranges: Mapping[Partition, tuple[int, int]]
+    topic_ids: Mapping[Partition, str | None]
+    """The id of each partition's topic, None from brokers older than topic ids."""
+    at: Mapping[Partition, int | None] = field(default_factory=dict)
+    """For a time that was asked for: its first offset, None if no record is as late."""
+
+
+class Standing(NamedTuple):
+    """One partition: the group's next offset (None if it has no position yet), and the log from `begin` to `end`."""
+
+    partition: Partition
+    position: int | None
+    begin: int
+    end: int
+    halt: Halt | None
+    """Why the position does not fit the log: a consumer has halted there, or will."""
+
+    @property
+    def lag(self) -> int:
+        """Offsets to go."""
+        return max(0, self.end - max(self.begin, self.begin if self.position is None else self.position))
+
+    @property
+    def fix(self) -> str | None:
+        """What to do about a position that does not fit."""
+        return self.halt and remedy(self.partition, self.halt)
+
+
+async def stored_positions(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, Stored]:
+    """The group's positions in these partitions.
+
+    Raises:
+        ReelsyncError: the database cannot be used.
+    """
+    engine = engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            async with engine.connect() as connection:
+                return await read_positions(connection, settings.kafka.group_id, partitions)
+    finally:
+        await engine.dispose()
+
+
+async def standings(
+    settings: KafkaSettings,
+    cluster_id: str | None,
+    partitions: Collection[Partition],
+    stored: Mapping[Partition, Stored],
+) -> list[Standing]:
+    """Where the group stands in those of the partitions that exist.
+
+    Raises:
+        ReelsyncError: the brokers cannot be used.
+    """
+    log = KafkaLog(settings)
+    async with diagnosed(settings):
+        topics = await log.topics({partition.topic for partition in partitions})
+        ranges = await log.ranges([partition for partition in partitions if is_there(partition, topics)])
+        logs = Logs(cluster_id, ranges, {partition: topics[partition.topic].topic_id for partition in ranges})
+        known = {partition: stored[partition] for partition in ranges if partition in stored}
+        halts = await find_halted(log, logs, known, settings.anchor_timeout_ms / 1000)
+    return [
+        Standing(partition, stored[partition].next_offset if partition in stored else None, *span, halts.get(partition))
+        for partition, span in sorted(ranges.items())
+    ]
+
+
+async def find_halted(
+    log: KafkaLog, logs: Logs, stored: Mapping[Partition, Stored], anchor_seconds: float
+) -> dict[Partition, Halt]:
+    """The partitions whose stored position does not fit the log, by the rule that the consumer halts them by.
+
+    Raises:
+        KafkaFailedError: the brokers did not answer.
+    """
+    wanted = {
+        partition: position.anchor.offset
+        for partition, position in stored.items()
+        if position.anchor and logs.ranges[partition][0] <= position.anchor.offset < logs.ranges[partition][1]
+    }
+    anchors = await log.anchors(wanted, anchor_seconds)
+    states = {p: LogState(*logs.ranges[p], anchors.get(p), logs.topic_ids.get(p)) for p in stored}
+    checked = {p: check_position(position, states[p], logs.cluster_id) for p, position in stored.items()}
+    return {partition: halt for partition, halt in checked.items() if halt}
