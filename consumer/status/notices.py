@@ -29,8 +29,10 @@ Kind = Literal[
     "idle",
 ]
 
-_STORM_COUNT = 10
-_STORM_SHARE = 0.05
+_MANY_LETTERS = 10
+"""In a minute: from here on they are more than one bad record."""
+_TROUBLE_SHARE = 0.5
+"""Of a minute's records: with so many dead letters, what is published is broken rather than single events."""
 _LONG_RETRY_SECONDS = 2.0
 _BRIEF_LAG_SECONDS = 5.0
 _LONG_LAG_SECONDS = 60.0
@@ -162,13 +164,14 @@ def _poisoned(facts: Facts) -> Iterator[Notice]:
     if not total:
         return
     worst = max(parked, key=lambda reason: parked[reason])
-    share = f"{100 * total / records:.0f} % of the records of the last minute became dead letters"
-    storm = total >= _STORM_COUNT and total >= _STORM_SHARE * records
-    text = (
-        f"{share}: {total:,}, most of them {worst}" if storm else f"{counted(total, 'dead letter')} in the last minute"
-    )
-    fix = "see what they are, and mend what publishes them" if storm else None
-    yield Notice("dead_letters", "warning" if storm else "ok", text, fix, f"reelsync dlq list --reason {worst}")
+    command = f"reelsync dlq list --reason {worst}"
+    if total < _MANY_LETTERS:
+        yield Notice("dead_letters", "ok", f"{counted(total, 'dead letter')} in the last minute", command=command)
+        return
+    share = f"{100 * total / records:.{0 if total >= records / 100 else 1}f} %"
+    text = f"{share} of the records of the last minute became dead letters: {total:,}, most of them {worst}"
+    level: Level = "error" if total >= _TROUBLE_SHARE * records else "warning"
+    yield Notice("dead_letters", level, text, "see what they are, and correct what publishes them", command)
 
 
 def _retrying(facts: Facts) -> Iterator[Notice]:

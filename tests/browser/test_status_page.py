@@ -175,7 +175,7 @@ async def test_a_poison_storm_is_told_in_words_and_without_payloads(settings: Se
         await publish(settings, topic, poison)
         wanted = r"^67 % of the records of the last minute became dead letters: 80, most of them not_json$"
         await says(browser, "#headline", wanted)
-        await says(browser, "#level", "^Attention$")
+        await says(browser, "#level", "^Trouble$")
         await says(browser, "#fix", "reelsync dlq list --reason not_json")
         rows = {row[0]: row for row in await asyncio.to_thread(rows_of_table, browser, "letters")}
         assert (rows["not_json"][1], rows["invalid"][1]) == ("60", "20")

@@ -126,6 +126,13 @@ def test_a_poison_storm_is_told_before_the_rate_and_a_single_letter_after_it() -
     assert first.text == "42 % of the records of the last minute became dead letters: 420, most of them not_json"
     assert (first.level, first.command) == ("warning", "reelsync dlq list --reason not_json")
     assert second.kind == "applying"
+    few = recent(6_000, dead_letters=Counter(not_json=47))
+    assert said(minute=few)[0] == (
+        "warning",
+        "0.8 % of the records of the last minute became dead letters: 47, most of them not_json",
+    )
+    half = recent(100, dead_letters=Counter(not_json=50))
+    assert said(minute=half)[0][0] == "error"
     one = recent(1_000, dead_letters=Counter(invalid=1))
     assert said(minute=one)[1] == ("ok", "1 dead letter in the last minute")
 
