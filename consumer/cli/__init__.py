@@ -86,11 +86,13 @@ def run_to_exit(command: Callable[[], object]) -> None:
             sys.exit(1)
         from reelsync.consumer.errors import ReelsyncError
 
-        from .terminal import complain
+        from .terminal import complain, print_json
 
         if not isinstance(error, ReelsyncError):
             raise
         complain(str(error))
+        if "--json" in sys.argv:
+            print_json({"error": str(error)})
         sys.exit(getattr(error, "exit_code", 1))
 
 

@@ -3,15 +3,19 @@
 from contextlib import nullcontext
 from typing import Annotated
 
+import structlog
 import typer
 
 from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.runner import Workers, run_until_signal
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.document import Status
 
 from .live import is_for_people, live_view, print_above
 from .terminal import load, run_async
+
+_log = structlog.get_logger("reelsync")
 
 
 def run(
@@ -24,7 +28,14 @@ def run(
     """
     settings = load(Settings)
     live = not no_live and is_for_people(settings.log)
-    run_async(_run_one(settings, live=live) if workers == 1 else _run_many(settings, workers, live=live))
+    try:
+        run_async(_run_one(settings, live=live) if workers == 1 else _run_many(settings, workers, live=live))
+    except ReelsyncError as error:
+        if settings.log.format == "console":
+            raise
+        # What reads the log as JSON reads the last line too.
+        _log.error("consumer.halted", why=str(error))
+        raise typer.Exit(getattr(error, "exit_code", 1)) from error
 
 
 async def _run_one(settings: Settings, *, live: bool) -> None:

@@ -266,6 +266,19 @@ def test_a_wrong_password_is_an_error_at_once(settings: Settings) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_program_gets_the_error_in_its_own_form(settings: Settings) -> None:
+    done = run_command(settings, "offsets", "reset", "no-such-topic", "--to", "earliest", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (2, {"error": "there is no topic no-such-topic"})
+    done = run_command(settings, "lag", "--json", REELSYNC_KAFKA__TOPICS='{"no-such-topic": "user"}')
+    assert done.returncode == 1
+    assert "no-such-topic" in json.loads(done.stdout)["error"]
+    topics = {"REELSYNC_KAFKA__TOPICS": '{"no-such-topic": "user"}'}
+    done = run_command(settings, "run", REELSYNC_LOG__FORMAT="json", **topics)
+    last = json.loads(done.stderr.splitlines()[-1])
+    assert (done.returncode, last["event"], last["level"]) == (1, "consumer.halted", "error")
+    assert "no-such-topic" in last["why"]
+
+
 def test_run_refuses_a_database_that_is_not_at_head(settings: Settings, postgres) -> None:
     postgres.create_database("empty_for_run")
     done = run_command(settings, "run", REELSYNC_DATABASE__URL=postgres.url("empty_for_run"))
