@@ -1,4 +1,4 @@
-"""The `reelsync` command: one file for each thing it does, imported when that is done."""
+"""The `reelsync` command. Each subcommand has a file of its own, which is imported only when it runs."""
 
 import sys
 from collections.abc import Callable
@@ -32,7 +32,9 @@ class _Reelsync(LazyGroup):
         "verify": "verify:verify",
         "rebuild": "rebuild:rebuild",
         "dlq": dlq.app,
-        "offsets": new_app(_Offsets, "Positions, as PostgreSQL keeps them.", add_completion=False),
+        "offsets": new_app(
+            _Offsets, "Show or reset the positions of the group, which are stored in PostgreSQL.", add_completion=False
+        ),
         "schema": new_app(_Schema, "The contract of events: JSON Schema and AsyncAPI.", add_completion=False),
     }
 
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def run_to_exit(command: Callable[[], object]) -> None:
-    """Run a command: exit code 0 when it did what was asked, 1 when it could not, 2 when it was asked wrongly."""
+    """Run a command: exit code 0 if it did its work, 1 if it could not, 2 if the command or a setting is wrong."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever encoding the terminal has
@@ -97,7 +99,7 @@ def run_to_exit(command: Callable[[], object]) -> None:
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether it began with that: then ending tidily may fail as well, for example because a thread cannot start."""
+    """Whether a MemoryError began this. Later errors may only follow from it, such as a thread that cannot start."""
     while error is not None and not isinstance(error, MemoryError):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -58,7 +58,7 @@ def _mark(*, ok: bool) -> str:
 
 
 async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
-    """For each check, its name, what it found, and what is wrong."""
+    """For each check: its name, what it found, and the problem, if there is one."""
     cluster: tuple[str | None, Mapping[str, int]] | None = None
     usable = False
 
@@ -108,7 +108,7 @@ async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping
 def _behind(found: Pooler, configured: Pooler) -> str:
     if found != "none":
         return f", behind a pooler in {found} mode"
-    return "" if configured == "none" else f", and no pooler shows (REELSYNC_DATABASE__POOLER is {configured})"
+    return "" if configured == "none" else f", and no pooler was detected (REELSYNC_DATABASE__POOLER is {configured})"
 
 
 async def _result(name: str, act: Callable[[], Awaitable[str]]) -> tuple[str, str, str | None]:

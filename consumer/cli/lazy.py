@@ -1,6 +1,6 @@
-"""Commands that are imported when they are run; `--help` and completion of a group read their docstrings alone.
+"""Commands whose modules are imported only when they run; help and completion of a group read their docstrings alone.
 
-What a command imports (SQLAlchemy, aiokafka, Pydantic) takes ten times as long as to say what there is.
+Importing what a command needs (SQLAlchemy, aiokafka, Pydantic) takes ten times as long as printing the help.
 """
 
 import ast
@@ -14,29 +14,29 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 HIDDEN = "worker"
-"""The command that only a supervisor starts."""
+"""The command that only a supervisor starts: it is not listed."""
 
 Commands = dict[str, str | typer.Typer]
-"""By name: `module:function` in this package, or the application of another group."""
+"""A command's name → `module:function` in this package, or the application of a nested group."""
 
 _WIDTH = 120
 
 
 def new_app(commands: "type[LazyGroup]", summary: str, **options: Any) -> typer.Typer:
-    """An application whose commands are those of the group."""
+    """An application with the commands of this group."""
     return typer.Typer(
         cls=commands,
         help=summary,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # Rich takes half a second to be imported.
+        rich_markup_mode=None,  # Importing Rich takes half a second.
         context_settings={"max_content_width": _WIDTH},
         **options,
     )
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are run."""
+    """A group that imports a command when it runs."""
 
     commands_by_name: ClassVar[Commands] = {}
 
@@ -74,7 +74,7 @@ def _imported(name: str, place: str) -> Any:
     module, function = _split(place)
     act = getattr(import_module(module), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": _WIDTH})
-    # Click wraps lines but those after a line of \b: an example is there to be pasted.
+    # Click wraps every paragraph that does not begin with \b: an example stays one line, to be pasted.
     app.command(name, help=_docstring(place).replace("Example: ", "\b\nExample:\n  "))(act)
     return get_command(app)
 

@@ -1,4 +1,4 @@
-"""The live view of `reelsync run`: log lines above, how it is below."""
+"""The live view of `reelsync run`: log lines above, the status below."""
 
 import asyncio
 import io
@@ -24,13 +24,13 @@ _REFRESH_SECONDS = 1.0
 
 
 def is_for_people(logs: LogSettings) -> bool:
-    """Whether somebody looks at a terminal that can be drawn on, and wants neither plain text nor logs for machines."""
+    """Whether a person watches: a terminal that can draw and show colours, and logs that are not JSON."""
     return sys.stderr.isatty() and not err.is_dumb_terminal and not err.no_color and logs.format == "console"
 
 
 @asynccontextmanager
 async def live_view(status: Callable[[], Awaitable[Status]], count_failure: CountFailure) -> AsyncIterator[None]:
-    """Show the status during the block, anew each second and when the terminal changes its size."""
+    """Show the status while the block runs. It is drawn again each second, and when the terminal changes its size."""
     with Live(console=err, auto_refresh=False) as live, _logs_above(err):
         try:
             async with running({"live_view": partial(_draw, live, status)}, count_failure):
@@ -40,7 +40,7 @@ async def live_view(status: Callable[[], Awaitable[Status]], count_failure: Coun
 
 
 def print_above(line: bytes) -> None:
-    """A line of somebody else's log, above the view."""
+    """Print a log line of another process above the view."""
     _print_above(err, line.decode(errors="replace"))
 
 
@@ -58,7 +58,7 @@ async def _draw(live: Live, status: Callable[[], Awaitable[Status]]) -> None:
 
 @contextmanager
 def _logs_above(console: Console) -> Iterator[None]:
-    """Whatever is logged goes through the console, which moves the view out of its way."""
+    """Send log lines through the console, which prints them above the view."""
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
     before = [handler.setStream(_Above(console)) for handler in handlers]
     try:
@@ -69,7 +69,7 @@ def _logs_above(console: Console) -> Iterator[None]:
 
 
 class _Above(io.TextIOBase):
-    """What is written to it appears above the view."""
+    """A stream whose lines are printed above the view."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -14,7 +14,7 @@ from .terminal import JsonOption, err, load, print_json, run_async
 
 
 def migrate(json: JsonOption = False) -> None:
-    """Bring the database's schema up to this version. Safe to run at any time, and by several at once.
+    """Bring the database's schema up to this version. It is safe to run this at any time, and several times at once.
 
     Example: reelsync migrate
     """
@@ -39,7 +39,7 @@ def migrate(json: JsonOption = False) -> None:
 
 
 async def _bring_up(settings: DatabaseSettings) -> SchemaState:
-    """Migrate, unless the schema is newer or another program's; the state before.
+    """Migrate, unless the schema is newer or belongs to another program. Returns the state before.
 
     Raises:
         ReelsyncError: it could not be migrated.

@@ -25,11 +25,12 @@ _AGE_SECONDS = 10.0
 
 
 def show(json: JsonOption = False) -> None:
-    """Show the group's position in each partition, and the log around it.
+    """Show the group's position in each partition, and where the partition's log begins and ends.
 
-    Lag is the number of offsets to go; age, how long ago the oldest record among them was written; updated at, when the
-    position last moved. The exit code is 1 if a position does not fit its log, so that a consumer halts there.
-    Positions of partitions that are gone are named. Without an answer from Kafka the positions are shown all the same.
+    The lag is the number of offsets that are still to be read, and the age is how long ago the oldest of these records
+    was written. "Updated at" is when the position last moved. The exit code is 1 if a position does not fit its log, so
+    that a consumer halts there. Partitions that no longer exist are named. If Kafka does not answer, the positions are
+    shown without the rest.
 
     Example: reelsync offsets show
     """
@@ -40,17 +41,17 @@ def show(json: JsonOption = False) -> None:
     else:
         print_rows(f"Positions of group {settings.kafka.group_id}", _COLUMNS, rows)
     if gone := [f"{row['topic']}/{row['partition']}" for row in rows if row["gone"]]:
-        told = f"Gone, for the topic was deleted, or created again with fewer partitions: {', '.join(gone)}"
-        err.print(f"{told}. Nobody reads them, and their positions may stay.", markup=False, soft_wrap=True)
+        sentence = f"Gone, because the topic was deleted or created again with fewer partitions: {', '.join(gone)}"
+        err.print(f"{sentence}. Nobody reads them; their positions do no harm.", markup=False, soft_wrap=True)
     if complain_of_halts(found):
         raise typer.Exit(1)
 
 
 def complain_of_halts(found: Iterable[Standing]) -> bool:
-    """Say of each position that does not fit its log why, and what to do. Whether there is one."""
+    """Print why each position that does not fit its log does not, and what to do. Returns whether there is one."""
     halted = [f"{one.partition} is halted: {one.halt.message}. What to do: {one.fix}" for one in found if one.halt]
-    for told in halted:
-        err.print(told, style="red", markup=False, soft_wrap=True)
+    for sentence in halted:
+        err.print(sentence, style="red", markup=False, soft_wrap=True)
     return bool(halted)
 
 
@@ -70,7 +71,7 @@ async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]],
     try:
         found, written = await _logs(settings, rows)
     except ReelsyncError as error:
-        err.print(f"Only what PostgreSQL knows: {error}", style="yellow", markup=False, soft_wrap=True)
+        err.print(f"Only the stored positions are shown: {error}", style="yellow", markup=False, soft_wrap=True)
         return [row | dict.fromkeys(_ASKED_OF_THE_LOG) for row in rows.values()], []
     now = time.time()
     logs = {

@@ -1,4 +1,4 @@
-"""How far a long command is, on standard error, for a terminal alone."""
+"""A progress bar for long commands, on standard error, in a terminal only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from .terminal import err, out
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """The number of steps a second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 class Bar:
-    """A bar to be told how much more is done, and how much more there is to do."""
+    """A progress bar whose count and total can both grow."""
 
     def __init__(self, progress: Progress, what: str, total: int) -> None:
         self._progress = progress
@@ -34,22 +34,22 @@ class Bar:
         self._total = total
 
     def __call__(self, done: int) -> None:
-        """So many more are done."""
+        """Add to the count."""
         self._progress.advance(self._task, done)
 
     def reach(self, done: int) -> None:
-        """So many are done by now."""
+        """Set the count."""
         self._progress.update(self._task, completed=done)
 
     def expect(self, more: int) -> None:
-        """There is more to do than was known."""
+        """Add to the total."""
         self._total += more
         self._progress.update(self._task, total=self._total)
 
 
 @contextmanager
 def counted(what: str, total: int = 0, *, beside_output: bool = False) -> Iterator[Bar]:
-    """A bar with rate and time to go, for as long as the context lasts; none in a terminal that shows the output."""
+    """Show a bar with rate and remaining time during the block, unless the same terminal shows the command's output."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""`reelsync publish`: validated JSON Lines of structured events, to the topics of the settings."""
+"""`reelsync publish`: events from JSON Lines, validated and sent to the topics of the settings."""
 
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def publish(
     file: Annotated[str, typer.Argument(help="JSON Lines, one structured event each; - for standard input.")],
     json: JsonOption = False,
 ) -> None:
-    """Publish events from a file. Lines that are not valid events are reported and left out; the rest is sent.
+    """Publish events from a file. Lines that are not valid events are reported and skipped; all others are sent.
 
     Example: reelsync publish examples/lifecycle.jsonl
     """
@@ -55,8 +55,8 @@ def _opened(file: str) -> BinaryIO:
 
 
 def _lines(source: BinaryIO, settings: KafkaSettings, problems: list[str]) -> Iterator[OutgoingRecord]:
-    """The valid events, byte for byte as they were written; what is wrong with the others goes to `problems`."""
-    # What Debezium fills is no place for events of the contract.
+    """Yield the valid events, byte for byte as they were written, and add the errors of other lines to `problems`."""
+    # Events of the contract do not belong into topics that Debezium fills.
     native = [(topic, about) for topic, about in settings.topics.items() if isinstance(about, str)]
     topics = {aggregate: topic for topic, aggregate in reversed(native)}
     for number, line in enumerate(_read(source), start=1):
@@ -82,17 +82,17 @@ def _read(source: BinaryIO) -> Iterator[bytes]:
         yield from source
     except OSError as error:
         message = (
-            f"{source.name} cannot be read to its end ({error.strerror}). Publish it again when it can: what was sent "
-            "already does no harm"
+            f"{source.name} cannot be read to its end ({error.strerror}). Publish it again when it can be read: events "
+            "that were sent already do no harm"
         )
         raise ReelsyncError(message) from error
 
 
 async def _send(settings: KafkaSettings, lines: Iterator[OutgoingRecord]) -> int:
-    """Send all, each acknowledged by all in-sync replicas. A resend is harmless: the merge is idempotent.
+    """Send all, each acknowledged by all in-sync replicas. Sending one twice does no harm: the merge is idempotent.
 
     Raises:
-        ReelsyncError: the brokers did not take them.
+        ReelsyncError: the brokers did not acknowledge all of them.
     """
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
     async with publishing(settings) as producer:

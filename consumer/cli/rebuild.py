@@ -38,34 +38,34 @@ _SHOWN = 20
 
 
 def rebuild(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Replay and compare; change no row.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; only say which rows would change.")
+    ] = False,
     accept_loss: Annotated[
         bool,
         typer.Option(
             "--accept-loss",
-            help="Also remove rows, and facets, that the log does not tell of; corrected letters are parked again.",
+            help="Also delete rows and facets that are not in the log; corrected letters are parked again.",
         ),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Do not go on with a replay that was interrupted.")
+        bool, typer.Option("--restart", help="Do not continue an interrupted replay, but begin again.")
     ] = False,
-    discard: Annotated[
-        bool, typer.Option("--discard", help="Drop the shadow tables of an earlier one, and end.")
-    ] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Only drop the shadow tables of an earlier run.")] = False,
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Replay the whole log into shadow tables, as far as the group has come, and replace the rows that differ.
+    """Replay the whole log into shadow tables, up to the group's positions, and replace the rows that differ.
 
-    Consumers may go on: they wait for a moment while the rows are replaced, in one transaction; readers do not. What
-    only the database holds stays, unless its loss is accepted. Needs the role that migrates. Interrupted, it has
-    changed nothing; the next run goes on where it was. A dry run replaces the rows too and takes that back: consumers
-    wait for it as long.
+    Consumers may run meanwhile. They wait for a moment while one transaction replaces the rows; readers do not wait.
+    What is not in the log is kept, unless --accept-loss is given. REELSYNC_DATABASE__URL must name the role that
+    migrates. An interrupted run has changed nothing, and the next run continues it. A dry run also replaces the rows
+    and then rolls that back, so consumers wait as long.
 
     Example: reelsync rebuild --dry-run
     """
     if discard and (dry_run or accept_loss or restart):
-        raise UsageError("--discard goes with no other option")
+        raise UsageError("--discard cannot be combined with other options")
     settings = load(Settings)
     if discard:
         run_async(_discard(settings))
@@ -152,7 +152,7 @@ def _decoding(settings: Settings) -> dict[str, Any]:
 
 
 def as_json_document(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
-    """What was done, for machines."""
+    """The result as a JSON document."""
     return {
         "applied": applied,
         "resumed": result.resumed,
@@ -171,7 +171,7 @@ def as_json_document(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
 
 def _print(result: Rebuilt, *, applied: bool) -> None:
     if result.resumed:
-        err.print("Went on with the shadow tables of an earlier replay; --restart makes new ones.")
+        err.print("Continued an earlier run with its shadow tables; --restart makes new ones.")
     print_rows(f"{result.records:,} records replayed", _COLUMNS, [part._asdict() for part in result.tables])
     sample = [
         {"what": what, "table": part.table, "id": row_id, "columns": ", ".join(names)}
@@ -183,8 +183,8 @@ def _print(result: Rebuilt, *, applied: bool) -> None:
     kept = sum(part.kept for part in result.tables)
     if kept:
         err.print(
-            f"{kept:,} rows hold more than the log tells, and stay as they are. How many of them --accept-loss would "
-            "remove: reelsync rebuild --accept-loss --dry-run",
+            f"{kept:,} rows hold data that is not in the log, and keep it. How many of them --accept-loss would delete: "
+            "reelsync rebuild --accept-loss --dry-run",
             soft_wrap=True,
         )
     if result.parked_again:
@@ -195,6 +195,6 @@ def _print(result: Rebuilt, *, applied: bool) -> None:
         )
     count = total(result.tables)
     if applied:
-        err.print(f"{count:,} rows were replaced." if count else "Every row was as the log has it.")
+        err.print(f"{count:,} rows were replaced." if count else "Every row already agreed with the log.")
     else:
         err.print(f"{count:,} rows would be replaced. Nothing was changed; the shadow tables stay for the next run.")

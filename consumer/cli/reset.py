@@ -49,33 +49,34 @@ def reset(
         str, typer.Option(help="earliest, latest, an offset, a time (2026-01-05T10:00:00Z) or @MILLISECONDS.")
     ] = "",
     every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also while consumers are at work there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Reset even while consumers read these partitions.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only say what would be done.")] = False,
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Set the position of a partition, of a topic, or of all. To a time: the first record written then or later.
+    """Set the position of a partition, of a topic, or of all topics.
 
-    Refused while consumers read one of the partitions, unless forced. A partition that they have halted can always be
-    reset, because nobody reads it. A running consumer notices at its next batch, and goes on from there. Records that
-    are skipped are never read: that needs --yes, or your answer in a terminal.
+    With a time, the position becomes the first record written then or later. Refused while consumers read one of the
+    partitions, unless --force is given. A partition that consumers have halted can always be reset, because nobody
+    reads it. A running consumer notices the new position at its next batch, and continues from there. Records that are
+    skipped are never read: that needs --yes, or your answer in a terminal.
 
     Example: reelsync offsets reset video-events 3 --to earliest
     """
     target = _target(to, topic, every=every)
     settings = load(Settings)
-    moves = run_async(_reset(settings, _Wish(topic, partition, target, force, dry_run, yes)))
+    moves = run_async(_reset(settings, _Request(topic, partition, target, force, dry_run, yes)))
     rows = [_shown(move) for move in moves]
     if json:
         print_json(rows)
         return
     print_rows(f"{'Would reset' if dry_run else 'Reset'} group {settings.kafka.group_id}", _MOVED, rows)
-    err.print("Nothing was changed." if dry_run else f"{len(moves)} partitions go on from there.")
+    err.print("Nothing was changed." if dry_run else f"{len(moves)} partitions continue from there.")
 
 
 def _target(to: str, topic: str | None, *, every: bool) -> Target:
     if every == (topic is not None):
-        raise UsageError("name a TOPIC, or say --all for all topics of the settings")
+        raise UsageError("name a TOPIC, or use --all for all topics of the settings")
     if not to:
         raise UsageError("--to is missing: earliest, latest, an offset, a time or @MILLISECONDS")
     try:
@@ -84,8 +85,8 @@ def _target(to: str, topic: str | None, *, every: bool) -> Target:
         raise UsageError(str(error)) from None
 
 
-class _Wish(NamedTuple):
-    """What the command was asked for."""
+class _Request(NamedTuple):
+    """The arguments of the command."""
 
     topic: str | None
     partition: int | None
@@ -95,12 +96,14 @@ class _Wish(NamedTuple):
     yes: bool
 
 
-async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
+async def _reset(settings: Settings, request: _Request) -> list[Move]:
     group, log = settings.kafka.group_id, KafkaLog(settings.kafka)
     async with diagnosed(settings.kafka):
         cluster_id, topics = await log.cluster()
-        partitions = _chosen(topics, [wish.topic] if wish.topic else list(settings.kafka.topics), wish.partition)
-        logs = await ask_logs(log, cluster_id, partitions, wish.target)
+        partitions = _chosen(
+            topics, [request.topic] if request.topic else list(settings.kafka.topics), request.partition
+        )
+        logs = await ask_logs(log, cluster_id, partitions, request.target)
     engine = engine_of(settings.database)
     try:
         with explained(settings.database):
@@ -108,23 +111,23 @@ async def _reset(settings: Settings, wish: _Wish) -> list[Move]:
                 stored = await read_positions(connection, group, partitions)
         async with diagnosed(settings.kafka):
             halted = await find_halted(log, logs, stored, settings.kafka.anchor_timeout_ms / 1000)
-            members = 0 if wish.force else await count_members(settings.kafka)
-        moves = [move for move in plan_moves(logs, stored, halted, wish.target) if move.before is not None]
+            members = 0 if request.force else await count_members(settings.kafka)
+        moves = [move for move in plan_moves(logs, stored, halted, request.target) if move.before is not None]
         if not moves:
             raise ReelsyncError(f"group {group} has no position in {_named(partitions)} yet: nothing to reset")
         if unseen := set(partitions) - {move.partition for move in moves}:
             err.print(
-                f"No position yet, and none made: {_named(unseen)}. They begin at REELSYNC_KAFKA__START_FROM.",
+                f"No position is stored yet in {_named(unseen)}. They begin at REELSYNC_KAFKA__START_FROM.",
                 markup=False,
                 soft_wrap=True,
             )
         if refusal := refusal_while_live(moves, group, members):
-            if not wish.dry_run:
+            if not request.dry_run:
                 raise ReelsyncError(f"{refusal}. Nothing was changed")
             err.print(f"Would be refused: {refusal}", style="yellow", markup=False, soft_wrap=True)
-        if not wish.dry_run:
+        if not request.dry_run:
             if skipped := sum(move.skipped for move in moves):
-                confirm(f"{plural(skipped, 'record')} will be skipped and never read", yes=wish.yes)
+                confirm(f"{plural(skipped, 'record')} will be skipped and never read", yes=request.yes)
             with explained(settings.database):
                 async with engine.begin() as connection:
                     after = {move.partition: move.after for move in moves}

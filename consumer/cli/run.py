@@ -20,7 +20,7 @@ _log = structlog.get_logger("reelsync")
 
 def run(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the group's partitions.")] = 1,
-    no_live: Annotated[bool, typer.Option("--no-live", help="In a terminal, too, only write logs.")] = False,
+    no_live: Annotated[bool, typer.Option("--no-live", help="Write only logs, in a terminal too.")] = False,
 ) -> None:
     """Consume events until SIGTERM or SIGINT. In a terminal, show the state below the log.
 

@@ -17,7 +17,7 @@ _LEVELS: dict[Requirement, Verdict] = {"none": "NONE", "backward": "BACKWARD", "
 
 
 def export(
-    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")],
+    directory: Annotated[Path, typer.Argument(help="The directory to write to; created if it does not exist.")],
     json: JsonOption = False,
 ) -> None:
     """Write the contract: a JSON Schema for writers and one for readers of every event type, and an AsyncAPI document.
@@ -35,14 +35,17 @@ def export(
 
 
 def check(
-    old: Annotated[Path, typer.Argument(help="The contract before: a directory, or one schema.")],
-    new: Annotated[Path, typer.Argument(help="The contract after: likewise.")],
-    require: Annotated[Requirement, typer.Option(help="Fail if a type's verdict is less than this.")] = "backward",
+    old: Annotated[Path, typer.Argument(help="The old contract: a directory, or one schema.")],
+    new: Annotated[Path, typer.Argument(help="The new contract: likewise.")],
+    require: Annotated[
+        Requirement, typer.Option(help="Exit with 1 if a type is less compatible than this.")
+    ] = "backward",
     json: JsonOption = False,
 ) -> None:
-    """Say of each type whether a change of its schema is BACKWARD, FORWARD or FULL compatible, or NONE, and why.
+    """Check whether the change of each event type's schema is compatible, and explain what is not.
 
-    BACKWARD: new readers read what was written before. FORWARD: old readers read what is written from now on.
+    BACKWARD: new readers read what was written before. FORWARD: old readers read what is written from now on. FULL:
+    both. NONE: neither.
 
     Example: reelsync schema check contract/ new-contract/ --require full
     """
@@ -71,7 +74,7 @@ def check(
 def _both(old: Path, new: Path) -> tuple[Contract, Contract]:
     for path in (old, new):
         if not path.exists():
-            raise UsageError(f"{path} is not there: name a directory of schemas, or one schema")
+            raise UsageError(f"{path} does not exist: name a directory of schemas, or one schema")
     if old.is_file() != new.is_file():
         raise UsageError("compare a directory with a directory, or a schema with a schema")
     try:

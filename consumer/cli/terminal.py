@@ -1,4 +1,4 @@
-"""What commands share in talking to people and machines: data on standard output, all else on standard error."""
+"""Output and settings of all commands: data to standard output, everything else to standard error."""
 
 import asyncio
 import sys
@@ -21,10 +21,10 @@ from reelsync.consumer.variables import PREFIX, VariablesError
 
 
 class _SafeConsole(Console):
-    """Shows text as text: only what Rich and we draw with reaches the terminal as a control."""
+    """A console that escapes all text: only Rich itself sends control characters to the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As Rich does, with the text of each segment escaped; what moves the cursor is a segment of its own kind."""
+        """Escape the text of each segment. Segments that move the cursor are of another kind, and stay."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
@@ -49,10 +49,10 @@ class UsageError(ReelsyncError):
 
 
 def load(settings: type[S]) -> S:
-    """The settings, from the environment and `.env`. From here on libraries log as the settings say, or not at all.
+    """The settings, from the environment and `.env`. Afterwards the logs have the configured form.
 
     Raises:
-        UsageError: some are missing or wrong; names each, and what it must be.
+        UsageError: settings are missing or wrong; the message names each, and what it must be.
     """
     try:
         loaded = settings()
@@ -61,7 +61,7 @@ def load(settings: type[S]) -> S:
     except VariablesError as error:
         problems = error.problems
     except SettingsError:
-        # The one setting that is parsed before it is validated.
+        # KAFKA__TOPICS is the only setting that is parsed before it is validated.
         problems = [f"{_TOPICS}: is not JSON, such as {_TOPICS_EXAMPLE}"]
     else:
         configure_logs(loaded.log)
@@ -85,24 +85,24 @@ def confirm(consequence: str, *, yes: bool) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work."""
+    """Run the coroutine of a command to its end."""
     return asyncio.run(work)
 
 
 def complain(message: str) -> None:
-    """An error, in red: no markup, no wrapping inside words, and what is not for the eye escaped."""
+    """Print an error in red: no markup, no line breaks inside words, and control characters escaped."""
     err.print(Text.assemble(("error: ", "bold red"), printable_lines(message)), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output, in UTF-8 whatever the terminal's encoding is."""
+    """Print one JSON document to standard output, in UTF-8 in every terminal."""
     write_out(json_bytes(document, indent=True, default=_plain) + b"\n")
 
 
 async def print_json_rows(pages: AsyncIterable[Sequence[Any]], tell: Callable[[int], None]) -> None:
-    """One JSON array on standard output, page by page, so that it may be longer than memory. No page is empty.
+    """Print one JSON array to standard output page by page, so that it may be larger than memory. No page is empty.
 
-    `tell` is told how many rows each page had.
+    `tell` is called with the number of rows of each page.
     """
     opening = b"["
     async for page in pages:
@@ -114,13 +114,13 @@ async def print_json_rows(pages: AsyncIterable[Sequence[Any]], tell: Callable[[i
 
 
 def write_out(content: bytes) -> None:
-    """Bytes on standard output, after what was printed there before."""
+    """Write bytes to standard output, after everything that was printed before."""
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """A table: numbers to the right, nothing interpreted as markup."""
+    """Print a table: numbers to the right, nothing interpreted as markup."""
     table = Table(title=Text(title), title_justify="left")
     listed = list(rows)
     for column in columns:
@@ -149,7 +149,7 @@ def _plain(value: object) -> object:
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
-    """What is wrong with one setting, or with several that do not fit, which the sentence names itself."""
+    """The sentence about one wrong setting, or about several that do not fit together, which it names itself."""
     sentence = _sentence(problem)
     return sentence if sentence.startswith(PREFIX) else f"{_variable(problem['loc'])}: {sentence}"
 
@@ -158,7 +158,7 @@ def _variable(location: tuple[int | str, ...]) -> str:
     if location == ("database",):
         location = ("database", "url")
     if location[:2] == ("kafka", "topics") and len(location) > 2:  # noqa: PLR2004 - what follows is the topic
-        # Between the topic and what is wrong stands the form that was tried.
+        # Pydantic names the form that it tried after the topic: it is left out.
         topic, *rest = location[2:]
         return f"{_TOPICS}, topic {topic}" + "".join(f", {part}" for part in rest[1:] if part != "[key]")
     return PREFIX + "__".join(str(part).upper() for part in location)

@@ -29,14 +29,15 @@ def trace(
     ],
     topic: Annotated[list[str] | None, typer.Option(help="Look in this topic only; may be repeated.")] = None,
     since: Annotated[
-        str, typer.Option(help="Only what was written then or later: 2026-01-05T10:00:00Z or @MILLISECONDS.")
+        str,
+        typer.Option(help="Read only what was written at this time or later: 2026-01-05T10:00:00Z or @MILLISECONDS."),
     ] = "",
     json: JsonOption = False,
 ) -> None:
     """Find an event: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
 
-    Reads the log from its beginning, or from a time on, and looks the rows and the dead letters up. Shows no values.
-    Ends with 1 if nothing is known of it.
+    Reads the log from its beginning or from --since, and also looks for rows and dead letters. Shows no values. The
+    exit code is 1 if nothing is found.
 
     Example: reelsync trace 01944b2d-0a00-7b01-9d11-1122334455a1 --since 2026-01-05T00:00:00Z
     """
@@ -66,7 +67,7 @@ def _time(since: str) -> datetime | None:
 
 
 async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, since: datetime | None) -> Traced:
-    """Look for it.
+    """Search the log, the rows and the dead letters.
 
     Raises:
         ReelsyncError: a server cannot be used, or there is no such topic.
@@ -79,7 +80,7 @@ async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, s
             async with diagnosed(kafka):
                 found = check_topics((await log.cluster())[1], kafka)
                 if unknown := [name for name in topics or () if name not in found]:
-                    raise UsageError(f"{', '.join(unknown)} is none of the topics in REELSYNC_KAFKA__TOPICS")
+                    raise UsageError(f"{', '.join(unknown)} is not among the topics of REELSYNC_KAFKA__TOPICS")
                 chosen = {name: count for name, count in found.items() if not topics or name in topics}
                 decode = decoder(kafka.topics, kafka.max_value_bytes)
                 search = Trace(log, engine, decode, kafka.group_id, chosen, Needle(wanted), since, bar.expect, bar)
@@ -89,7 +90,7 @@ async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, s
 
 
 def as_json_document(traced: Traced) -> dict[str, Any]:
-    """The answer, for machines."""
+    """The answer as a JSON document."""
     return {
         "found": [_line(seen, fate) | {"what": fate.what} for seen, fate in traced.found],
         "rows": traced.rows,
@@ -131,11 +132,11 @@ def _print(traced: Traced, wanted: str) -> None:
     for row in traced.rows:
         out.print(Text(f"{row['table']} {row['id']} · {_versions(row)}"), soft_wrap=True)
     if traced.found and not traced.rows:
-        out.print("No row of it is there.")
+        out.print("There is no row for it.")
     for letter in traced.letters:
         place = f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
         out.print(
-            Text(f"dead letter {place} · {letter['state']} · {letter['reason']} · its record was not met"),
+            Text(f"dead letter {place} · {letter['state']} · {letter['reason']} · its record was not found in the log"),
             soft_wrap=True,
         )
     for topic, parts in groupby(traced.looked, lambda part: part.partition.topic):
@@ -154,7 +155,7 @@ def _versions(row: dict[str, Any]) -> str:
     if row["erased"]:
         return "erased"
     if row["placeholder"]:
-        return "a placeholder: others refer to it, nothing of its own came"
+        return "a placeholder: other rows refer to it, and no event of its own has come"
     return (
         ", ".join(f"{name.removesuffix('_version')} {held}" for name, held in row["versions"].items() if held)
         or "a fact"

@@ -24,22 +24,35 @@ _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 def verify(
     slices: Annotated[
         int,
-        typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, with that share of memory; 0 decides."),
+        typer.Option(
+            min=0,
+            max=MOST_SLICES,
+            help="Read the log so many times, for a part of the rows each time: saves memory. 0: automatic.",
+        ),
     ] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Show so many findings.")] = 50,
-    values: Annotated[bool, typer.Option("--values", help="Show what the columns hold: personal data.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the values of the columns, which are personal data.")
+    ] = False,
     unlogged_ok: Annotated[
-        bool, typer.Option("--unlogged-ok", help="Rows that no record tells of are in order: services write some.")
+        bool,
+        typer.Option(
+            "--unlogged-ok", help="Accept rows that are not in the log, because services write some themselves."
+        ),
     ] = False,
     letters_ok: Annotated[
-        bool, typer.Option("--deleted-letters-ok", help="Poison without a dead letter is in order: some were deleted.")
+        bool,
+        typer.Option(
+            "--deleted-letters-ok",
+            help="Accept invalid records without a dead letter, because some letters were deleted.",
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
 
-    Compares as far as the group has come. Ends with 0 if every row agrees, with 1 if one does not. Rows that no record
-    tells of count as wrong, unless the log does not go back to its beginning: then they cannot be verified.
+    Compares up to the group's positions. The exit code is 0 if every row agrees, and 1 if one does not. Rows that are
+    not in the log count as wrong, unless the beginning of the log was deleted: then they cannot be verified.
 
     Example: reelsync verify --limit 20
     """
@@ -60,7 +73,7 @@ def verify(
 
 
 async def run_verification(settings: Settings, slices: int) -> Report:
-    """Compare the rows with the log; 0 slices are as many as memory asks for.
+    """Compare the rows with the log. With 0 slices, the size of the log decides how many there are.
 
     Raises:
         ReelsyncError: a server cannot be used, or the group has consumed nothing.
@@ -122,37 +135,37 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
     rows = ", ".join(f"{count:,} {table}" for table, count in report.rows.items())
     err.print(f"{report.records:,} records against {rows or 'no rows'}.", soft_wrap=True, highlight=False)
     for count, sentence in (
-        (report.found["differs"], "rows are not what the log says"),
-        (report.found["missing"], "rows are not there"),
+        (report.found["differs"], "rows differ from the log"),
+        (report.found["missing"], "rows are missing"),
         (
             report.found["no_letter"],
-            "records are no events, and no dead letters either (--deleted-letters-ok accepts them)",
+            "invalid records have no dead letter (--deleted-letters-ok accepts them)",
         ),
         (report.found["unlogged"], _unlogged(report)),
         (
             report.ahead,
-            "rows are ahead of the group's positions or letters: it reads again what was applied, or another group did",
+            "rows are newer than the group's positions or letters: it reads them again, or another group applied them",
         ),
         (report.waiting_for_names, "users wait for a name that another has: see `reelsync dlq list --reason conflict`"),
         (
             report.corrected,
-            "rows hold what dead letters corrected by hand said, of which nothing is left to compare with",
+            "rows hold corrections by hand that are no longer stored, so they cannot be compared",
         ),
     ):
         if count:
             err.print(f"{count:,} {sentence}.", soft_wrap=True, highlight=False)
     if report.without_position:
         named = ", ".join(map(str, report.without_position[:_NAMED])) + " …" * (len(report.without_position) > _NAMED)
-        err.print(f"The group has no position in {named}: nothing of that was compared.", markup=False, soft_wrap=True)
+        err.print(f"The group has no position in {named}: they were not compared.", markup=False, soft_wrap=True)
     for place, why in list(report.incomplete.items())[:5]:
-        err.print(f"{place} does not hold all that was written to it: {why}.", markup=False, highlight=False)
+        err.print(f"{place} does not hold everything that was written to it: {why}.", markup=False, highlight=False)
     if wrong:
-        err.print("What mends rows: `reelsync rebuild`; docs/runbook.md says when.", highlight=False)
+        err.print("`reelsync rebuild` repairs rows; docs/runbook.md says when to use it.", highlight=False)
     else:
-        out.print("[green]✓[/] Every row that the log tells of is what an independent fold of it says.", soft_wrap=True)
+        out.print("[green]✓[/] Every row that is in the log agrees with an independent calculation.", soft_wrap=True)
 
 
 def _unlogged(report: Report) -> str:
     if report.incomplete:
-        return "rows cannot be verified: they hold more than the log goes back to, or what services wrote themselves"
-    return "rows hold what no record tells of: written by a service itself, or by hand (--unlogged-ok accepts them)"
+        return "rows cannot be verified: their events are older than the log, or services wrote them themselves"
+    return "rows hold data that is not in the log: from a service, or changed by hand (--unlogged-ok accepts them)"

@@ -1,4 +1,4 @@
-"""`reelsync worker`: one of `reelsync run --workers`. Its supervisor starts it; people do not."""
+"""`reelsync worker`: one process of `reelsync run --workers`. Its supervisor starts it; people do not."""
 
 import socket
 import sys

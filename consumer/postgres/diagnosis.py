@@ -1,4 +1,4 @@
-"""What is wrong with the database, for people: where it is, why it cannot be used, and what to do."""
+"""What is wrong with the database, explained to people: where it is, why it cannot be used, and what to do."""
 
 import os
 import socket
@@ -23,17 +23,17 @@ _FIXES = {
     "28P": f"the user or the password is refused: see {_URL}, where a password is percent-encoded",
     "28": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
     "3D": f"there is no such database: create it, or see {_URL}",
-    "42P07": "a table of that name is there, and it is not reelsync's: give reelsync a database of its own",
-    "42710": "something of that name is there, and it is not reelsync's: give reelsync a database of its own",
+    "42P07": "a table of that name exists, and it is not reelsync's: give reelsync a database of its own",
+    "42710": "something of that name exists, and it is not reelsync's: give reelsync a database of its own",
     "42501": "the role lacks a right: run deploy/postgres/roles.sql for it",
-    "42P01": "the schema is not there: run `reelsync migrate`",
+    "42P01": "the schema does not exist: run `reelsync migrate`",
     "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
 }
 
 
 @contextmanager
 def explained(settings: DatabaseSettings) -> Iterator[None]:
-    """Turn what the database, or the way to it, refuses into an error with a message for people.
+    """Turn an error of the database, or of the connection to it, into one with a message for people.
 
     Raises:
         ReelsyncError: see `explain`.
@@ -45,9 +45,9 @@ def explained(settings: DatabaseSettings) -> Iterator[None]:
 
 
 def explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
-    """The error to report: MisconfiguredError if waiting does not mend it, UnavailableError if it may.
+    """The error to report: MisconfiguredError if waiting does not help, UnavailableError if it may.
 
-    What the server says at a login names users, databases and addresses, no password, and is quoted.
+    What the server says about a login is quoted. It names users, databases and addresses, but no password.
     """
     explained_error = _explain(error, settings)
     explained_error.sqlstate = sqlstate(error)
@@ -76,8 +76,8 @@ def _explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
 
 
 def _other_protocol(error: BaseException, url: URL) -> Protocol | None:
-    """Which other protocol is spoken there, if the connection was accepted, it seems, and came to nothing."""
-    # Class 08 is what asyncpg itself gives a connection that was closed.
+    """The other protocol that is spoken there, if a connection was accepted but PostgreSQL did not answer on it."""
+    # asyncpg itself gives class 08 to the error of a connection that was closed.
     spoke = not (sqlstate(error) or "08").startswith("08")
     known = socket.gaierror | ssl.SSLError | ConnectionRefusedError
     hosts = hosts_of(url)
@@ -98,7 +98,10 @@ def _tls_problem(error: BaseException, url: URL) -> str | None:
     problem = handshake_problem(error, f"sslrootcert in {_URL}", f"sslcert and sslkey in {_URL}")
     if problem:
         return problem
-    may_do_without = {"allow", "prefer"}  # These go on without TLS, so what asyncpg calls a rejection is none.
+    may_do_without = {
+        "allow",
+        "prefer",
+    }  # With these modes asyncpg goes on without TLS, so its ConnectionError means something else.
     for cause in causes(error):
         if type(cause) is ConnectionError and tls_mode(url) not in may_do_without and _refuses_tls(url):
             return f"it does not speak TLS: turn it on there, or see sslmode in {_URL}"
@@ -121,7 +124,7 @@ def tls_mode(url: URL) -> str:
 
 
 def _files(url: URL) -> TlsFiles:
-    """As asyncpg takes them: from the URL, or else from the environment variables of libpq."""
+    """The TLS files that asyncpg uses: from the URL, or else from libpq's environment variables."""
     given = libpq_parameters(url)
 
     def file(name: str) -> TlsFile:

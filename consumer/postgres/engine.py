@@ -10,7 +10,7 @@ _A_DAY = 86_400.0
 
 
 def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
-    """An engine as the settings describe it. It does not test connections: a failed batch is examined anyway."""
+    """An engine as the settings describe it. It does not test connections: a failed batch is tried again anyway."""
     return create_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,

@@ -20,13 +20,13 @@ class Verdict(Enum):
     """What to do about an error of the database."""
 
     DATA = "data"
-    """Some event of the batch is refused: find it, and park only that one."""
+    """The database refuses an event of the batch: find it, and park only this one."""
     AGAIN = "again"
     """Run the same batch again."""
     HALVE = "halve"
     """Too slow or too big: run it in halves."""
     OUTAGE = "outage"
-    """Wait, for as long as it takes, and look at the stored positions before trying again."""
+    """Wait, for as long as it takes, and read the stored positions before the next attempt."""
     BUG = "bug"
     """Our statements or the schema are wrong: stop. Never a dead letter."""
 
@@ -38,7 +38,8 @@ _EXACT = {
     "40P01": Verdict.AGAIN,
     "55P03": Verdict.AGAIN,
     "23505": Verdict.AGAIN,
-    "23503": Verdict.AGAIN,  # a row known to be there is gone: the database went back. The next attempt looks again
+    # A row that was known to exist is gone: the database lost transactions. The next attempt reads again.
+    "23503": Verdict.AGAIN,
     "57014": Verdict.HALVE,
     "53200": Verdict.HALVE,
     "25006": Verdict.OUTAGE,
@@ -53,7 +54,7 @@ _BY_CLASS = {
     "3D": Verdict.OUTAGE,
 }
 EXCLUSION_VIOLATION = "23P01"
-# All that a server gives by itself; a function of the database's may make up others.
+# The classes of PostgreSQL itself. Functions in a database may raise others.
 _APPENDIX_A = (
     "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
     "53 54 55 57 58 72 F0 HV P0 XX"
@@ -90,7 +91,7 @@ def classify(error: BaseException) -> Verdict:
     """What to do about an error that came out of a transaction, or of opening a connection for one.
 
     Raises:
-        MemoryError: it is this one, which says nothing of the database. It ends the process, and another may go on.
+        MemoryError: the error is one. It says nothing about the database, and ends the process.
     """
     if isinstance(error, MemoryError):
         raise error
@@ -105,7 +106,7 @@ def classify(error: BaseException) -> Verdict:
 
 
 def error_type(error: BaseException) -> str:
-    """The error as one of a closed set, for a label: its SQLSTATE class, or what happened on this side."""
+    """The error as a label from a closed set: the class of its SQLSTATE, or what happened on this side."""
     state = sqlstate(error)
     if state is not None:
         return state[:2] if state[:2] in _CLASSES else "other"
@@ -117,12 +118,12 @@ def error_type(error: BaseException) -> str:
 
 
 def is_name_conflict(error: DBAPIError) -> bool:
-    """Whether two live users would have had the same name."""
+    """Whether the error says that two live users would have the same name."""
     return sqlstate(error) == EXCLUSION_VIOLATION
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, without parameters or values: class, SQLSTATE, constraint; in whole if it is ours."""
+    """The error in one line, without parameters or values: class, SQLSTATE, constraint. Ours are whole."""
     if isinstance(error, ReelsyncError):
         return str(error)
     if isinstance(error, socket.gaierror):
@@ -142,6 +143,6 @@ def describe(error: BaseException) -> str:
 
 
 def server_message(error: BaseException) -> str:
-    """The first line of the server's message. Safe only for errors of our own statements: others may quote values."""
+    """The first line of the server's message. Use it only where the message cannot quote values of events."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
     return (getattr(cause, "message", None) or str(cause)).partition("\n")[0]

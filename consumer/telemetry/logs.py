@@ -1,4 +1,4 @@
-"""Structured logs on standard error. Never a value of an event's, never a parameter, never a secret."""
+"""Structured logs on standard error. They never hold values of events, parameters or secrets."""
 
 import logging
 import sys
@@ -16,7 +16,7 @@ from reelsync.consumer.settings import LogSettings
 
 
 def configure_logs(settings: LogSettings) -> None:
-    """Send our logs, and the warnings of the libraries, to standard error in the form that was set."""
+    """Send reelsync's logs and the libraries' warnings to standard error, in the configured form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -24,7 +24,7 @@ def configure_logs(settings: LogSettings) -> None:
     ]
     render: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
     if settings.format == "console":
-        plain = structlog.dev.plain_traceback  # Rich's shows the values of variables.
+        plain = structlog.dev.plain_traceback  # Rich's tracebacks show the values of variables.
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         render = [structlog.processors.format_exc_info, _for_a_terminal, console]
     handler = logging.StreamHandler(sys.stderr)
@@ -38,10 +38,10 @@ def configure_logs(settings: LogSettings) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("reelsync").setLevel(settings.level)
-    # What its fetcher and coordinator call errors are outages that the source waits out, and reports itself.
+    # aiokafka logs outages as errors; the source waits until they are over, and logs them itself.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    logging.getLogger("asyncio").addFilter(_is_no_closed_connection)
-    # It would log what strangers send to the port; errors of our own endpoints are logged by us.
+    logging.getLogger("asyncio").addFilter(_not_a_closed_connection)
+    # aiohttp would log malformed requests of anybody. Errors of reelsync's endpoints are logged by reelsync.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -52,7 +52,7 @@ def configure_logs(settings: LogSettings) -> None:
 
 
 def _for_a_terminal(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """All of it in text that says nothing to the terminal. Tracebacks keep their lines; JSON is ASCII anyway."""
+    """Escape control characters in every text. Tracebacks keep their lines. JSON is ASCII, and needs no escaping."""
     layout = {"exception", "stack"}
     return {
         printable(name): (printable_lines if name in layout else printable)(value) if isinstance(value, str) else value
@@ -60,8 +60,8 @@ def _for_a_terminal(_logger: Any, _method: str, event: structlog.typing.EventDic
     }
 
 
-def _is_no_closed_connection(record: logging.LogRecord) -> bool:
-    """Whether this is not aiokafka's complaint of a connection that it dropped itself when its task was cancelled."""
+def _not_a_closed_connection(record: logging.LogRecord) -> bool:
+    """Drop aiokafka's complaint about a connection that it closed itself because its task was cancelled."""
     return not record.getMessage().startswith("Unclosed AIOKafkaConnection")
 
 
@@ -72,9 +72,9 @@ _numbers = count(1)
 
 @contextmanager
 def batch_id() -> Iterator[str]:
-    """For the length of the block log lines of this task have a `batch_id`: one that no other batch has.
+    """Add a `batch_id` that no other batch has to the log lines of this task, during the block.
 
-    The first part is the process's, the second counts.
+    Its first part identifies the process, and the second part is a count.
     """
     name = f"{_process}-{next(_numbers)}"
     with bound_contextvars(batch_id=name):

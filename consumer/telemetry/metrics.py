@@ -1,4 +1,4 @@
-"""What is measured. Names, labels and units are the design's; labels come from closed sets only."""
+"""The metrics of the consumer. Labels have values from closed sets only."""
 
 from collections import Counter as Counts
 from collections.abc import Callable
@@ -32,13 +32,13 @@ _counter, _gauge, _histogram = (partial(_metric, kind) for kind in get_args(Kind
 
 @dataclass
 class Metrics:
-    """The instruments of one process."""
+    """The metrics of one process."""
 
     # Source of the pool's names: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
     pool_count: Family = _gauge("db_client_connection_count", "Open connections to PostgreSQL, by state.", "state")
     pool_limit: Family = _gauge("db_client_connection_max", "Connections to PostgreSQL that the pool may open.")
     events: Family = _counter("reelsync_events", "Records, by type and verdict.", "event_type", "outcome")
-    rows: Family = _counter("reelsync_rows", "Rows sent to a table, by what came of them.", "table", "outcome")
+    rows: Family = _counter("reelsync_rows", "Rows sent to a table, by whether they were written.", "table", "outcome")
     dead_letters: Family = _counter("reelsync_dead_letters", "Records parked, by reason.", "reason")
     relayed: Family = _counter("reelsync_dead_letters_relayed", "Dead letters that the relay's topic acknowledged.")
     batch_records: Family = _histogram("reelsync_batch_records", "Records of a batch.", bounds=_BATCH_RECORDS)
@@ -50,7 +50,7 @@ class Metrics:
         "Seconds from the time of a batch's oldest event to its commit.",
         bounds=_AGE_SECONDS,
     )
-    lag: Family = _gauge("reelsync_lag_records", "Records not yet taken.", "topic", "partition", largest=True)
+    lag: Family = _gauge("reelsync_lag_records", "Records not yet read.", "topic", "partition", largest=True)
     rebalances: Family = _counter("reelsync_rebalances", "Assignments received.")
     fenced: Family = _counter("reelsync_fenced", "Batches refused because a partition has another owner.")
     retries: Family = _counter("reelsync_retries", "Batches run again, by reason.", "reason")
@@ -73,14 +73,14 @@ class Metrics:
         self._pool_stats: Callable[[], PoolStats] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(FamilyCollector(self.families))
-        # A series that begins above zero shows no increase: the first dead letters or failures would alert nobody.
+        # A series must exist at zero before it counts: otherwise an alert on its increase misses the first failure.
         for event_type in (*PROJECTIONS, _OTHER):
             self.events.labels(event_type, "rejected")
         for task in TASKS:
             self.task_failures.labels(task)
 
     def families(self) -> list[Family]:
-        """All that is measured, as it is now."""
+        """All metrics, with the connections of the pool as they are now."""
         if self._pool_stats:
             stats = self._pool_stats()
             self.pool_count.labels("idle").set(stats.checked_in)
@@ -89,7 +89,7 @@ class Metrics:
 
     @property
     def exemplar(self) -> Exemplar:
-        """Gives the labels of the present trace, if there is one: exemplars of what is observed now."""
+        """Returns the labels of the current trace, or None, for the exemplars of what is observed now."""
         return self.queries.exemplar
 
     @exemplar.setter
@@ -97,11 +97,11 @@ class Metrics:
         self.queries.exemplar = exemplar
 
     def query(self, timing: QueryTiming) -> None:
-        """One statement."""
+        """Observe one statement."""
         self.queries.query(timing)
 
     def batch(self, batch: Batch, written: list[Written], age_seconds: float | None) -> None:
-        """A batch that was committed, and the age of its oldest event."""
+        """Count a committed batch, and observe the age of its oldest event."""
         exemplar = self.exemplar()
         self.batch_records.observe(batch.count, exemplar)
         rejections = [rejection for part in written for rejection in part.rejections]
@@ -125,17 +125,17 @@ class Metrics:
             self.event_age.observe(age_seconds, exemplar)
 
     def lags(self, lags: dict[Partition, int]) -> None:
-        """The lag of every partition that is being read, and of no other."""
+        """Set the lag of every partition that is being read, and remove all others."""
         self.lag.series = {}
         for partition, lag in lags.items():
             self.lag.labels(partition.topic, partition.number).set(lag)
 
     def watch_pool(self, stats: Callable[[], PoolStats], limit: int) -> None:
-        """Show the connections of a pool, as they are whenever the metrics are read. `limit`: that it may open."""
+        """Show the connections of a pool as they are when the metrics are read. `limit`: how many it may open."""
         self._pool_stats = stats
         self.pool_limit.set(limit)
 
 
 def known_type(event_type: str | None) -> str:
-    """The type as a label: those that are projected, and `other` for whatever else a publisher may invent."""
+    """The event type as a label: `other` for types that are not projected, because a publisher may invent any."""
     return _OTHER if event_type is None or event_type not in PROJECTIONS else event_type

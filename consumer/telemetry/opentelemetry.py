@@ -1,7 +1,7 @@
 """Sending metrics and traces to an OpenTelemetry collector, by OTLP over HTTP, if the settings say so.
 
-Where to, how often, how many, under which name: the SDK's own variables, OTEL_*. OpenTelemetry is imported only when
-asked for: it is an extra.
+The SDK's own variables OTEL_* say where to, how often and under which name. OpenTelemetry is an extra, and is imported
+only if it is needed.
 """
 
 import importlib.util
@@ -24,13 +24,13 @@ _SHUTDOWN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What is being sent: nothing, unless started. `tracing` is None if traces are not."""
+    """What is being sent; nothing by default. `tracing` is None if traces are not sent."""
 
     tracing: "Tracing | None" = None
     shutdowns: tuple[Callable[[], object], ...] = ()
 
     def shut_down(self) -> None:
-        """Send what is left, and stop. Blocks, but not for long: where nobody answers it is given up."""
+        """Send what is left, and stop. This blocks, but a collector that does not answer is soon given up."""
         threads = [Thread(target=shutdown, name="telemetry-shutdown", daemon=True) for shutdown in self.shutdowns]
         for thread in threads:
             thread.start()
@@ -40,10 +40,10 @@ class Telemetry:
 
 
 def start_telemetry(families: Callable[[], Iterable[Family]], group: str, version: str) -> Telemetry:
-    """Begin to send what `families` gives, and to trace.
+    """Begin to send the metrics in `families`, and traces.
 
     Raises:
-        ReelsyncError: the extra is not installed, or OTEL_* ask for what is not done here.
+        ReelsyncError: the extra is not installed, or OTEL_* ask for something that reelsync does not support.
     """
     _require_sdk()
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"

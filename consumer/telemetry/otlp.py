@@ -27,7 +27,7 @@ _INTERVAL_MILLIS = 60_000.0
 
 
 class SentTraces(NamedTuple):
-    """Spans that are being sent, and how to end that."""
+    """A tracer whose spans are sent, and a function that ends the sending."""
 
     tracing: Tracing
     shut_down: Callable[[], object]
@@ -45,7 +45,7 @@ class SentMetrics:
         self._thread.start()
 
     def shut_down(self) -> None:
-        """Send once more, and end."""
+        """Send the last metrics, and end."""
         self._stopping.set()
         self._thread.join()
         self._exporter.shutdown()
@@ -56,7 +56,7 @@ class SentMetrics:
         self._send()
 
     def _send(self) -> None:
-        # The exporter logs what it could not send; the next time sends all of it, for the numbers are totals.
+        # The exporter logs its failures. Nothing is lost by them: the numbers are totals, and are sent again.
         try:
             self._exporter.export(self._read())
         except Exception as error:  # noqa: BLE001 - the thread goes on
@@ -64,23 +64,23 @@ class SentMetrics:
 
 
 def resource(version: str) -> Resource:
-    """What is sent is about this process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say otherwise."""
+    """The resource that describes this process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override it."""
     ours = Resource.create(
         {"service.name": "reelsync", "service.version": version, "service.instance.id": str(uuid4())}
     )
-    # Resource.create prefers what it is given to the variables.
+    # Resource.create would prefer its arguments to the variables.
     return ours.merge(OTELResourceDetector().detect())
 
 
 def start_traces(about: Resource, group: str) -> SentTraces:
-    """Make spans from here on."""
+    """Begin to send spans."""
     provider = TracerProvider(resource=about, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return SentTraces(Tracing(provider, group), provider.shutdown)
 
 
 def start_metrics(about: Resource, families: Callable[[], Iterable[Family]]) -> SentMetrics:
-    """Send from here on what `families` gives."""
+    """Begin to send the metrics in `families`."""
     return SentMetrics(FamiliesAsOtel(families, about).read, OTLPMetricExporter())
 
 

@@ -1,8 +1,8 @@
-"""The metrics of `/metrics`, sent by OTLP: the same numbers in OpenTelemetry's form, read when they are sent.
+"""The metrics of `/metrics`, converted to OpenTelemetry's form each time that they are sent. Needs the extra `otel`.
 
-Nothing is counted twice, so the two cannot differ, and a statement costs no more for being sent. Needs the extra
-`otel`. Names: underscores that stand for dots become dots, units and `_total` go; a label of OpenTelemetry's gets its
-name back. Source: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
+Both forms are read from the same counters, so they cannot differ, and a statement costs no more. In names, underscores
+that stand for dots become dots again, and units and `_total` are dropped; labels get OpenTelemetry's names. Source:
+https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +60,7 @@ _LABELS = {
 
 
 class FamiliesAsOtel:
-    """What `families` gives, read as OpenTelemetry's data. Counts began when this was made."""
+    """The metrics in `families` as OpenTelemetry's data. All counts begin when this object is made."""
 
     def __init__(self, families: Callable[[], Iterable[Family]], resource: Resource) -> None:
         self._families = families
@@ -68,14 +68,14 @@ class FamiliesAsOtel:
         self._started_at = time_ns()
 
     def read(self) -> MetricsData:
-        """What was measured up to now."""
+        """The metrics as they are now."""
         metrics = list(otel_metrics(self._families(), self._started_at, time_ns()))
         scope = ScopeMetrics(InstrumentationScope("reelsync"), metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
 
 def otel_metrics(families: Iterable[Family], started_at: int, now: int) -> Iterator[Metric]:
-    """The families that have a series; times in nanoseconds since 1970."""
+    """The metrics that have at least one series. Times are in nanoseconds since 1970."""
     for family in families:
         name, unit = NAMES[family.name]
         data = _data(family, started_at, now)
@@ -85,7 +85,7 @@ def otel_metrics(families: Iterable[Family], started_at: int, now: int) -> Itera
 
 def _data(family: Family, started_at: int, now: int) -> Sum | Gauge | Histogram:
     cumulative = AggregationTemporality.CUMULATIVE
-    # A list, because this runs in a thread of its own, and a series may be added meanwhile.
+    # A copy, because this runs in another thread, and a series may be added meanwhile.
     found = [(_attributes(family.label_names, labels), series) for labels, series in list(family.series.items())]
     if family.kind == "histogram":
         return Histogram([_histogram(attributes, series, started_at, now) for attributes, series in found], cumulative)
@@ -115,5 +115,5 @@ def _exemplar(exemplar: Observed) -> Exemplar:
 
 
 def _attributes(names: Labels, values: Labels) -> dict[str, str]:
-    """An empty label is one that is not there."""
+    """The labels as attributes, without those that are empty."""
     return {_LABELS.get(name, name): value for name, value in zip(names, values, strict=True) if value}

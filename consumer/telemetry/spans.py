@@ -1,4 +1,4 @@
-"""Spans: one for each batch, linked to those in which its records were published, and one in it for each statement.
+"""Spans: one for each batch, linked to the spans in which its records were published, with a child for each statement.
 
 Needs the extra `otel`. Names of attributes are OpenTelemetry's:
 https://opentelemetry.io/docs/specs/semconv/messaging/kafka/ and https://opentelemetry.io/docs/specs/semconv/database/.
@@ -26,13 +26,13 @@ from reelsync.models.query_names import Query
 from .trace_context import TraceContext, trace_contexts
 
 _MOST_LINKS = 128
-"""The SDK's own limit (OTEL_SPAN_LINK_COUNT_LIMIT): what is beyond it would be dropped there."""
+"""The SDK's own limit (OTEL_SPAN_LINK_COUNT_LIMIT): it would drop further links."""
 _LOOKED_AT = 1_000
-"""Records of a batch that are asked for their trace."""
+"""How many records of a batch are searched for a trace."""
 
 
 class Tracing:
-    """Makes the spans of one consumer group, and knows which of them is the present one."""
+    """Makes the spans of one consumer group."""
 
     def __init__(self, provider: TracerProvider, group: str, queries: Mapping[str, Query] = QUERIES) -> None:
         self._tracer = provider.get_tracer("reelsync")
@@ -41,7 +41,7 @@ class Tracing:
 
     @contextmanager
     def batch(self, batch: Batch, batch_id: str) -> Iterator[None]:
-        """A span for as long as the batch is being written: the root of a trace, for it has many origins."""
+        """A span while the batch is written: the root of a trace, because its records come from many traces."""
         attributes: dict[str, AttributeValue] = {
             "messaging.system": "kafka",
             "messaging.operation.name": "process",
@@ -63,19 +63,19 @@ class Tracing:
                 raise
 
     def committed(self, written: list[Written]) -> None:
-        """The batch of the present span was committed; one that was not has no such attribute."""
+        """Mark the current span as committed. The span of a batch that was not committed has no such attribute."""
         changed = sum(count for part in written for count in part.changed.values())
         trace.get_current_span().set_attributes({"reelsync.batch.committed": True, "reelsync.batch.rows": changed})
 
     def exemplar(self) -> dict[str, str] | None:
-        """The labels of an exemplar: the present span, if it is sampled, so that the collector has it."""
+        """The labels of the current span, if it is sampled: only then does the collector have it."""
         context = trace.get_current_span().get_span_context()
         if not context.is_valid or not context.trace_flags.sampled:
             return None
         return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
 
     def query(self, timing: QueryTiming) -> None:
-        """A span for a statement that has just ended, inside that of its batch. Those of no batch have none."""
+        """Add a span for a statement that has just ended, inside the span of its batch. Outside a batch, none."""
         if not trace.get_current_span().is_recording():
             return
         query = self._queries.get(timing.query_name, self._queries[OTHER])

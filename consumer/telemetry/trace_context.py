@@ -1,8 +1,8 @@
-"""Where a record's trace began: W3C's `traceparent` of its publisher, read strictly. Pure.
+"""The trace in which a record was published: the W3C `traceparent` of its publisher, parsed strictly. Pure.
 
-A publisher's tracing library puts it into a header; CloudEvents has an attribute of the same name, so a header
-`ce_traceparent` in binary mode and a member of the document in structured mode. Anything else there is junk, of any
-bytes, and means that there is no trace. Sources: https://www.w3.org/TR/trace-context/#traceparent-header,
+A publisher's tracing library puts it into a header. CloudEvents has an attribute of the same name: the header
+`ce_traceparent` in binary mode, a member of the document in structured mode. If the content is malformed, the record
+has no trace. Sources: https://www.w3.org/TR/trace-context/#traceparent-header,
 https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md.
 """
 
@@ -26,7 +26,7 @@ _SAMPLED = 0x01
 
 
 class TraceContext(NamedTuple):
-    """A span of somebody else's."""
+    """A span of another process."""
 
     trace_id: int
     span_id: int
@@ -34,7 +34,7 @@ class TraceContext(NamedTuple):
 
 
 def parse_traceparent(value: bytes) -> TraceContext | None:
-    """The span that a `traceparent` names; None if it is not one. Later versions may have more at the end."""
+    """The span that a `traceparent` names; None if it is malformed. Later versions of the form may be longer."""
     found = _TRACEPARENT.fullmatch(value) if len(value) <= _LONGEST else None
     if found is None or (found["version"] == b"00" and found["more"] is not None):
         return None
@@ -45,7 +45,7 @@ def parse_traceparent(value: bytes) -> TraceContext | None:
 
 
 def trace_context_of(record: Record) -> TraceContext | None:
-    """The span in which the record was published: the nearest that it names."""
+    """The span in which the record was published: from the headers, or else from the document."""
     for wanted in _HEADERS:
         for name, content in record.headers:
             if name == wanted and content is not None and (found := parse_traceparent(content)):
@@ -54,7 +54,7 @@ def trace_context_of(record: Record) -> TraceContext | None:
 
 
 def trace_contexts(records: Iterable[Record], limit: int) -> list[TraceContext]:
-    """The first `limit` spans that these records name, each once."""
+    """The first `limit` different spans that these records name."""
     found: dict[TraceContext, None] = {}
     for record in records:
         context = trace_context_of(record)
@@ -73,5 +73,5 @@ def _in_document(value: bytes | None) -> TraceContext | None:
     except orjson.JSONDecodeError:
         return None
     attribute = document.get("traceparent") if isinstance(document, dict) else None
-    # Lone surrogates, which no traceparent has, have no UTF-8.
+    # JSON may hold lone surrogates, which UTF-8 cannot encode. A valid traceparent has none.
     return parse_traceparent(attribute.encode(errors="replace")) if isinstance(attribute, str) else None

@@ -1,8 +1,8 @@
-"""Times of what SQLAlchemy tells in no event: waiting for the pool, connecting, COMMIT and ROLLBACK.
+"""Timing of what SQLAlchemy has no event for: waiting for the pool, connecting, COMMIT and ROLLBACK.
 
-Its `commit` and `rollback` fire before the act, and nothing fires when a connection is refused or the pool has none
-left. So these four calls are wrapped, on the one engine: two of its dialect, which has an instance for each engine, and
-one of its pool.
+Its events `commit` and `rollback` fire before the act, and no event fires when a connection is refused or the pool has
+none left. So four methods are wrapped: three of the dialect, of which each engine has its own instance, and one of the
+pool.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 Tell = Callable[[str, float, BaseException | None], None]
-"""Told of a name, the seconds it took, and how it failed."""
+"""Called with a name, the seconds that it took, and the error, if it failed."""
 
 _UNKNOWN = object()
 
@@ -29,9 +29,9 @@ _checkout: ContextVar[_Checkout | None] = ContextVar("checkout", default=None)
 
 
 def time_connections(engine: Engine, tell: Tell) -> None:
-    """Tell of `pool.wait`, until the pool has a connection or leave to open one, and of `connect`, until that is open.
+    """Report `pool.wait`, until the pool has a connection or may open one, and `connect`, until a new one is open.
 
-    A connection is open when it can be used: after its login, and what SQLAlchemy sets up on it.
+    A connection is open when it can be used: after the login, and after the statements that SQLAlchemy sends first.
     """
 
     def wrap_pool(disposed: Engine) -> None:
@@ -44,7 +44,7 @@ def time_connections(engine: Engine, tell: Tell) -> None:
 
 
 def _noting_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """Note when the present checkout began to open a connection."""
+    """Note when the current checkout began to open a connection."""
 
     @wraps(connect)
     def noted(*args: Any, **kwargs: Any) -> Any:
@@ -57,7 +57,7 @@ def _noting_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _timing_checkout(tell: Tell, take: Callable[[], Any]) -> Callable[[], Any]:
-    """Tell how long the pool took for a connection."""
+    """Report how long the pool took to give a connection."""
 
     @wraps(take)
     def timed() -> Any:
@@ -84,9 +84,9 @@ def _timing_checkout(tell: Tell, take: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def time_transactions(engine: Engine, tell: Tell) -> None:
-    """Tell of each `commit` and `rollback` that is sent to the server, whoever asked for it: the pool does, too.
+    """Report each `commit` and `rollback` that is sent to the server, including those of the pool.
 
-    That of a transaction in which SQLAlchemy asks a new server what it is belongs to `connect`, like its statements.
+    SQLAlchemy examines a new server in a transaction. Its statements and its end count as part of `connect`.
     """
 
     def timing(query_name: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
@@ -113,9 +113,9 @@ def time_transactions(engine: Engine, tell: Tell) -> None:
 
 
 def _has_no_transaction(connection: Any) -> bool:
-    """Whether nothing was sent since the last transaction, so that nothing is sent to end one: asyncpg's adapter knows.
+    """Whether no statement was sent since the last transaction, so that no COMMIT or ROLLBACK is sent either.
 
-    Of other drivers it is not known, and each call counts.
+    Only asyncpg's adapter knows that. With other drivers every call counts.
     """
     return getattr(connection, "_transaction", _UNKNOWN) is None
 

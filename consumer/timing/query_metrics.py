@@ -1,7 +1,7 @@
-"""Query timings as Prometheus instruments, under the names of OpenTelemetry; also for a service that only reads.
+"""Query timings as Prometheus metrics with OpenTelemetry's names. A service that only reads can use them too.
 
-Source of names and buckets: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/; 0.025 and 0.25
-besides, between which most batches are.
+Source of names and buckets: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/. The buckets 0.025
+and 0.25 are added, because most batches lie between them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,16 +20,16 @@ Exemplar = Callable[[], dict[str, str] | None]
 
 
 def no_exemplar() -> None:
-    """Nothing is traced."""
+    """No exemplar, because nothing is traced."""
 
 
 class QueryMetrics:
-    """The instruments of an engine.
+    """The metrics of an engine's statements.
 
     Args:
-        registry: Of Prometheus, in which they are registered.
-        queries: The statements of the program.
-        exemplar: Gives the labels of the present trace, if there is one.
+        registry: The Prometheus registry to register them in.
+        queries: The statements that the program declares.
+        exemplar: Returns the labels of the current trace, or None.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class QueryMetrics:
             registry.register(FamilyCollector(lambda: (self.seconds, self.slow)))
 
     def query(self, timing: QueryTiming) -> None:
-        """One statement."""
+        """Observe one statement."""
         query = self._queries.get(timing.query_name, self._queries[OTHER])
         labels = "postgresql", timing.query_name, query.operation, query.collection, timing.error_type
         self.seconds.labels(*labels).observe(timing.seconds, self.exemplar())

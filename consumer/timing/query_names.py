@@ -1,6 +1,6 @@
 """The closed set of statements: every name that the label `query_name` can have, declared here and in `models`.
 
-A statement without a name, or with one that is not here, is `other`. A test fails if one of ours is.
+A statement without a name, or with a name that is not declared, is `other`. A test fails if a statement of reelsync is.
 """
 
 from reelsync.models.query_names import MODEL_QUERIES, Query
@@ -16,7 +16,7 @@ DRIVER_QUERIES: dict[str, Query] = {
     "savepoint.release": Query("RELEASE"),
     "savepoint.rollback": Query("ROLLBACK TO"),
 }
-"""What every engine does: opening a connection, waiting for one of the pool, ending transactions."""
+"""What every engine does: wait for a connection of the pool, open one, end transactions."""
 
 _CONSUMER_QUERIES: dict[str, Query] = {
     "offsets.fence": Query("UPDATE", "consumer_offsets"),

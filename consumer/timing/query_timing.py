@@ -2,10 +2,9 @@
 
     attach_query_timing(engine, publish)      # any engine; `publish` gets a QueryTiming for each statement
 
-The label of a statement is its execution option `query_name`, if that is one of the declared names; else `other`.
-Savepoints are statements and have names of their own; each page of an insert with many values is one statement. What
-SQLAlchemy tells of no event for, COMMIT, ROLLBACK, connecting, waiting for the pool, is timed by
-`connection_timing.py`.
+The label of a statement is its execution option `query_name` if that name is declared, and else `other`. Savepoints are
+statements and have names of their own; each page of an insert with many values is one statement. `connection_timing.py`
+times what SQLAlchemy has no event for: COMMIT, ROLLBACK, connecting, and waiting for the pool.
 """
 
 from collections.abc import Callable, Container
@@ -42,9 +41,9 @@ class QueryTiming(NamedTuple):
     seconds: float
     rows: int = -1
     statement: str = ""
-    """SQL as it was sent, with placeholders where its parameters go; empty where there is none."""
+    """SQL as it was sent, with placeholders for its parameters; empty for what is not a statement."""
     error_type: str = ""
-    """Empty if it did not fail; else of the closed set of `errors.error_type`."""
+    """Empty if it did not fail; otherwise a value of `postgres.sqlstate.error_type`."""
     sqlstate: str | None = None
     error: str | None = None
 
@@ -55,19 +54,19 @@ Publish = Callable[[QueryTiming], None]
 def attach_query_timing(engine: Engine | AsyncEngine, *publish: Publish, names: Container[str] = QUERIES) -> None:
     """Call each of `publish` after every statement of `engine`, failed and cancelled ones included.
 
-    They run in the task that sent the statement, between its result and the caller: they must be quick, and not raise.
+    They run in the task that sent the statement, before its result is returned: they must be quick, and not raise.
 
     Args:
-        engine: Whose statements.
-        publish: Whom to tell.
-        names: Those that a statement may have; a program with statements of its own adds theirs to `QUERIES`.
+        engine: The engine whose statements are timed.
+        publish: The functions to call.
+        names: The names that a statement may have; a program with statements of its own adds theirs to `QUERIES`.
 
     Raises:
         ValueError: the statements of this engine are timed already.
     """
     sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync_engine in _timed:
-        raise ValueError("the statements of this engine are timed already: attach once, with all that want to know")
+        raise ValueError("the statements of this engine are timed already: attach once, with all functions")
     _timed.add(sync_engine)
 
     def tell(timing: QueryTiming) -> None:
@@ -107,7 +106,7 @@ def _time_statements(engine: Engine, tell: Publish, names: Container[str]) -> No
         started = getattr(context, _STARTED, None)
         if context is None or started is None:
             return
-        # An error may follow in the same context, when the result is made: not another statement.
+        # An error may follow in the same context, when the result is made. It is not another statement.
         setattr(context, _STARTED, None)
         tell(QueryTiming(_name(context, names), perf_counter() - started, cursor.rowcount, sql))
 

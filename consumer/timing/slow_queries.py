@@ -1,4 +1,4 @@
-"""Slow statements, in the log and counted: what was slow, for how long, in which batch; never a parameter."""
+"""Slow statements, logged and counted: which one, how long it took, in which batch; never its parameters."""
 
 import structlog
 from prometheus_client import Counter
@@ -13,9 +13,9 @@ _log = structlog.get_logger("reelsync.query")
 
 
 class SlowQueries:
-    """Logs a statement over one limit as an information, over the other as a warning, and counts the latter.
+    """Logs a statement above one limit at level info, and above the other at level warning, and counts the latter.
 
-    The id of the batch is that of the other log lines of the batch, bound by whoever runs the batch.
+    The id of the batch is in the log line because whoever runs the batch has bound it.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class SlowQueries:
         self._slow_seconds = slow_seconds
 
     def __call__(self, timing: QueryTiming) -> None:
-        """Look at one statement."""
+        """Log and count the statement if it was slow."""
         if timing.seconds < min(self._noticeable_seconds, self._slow_seconds):
             return
         slow = timing.seconds >= self._slow_seconds

@@ -36,7 +36,7 @@ FIRST_HOUR = [
 ]
 AFTER_THE_EVENTS = {
     "trace 01944b2d-0a00-7b01-9d11-1122334455a1": "example-04\n    applied: details in the row",
-    "offsets reset --all --to earliest --force": "9 partitions go on from there",
+    "offsets reset --all --to earliest --force": "9 partitions continue from there",
     "verify": "✓ Every row",
     "dlq list --count": r"1 dead letters? of group",
     "dlq list --reason not_json --limit 2": "readme-videos/",

@@ -203,7 +203,7 @@ def test_migrating_in_the_role_that_runs_says_what_it_lacks(admin: URL) -> None:
     refused = run_command(None, "migrate", REELSYNC_DATABASE__URL=made.run_url)
     assert_one_error(refused, "the role lacks a right: run deploy/postgres/roles.sql for it (SQLSTATE 42501", [])
     early = run_command(None, "offsets", "show", REELSYNC_DATABASE__URL=made.run_url)
-    assert_one_error(early, "the schema is not there: run `reelsync migrate` (SQLSTATE 42P01", [])
+    assert_one_error(early, "the schema does not exist: run `reelsync migrate` (SQLSTATE 42P01", [])
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_what_is_asked_wrongly_is_said_so(options: Any, said: str | None) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("redrive",), "say --all"), (("discard", PLACE), "--because"), (("purge", "--older-than", "soon"), "a duration")],
+    [(("redrive",), "use --all"), (("discard", PLACE), "--because"), (("purge", "--older-than", "soon"), "a duration")],
 )
 async def test_what_is_not_said_is_asked_for(letters_settings: Settings, arguments: tuple[str, ...], said: str) -> None:
     assert said in " ".join((await dlq(letters_settings, *arguments, code=2)).stderr.split())

@@ -133,7 +133,7 @@ async def test_rows_that_services_write_are_in_order_if_told_so(settings: Settin
     await operator.execute(text(f"INSERT INTO users (id, version) VALUES ('{an_id(7)}', 1)"))
     for options, code in (((), 1), (("--unlogged-ok",), 0)):
         done = await asyncio.to_thread(run_command, settings, "verify", *options)
-        assert (done.returncode, "1 rows hold what no record tells of" in done.stderr) == (code, True), done.stderr
+        assert (done.returncode, "1 rows hold data that is not in the log" in done.stderr) == (code, True), done.stderr
 
 
 async def test_a_record_that_was_never_parked_is_named(settings: Settings, operator: AsyncConnection) -> None:

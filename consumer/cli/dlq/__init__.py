@@ -1,4 +1,4 @@
-"""`reelsync dlq`: one file for each thing that is done with dead letters."""
+"""`reelsync dlq`: the commands for dead letters."""
 
 from typing import ClassVar
 

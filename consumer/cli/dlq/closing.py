@@ -12,11 +12,11 @@ from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.dead_letters.table import Entry
 from reelsync.consumer.settings import Settings
 
-from .selection import AllOption, Filters, count_letters, filtering, letters_engine, see_that_it_is_meant
+from .selection import AllOption, Filters, count_letters, filtering, letters_engine, require_selection
 
-BecauseOption = Annotated[str, typer.Option(help="Why; kept in the letter's audit. No personal data, please.")]
-ByOption = Annotated[str | None, typer.Option(help="Who; the role of the database session if left out.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Change nothing: count them.")]
+BecauseOption = Annotated[str, typer.Option(help="The reason, kept in the letter's audit. No personal data.")]
+ByOption = Annotated[str | None, typer.Option(help="Who does it. Default: the role of the database session.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Change nothing; only count the letters.")]
 
 _Move = Callable[..., Coroutine[Any, Any, int]]
 
@@ -30,13 +30,13 @@ def discard(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Take parked letters off the list, for a reason. They stay in the table, and come back with `restore`.
+    """Discard parked letters, for a reason. They stay in the table, and `restore` parks them again.
 
     Example: reelsync dlq discard video-events/3/1042 --because "test traffic, ticket 4711"
     """
     settings = load(Settings)
     selection = filters.selection()
-    see_that_it_is_meant(selection, everything=everything)
+    require_selection(selection, everything=everything)
     if not because.strip():
         raise UsageError("--because must say why")
     moved = run_async(_moved(settings, selection, closing.discard, Entry(because, by), dry_run=dry_run))
@@ -47,7 +47,7 @@ def discard(
 def restore(
     filters: Filters,
     everything: AllOption = False,
-    because: Annotated[str | None, typer.Option(help="Why; kept in the letter's audit.")] = None,
+    because: Annotated[str | None, typer.Option(help="The reason, kept in the letter's audit.")] = None,
     by: ByOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -58,7 +58,7 @@ def restore(
     """
     settings = load(Settings)
     selection = filters.selection(states=("discarded",))
-    see_that_it_is_meant(selection, everything=everything)
+    require_selection(selection, everything=everything)
     moved = run_async(_moved(settings, selection, closing.restore, Entry(because, by), dry_run=dry_run))
     _say(moved, "restored", dry_run=dry_run, json=json)
 

@@ -27,7 +27,7 @@ from .selection import age_of, letters_engine
 
 
 def purge(
-    older_than: Annotated[str, typer.Option(help="Closed longer ago than this: a duration such as 90d.")],
+    older_than: Annotated[str, typer.Option(help="Delete letters that were closed longer ago than this, such as 90d.")],
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -39,12 +39,12 @@ def purge(
     settings = load(Settings)
     age = age_of("--older-than", older_than)
     if not age:
-        raise UsageError("--older-than must be longer than nothing")
+        raise UsageError("--older-than must be longer than zero")
     try:
         purged = run_async(_purge(settings, age, dry_run=dry_run, yes=yes))
     except ReelsyncError as error:
         if error.sqlstate == "42501":
-            message = f"{error}. `dlq purge` deletes, so it needs the role that migrates in REELSYNC_DATABASE__URL"
+            message = f"{error}. `dlq purge` deletes rows, so REELSYNC_DATABASE__URL must name the role that migrates"
             raise ReelsyncError(message) from error
         raise
     if json:

@@ -27,13 +27,13 @@ from .selection import (
     count_letters,
     filtering,
     letters_engine,
-    see_that_it_is_meant,
+    require_selection,
 )
 
 
 @dataclass
 class Report:
-    """What came of a run. `left_out`: tried too often; `conflicts`: applied and still parked, all of the group's."""
+    """The result of a run. `left_out` letters were tried too often; `conflicts` are all name conflicts of the group."""
 
     tally: Tally = field(default_factory=Tally)
     left_out: int = 0
@@ -46,21 +46,23 @@ def redrive(
     corrected: CorrectedOption = False,
     untried: UntriedOption = False,
     everything: AllOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: say what would be valid now.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also those that were tried too often.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; only say which letters would be valid now.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also redrive letters that were tried too often.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Apply parked letters again; consumers may run meanwhile. A letter that is still wrong stays parked.
+    """Apply parked letters again. A letter that is still wrong stays parked.
 
-    Safe to repeat: the merge minds neither order nor repetition. A run that was stopped goes on when run again; with
-    --untried it leaves out what the stopped one had attempted. Exit code 1 if letters are still parked,
-    or if none is parked at the place that was named.
+    Consumers may run meanwhile. It is safe to repeat: order and repetition do not change the rows. If a run was
+    stopped, run it again to continue; with --untried it skips the letters that the stopped run attempted. The exit code
+    is 1 if letters are still parked, or if no letter is parked at the PLACE that was given.
 
     Example: reelsync dlq redrive --reason unknown_type --dry-run
     """
     settings = load(Settings)
     selection = filters.selection(corrected=corrected, untried=untried)
-    see_that_it_is_meant(selection, everything=everything)
+    require_selection(selection, everything=everything)
     report = _redriven(settings, selection, dry_run=dry_run, force=force)
     if json:
         print_json(_document(report, dry_run=dry_run))
@@ -76,13 +78,13 @@ def _redriven(settings: Settings, selection: Selection, *, dry_run: bool, force:
     except (KeyboardInterrupt, Exception):
         if report.tally.attempted:
             err.print(f"Stopped after {report.tally.last}. What is committed stays: {_sentence(report, 'applied')}.")
-            err.print("Run the same again to go on; with --untried it leaves out what was attempted.")
+            err.print("Run the same command again to continue; with --untried it skips what was attempted.")
         raise
     return report
 
 
 def _exit_unless_done(selection: Selection, report: Report, *, dry_run: bool) -> None:
-    """End with exit code 1 if letters are still parked, or if the one that was named is not parked."""
+    """End with exit code 1 if letters are still parked, or if no letter is parked at the place that was given."""
     if selection.place and not (report.tally.attempted or report.left_out or report.conflicts.total()):
         err.print(f"No letter is parked at {selection.place}: see `reelsync dlq show {selection.place}`.")
         raise typer.Exit(1)
@@ -99,23 +101,23 @@ async def _run(settings: Settings, selection: Selection, report: Report, *, forc
         total = await count_letters(engine, group, singly)
         with counted("Redriving", total) as bar:
 
-            def told(tally: Tally) -> None:
+            def show(tally: Tally) -> None:
                 report.tally = tally
                 bar.reach(tally.attempted)
 
             if singly.reasons or not selection.reasons:
-                report.tally = await Redrive(engine, group, writer, decode).run(singly, told)
+                report.tally = await Redrive(engine, group, writer, decode).run(singly, show)
         if await count_letters(engine, group, _conflicts(selection)):
             done = await redrive_conflicts(engine, group, writer, decode)
             report.conflicts.update(applied=done.applied, parked=done.parked)
-            # Those that became name conflicts a moment ago are among them.
+            # They include the letters that became name conflicts in this run.
             del report.tally.still["conflict"]
 
 
 async def _singly(
     engine: AsyncEngine, settings: Settings, selection: Selection, report: Report, *, force: bool
 ) -> Selection:
-    """The selected letters that do not go together, without those tried too often."""
+    """The selected letters that are redriven one by one: no name conflicts, and none that was tried too often."""
     wanted = selection.reasons or REASONS
     singly = replace(selection, reasons=tuple(reason for reason in wanted if reason != "conflict"))
     if force:
@@ -137,7 +139,7 @@ async def _dry_run(settings: Settings, selection: Selection, report: Report) -> 
     async with letters_engine(settings) as engine:
         singly = await _singly(engine, settings, selection, report, force=False)
         total = await count_letters(engine, group, singly)
-        with counted("Looking", total) as bar:
+        with counted("Checking", total) as bar:
             async with engine.connect() as connection:
                 async for letters in all_letters(connection, group, singly):
                     report.tally.add([verdict_on(letter, decode) for letter in letters])
@@ -164,12 +166,12 @@ def _print(settings: Settings, report: Report, *, dry_run: bool) -> None:
         limit = settings.dead_letters.max_redrives
         err.print(
             f"{report.left_out:,} left out, because {limit} redrives did not help: see what is wrong (`dlq show`), "
-            "correct them (`dlq export`, `dlq import`), or say --force."
+            "correct them (`dlq export`, `dlq import`), or use --force."
         )
     if report.conflicts.total():
         err.print(
-            f"Name conflicts go all together, which a running consumer also does by itself: "
-            f"{report.conflicts['applied']:,} applied, {report.conflicts['parked']:,} parked."
+            f"Name conflicts are redriven all together (a running consumer does this by itself, too): "
+            f"{report.conflicts['applied']:,} applied, {report.conflicts['parked']:,} still parked."
         )
 
 

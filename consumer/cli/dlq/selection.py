@@ -1,4 +1,4 @@
-"""The options that say which letters are meant, and the words in which they are given."""
+"""The options that select dead letters, and how their values are read."""
 
 import functools
 import inspect
@@ -28,30 +28,38 @@ STATES = ("parked", "redriven", "discarded")
 
 PlaceArgument = Annotated[str | None, typer.Argument(metavar="PLACE", help="TOPIC/PARTITION/OFFSET of one letter.")]
 
-ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help=f"Only these: {', '.join(REASONS)}.")]
-
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type.")]
-
-TopicOption = Annotated[list[str] | None, typer.Option("--topic", help="Only from this topic.")]
-
-AggregateOption = Annotated[str | None, typer.Option(help="Only those of this user, video or usage: its id.")]
-
-SinceOption = Annotated[str | None, typer.Option(help="First seen then or later: a time (ISO 8601), or 2h ago.")]
-
-UntilOption = Annotated[str | None, typer.Option(help="First seen before: a time (ISO 8601), or 30m ago.")]
-
-CorrectedOption = Annotated[bool, typer.Option("--corrected", help="Only those that were corrected by hand.")]
-
-UntriedOption = Annotated[
-    bool, typer.Option("--untried", help="Only those not redriven since they were parked or corrected.")
+ReasonOption = Annotated[
+    list[str] | None, typer.Option("--reason", help=f"Only letters with this reason: {', '.join(REASONS)}.")
 ]
 
-AllOption = Annotated[bool, typer.Option("--all", help="All that are parked, if nothing narrower is given.")]
+TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Only letters of this event type.")]
+
+TopicOption = Annotated[list[str] | None, typer.Option("--topic", help="Only letters from this topic.")]
+
+AggregateOption = Annotated[str | None, typer.Option(help="Only letters about the user, video or usage with this id.")]
+
+SinceOption = Annotated[
+    str | None, typer.Option(help="Only letters first seen at this time or later: ISO 8601, or 2h for two hours ago.")
+]
+
+UntilOption = Annotated[
+    str | None, typer.Option(help="Only letters first seen before this time: ISO 8601, or 30m for 30 minutes ago.")
+]
+
+CorrectedOption = Annotated[bool, typer.Option("--corrected", help="Only letters that were corrected by hand.")]
+
+UntriedOption = Annotated[
+    bool, typer.Option("--untried", help="Only letters not redriven since they were parked or corrected.")
+]
+
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Select every letter; required if nothing else selects letters.")
+]
 
 
 @dataclass(frozen=True)
 class Filters:
-    """The options by which every command narrows the letters, as they were given."""
+    """The options with which every command selects letters, as they were given."""
 
     place: PlaceArgument = None
     reason: ReasonOption = None
@@ -62,7 +70,7 @@ class Filters:
     until: UntilOption = None
 
     def selection(self, **more: Any) -> Selection:
-        """The letters that they mean, as `selection_of` has them."""
+        """The letters that these options select."""
         return selection_of(**asdict(self), **more)
 
 
@@ -103,10 +111,10 @@ def selection_of(
     after: str | None = None,
     states: tuple[str, ...] = ("parked",),
 ) -> Selection:
-    """The letters that the options mean.
+    """The letters that the options select.
 
     Raises:
-        UsageError: an option is not what it must be.
+        UsageError: an option has a value that it cannot have.
     """
     unknown = [name for name in reason or () if name not in REASONS]
     if unknown:
@@ -126,21 +134,23 @@ def selection_of(
     )
 
 
-def see_that_it_is_meant(selection: Selection, *, everything: bool) -> None:
-    """Refuse to work on every letter unless that was said.
+def require_selection(selection: Selection, *, everything: bool) -> None:
+    """Refuse to work on every letter unless --all was given.
 
     Raises:
-        UsageError: it was not.
+        UsageError: --all is missing.
     """
     if selection.is_everything and not everything:
-        raise UsageError("which letters? Name one (TOPIC/PARTITION/OFFSET), narrow them (see --help), or say --all")
+        raise UsageError(
+            "no letters are selected: name one (TOPIC/PARTITION/OFFSET), select some (see --help), or use --all"
+        )
 
 
 def place_of(letter: str) -> Place:
-    """The place in TOPIC/PARTITION/OFFSET.
+    """The place that TOPIC/PARTITION/OFFSET names.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it does not have this form.
     """
     topic, _, rest = letter.partition("/")
     partition, _, offset = rest.partition("/")
@@ -150,10 +160,10 @@ def place_of(letter: str) -> Place:
 
 
 def age_of(option: str, given: str) -> timedelta:
-    """The duration in a word such as 90d, 2h or 30m.
+    """The duration that a word such as 90d, 2h or 30m means.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it does not have this form.
     """
     found = re.fullmatch(r"(\d{1,6})([smhdw])", given.strip())
     if not found:
@@ -189,10 +199,10 @@ def _time(option: str, given: str | None) -> datetime | None:
 
 @asynccontextmanager
 async def letters_engine(settings: Settings, *, patient: bool = False) -> AsyncIterator[AsyncEngine]:
-    """An engine for one command; a patient one waits for whoever reads the output.
+    """An engine for one command. A patient one has no short timeouts, for output that somebody reads page by page.
 
     Raises:
-        ReelsyncError: the database cannot be used; says why.
+        ReelsyncError: the database cannot be used; the message says why.
     """
     engine = (patient_engine_of if patient else engine_of)(settings.database)
     try:

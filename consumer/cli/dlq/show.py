@@ -41,8 +41,8 @@ def list_letters(
     filters: Filters,
     corrected: CorrectedOption = False,
     state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest attempted first.")] = 50,
-    counts: Annotated[bool, typer.Option("--count", help="Count them, by reason, type and topic.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the most recently attempted first.")] = 50,
+    counts: Annotated[bool, typer.Option("--count", help="Only count the letters, by reason, type and topic.")] = False,
     json: JsonOption = False,
 ) -> None:
     """List dead letters, the latest first, or count them. Their contents are not shown.
@@ -63,7 +63,7 @@ def list_letters(
 
 
 def show(
-    letter: Annotated[str, typer.Argument(metavar="PLACE", help="Where it stands: TOPIC/PARTITION/OFFSET.")],
+    letter: Annotated[str, typer.Argument(metavar="PLACE", help="The letter: TOPIC/PARTITION/OFFSET.")],
     json: JsonOption = False,
 ) -> None:
     """Show one dead letter: what is wrong with it, what to do, and the record, as received and decoded.
@@ -89,7 +89,7 @@ async def _counts(settings: Settings, selection: Selection) -> list[dict[str, An
 
 
 async def _print_latest(settings: Settings, selection: Selection, limit: int, *, json: bool) -> None:
-    """Page by page, however many there are."""
+    """Print the letters page by page, so that there may be more of them than memory holds."""
     group = settings.kafka.group_id
     async with letters_engine(settings, patient=True) as engine, engine.connect() as connection:
         pages = queries.latest(connection, group, selection, limit if json else limit + 1)
@@ -128,7 +128,7 @@ def _print_counts(settings: Settings, rows: list[dict[str, Any]], *, json: bool)
 
 
 def _now(row: RowMapping, decode: Decode) -> list[str] | None:
-    """What is wrong with the record to apply, as this version sees it: nothing, if it decodes; None if it is blank."""
+    """What this version finds wrong with the record to apply: nothing if it is valid, None if the letter is blank."""
     if row["headers"] is None:
         return None
     key = LetterKey(*(row[name] for name in KEY_NAMES))
@@ -142,7 +142,7 @@ def _place(row: RowMapping | dict[str, Any]) -> str:
 
 def _next_step(row: RowMapping, wrong: list[str] | None) -> str:
     if wrong is None:
-        return "Nothing is left of it: its aggregate was erased, or its retention is over."
+        return "The record is no longer stored: its aggregate was erased, or its retention is over."
     if row["state"] == "discarded":
         return "It was discarded: `reelsync dlq restore` parks it again."
     if row["state"] == "parked" and not wrong and row["stage"] != "write":
@@ -151,10 +151,10 @@ def _next_step(row: RowMapping, wrong: list[str] | None) -> str:
 
 
 def _document(row: RowMapping, decode: Decode) -> dict[str, Any]:
-    """The letter for machines: text for reading, and base64 that gives every byte back."""
+    """The letter as a JSON document, with its bytes as readable text and as lossless base64."""
     wrong = _now(row, decode)
-    told = {name: value for name, value in row.items() if name not in _PAYLOAD}
-    document = told | as_json(row["key"], row["value"], row["headers"]) | {"decoded": decoded(row["value"])}
+    shown = {name: value for name, value in row.items() if name not in _PAYLOAD}
+    document = shown | as_json(row["key"], row["value"], row["headers"]) | {"decoded": decoded(row["value"])}
     correction = as_json(row["corrected_key"], row["corrected_value"], row["corrected_headers"])
     return document | {
         "correction": correction if row["corrected_headers"] is not None else None,
@@ -199,12 +199,12 @@ def _print_field(name: str, value: str) -> None:
 
 
 def escaped(content: bytes | None) -> str:
-    """Bytes as text with what cannot be shown escaped, so that a payload cannot speak to the terminal."""
+    """Bytes as text in which control characters are escaped, so that a payload cannot change the terminal."""
     return "–" if content is None else printable(content.decode(errors="backslashreplace"))
 
 
 def decoded(value: bytes | None) -> Any:
-    """The JSON in a value; None if it is none, or too deep to show."""
+    """The JSON document in a value; None if it is not JSON, or nested too deeply to show."""
     try:
         found = None if value is None else orjson.loads(value)
         orjson.dumps(found)
@@ -219,7 +219,7 @@ def as_lines(document: Any) -> list[str]:
 
 
 def as_json(key: bytes | None, value: bytes | None, headers: list[list[bytes | None]] | None) -> dict[str, Any]:
-    """A record as text for reading, and as base64 that gives every byte back."""
+    """A record as readable text and as lossless base64."""
     listed = [
         {"name": _text(name), "value": _text(content), "value_base64": _base64(content)}
         for name, content in headers or ()

@@ -42,7 +42,7 @@ def export(
 ) -> None:
     """Write parked letters to standard output as JSON Lines, so that you can correct and import them.
 
-    Edit key, value or headers; value may become a JSON object. Blank letters are left out.
+    You may edit key, value and headers, and write the value as a JSON object. Blank letters are left out.
 
     Example: reelsync dlq export --reason invalid > letters.jsonl
     """
@@ -54,14 +54,14 @@ def export(
 
 def import_lines(
     file: Annotated[str, typer.Argument(help="JSON Lines as `dlq export` writes them, edited; - for standard input.")],
-    because: Annotated[str | None, typer.Option(help="Why; kept in the letters' audit.")] = None,
+    because: Annotated[str | None, typer.Option(help="The reason, kept in the letters' audit.")] = None,
     by: ByOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing: say what is wrong.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; only say what is wrong.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Store corrections beside the records that they correct: all edited lines, or none if one is still wrong.
+    """Store corrections of dead letters: all edited lines, or none of them if one is still wrong.
 
-    Nothing is applied yet: `reelsync dlq redrive --corrected` does that.
+    The received records are kept. Nothing is applied yet: `reelsync dlq redrive --corrected` does that.
 
     Example: reelsync dlq import letters.jsonl --because "progress beyond 100, ticket 4711"
     """
@@ -104,7 +104,7 @@ async def _export(settings: Settings, selection: Selection) -> int:
 async def _import(settings: Settings, lines: Iterator[bytes], entry: Entry, *, dry_run: bool) -> Corrections:
     decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
     async with letters_engine(settings) as engine:
-        with err.status("Looking at the lines…"):
+        with err.status("Checking the lines…"):
             return await correct(engine, settings.kafka.group_id, lines, decode, entry, dry_run=dry_run)
 
 
