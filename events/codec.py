@@ -1,4 +1,4 @@
-"""Record bytes to validated events: CloudEvents 1.0 over Kafka, structured and binary mode.
+"""Turns the bytes of a record into a validated event: CloudEvents 1.0 over Kafka, structured and binary mode.
 
 Source: CloudEvents Kafka Protocol Binding 1.0, sections 3.1 to 3.3.
 """
@@ -27,11 +27,11 @@ _PREFIXES: Mapping[bytes, str] = {
     b"\xff\xfe": "it begins with the byte order mark of UTF-16: send it in UTF-8",
     b"\xfe\xff": "it begins with the byte order mark of UTF-16: send it in UTF-8",
 }
-"""How a value that is not JSON may begin, and what probably wrote it."""
+"""First bytes of values that are not JSON, and what probably wrote them."""
 
 
 class Problem(NamedTuple):
-    """One thing wrong with an event: where, a code for machines, and a sentence. Never a value of the event's."""
+    """One error of an event: its path, a code for machines, and a sentence. It never holds a value of the event."""
 
     path: str
     code: str
@@ -51,7 +51,7 @@ def parse_event(value: bytes, headers: Headers = ()) -> WireEvent:
     """The event that a record carries.
 
     Raises:
-        InvalidEventError: it carries none; says why, with the path of each problem.
+        InvalidEventError: it carries none; the error says why, with the path of each problem.
     """
     if headers and is_binary(value, headers):
         return _parse_binary(value, headers)
@@ -133,7 +133,7 @@ def _parse_binary(value: bytes, headers: Headers) -> WireEvent:
 
 
 def _upcast_structured(value: bytes, headers: Headers, error: ValidationError) -> WireEvent:
-    """Tell an event of an older schema, which becomes a current one, from one that is not valid."""
+    """Distinguish an event of an older schema, which is made a current one, from an event that is not valid."""
     document = _object(value)
     if "type" not in document and any(name.lower().startswith("ce-") for name, _ in headers):
         raise InvalidEventError("not_an_event", [Problem("type", "missing", _HTTP_HEADERS)])
@@ -171,7 +171,7 @@ def _object(value: bytes) -> dict[str, Any]:
 
 
 def not_json(value: bytes) -> Problem:
-    """The problem of a value that is not JSON, with the likely cause where its first bytes tell one."""
+    """The problem of a value that is not JSON, with the likely cause if its first bytes show one."""
     causes = (cause for prefix, cause in _PREFIXES.items() if value.startswith(prefix))
     return Problem("", "json_invalid", ": ".join(["the value is not JSON", *causes]))
 
@@ -197,7 +197,7 @@ def _schema_version(dataschema: object, event_type: EventType) -> int:
 
 
 def _invalid(error: ValidationError, *, skip: int, prefix: str = "", value: bytes = b"") -> InvalidEventError:
-    """The error as problems. The first `skip` parts of each path name the union's choice, not the event's fields."""
+    """The errors of Pydantic as problems. The first `skip` parts of each path name the union's choice, not a field."""
     problems = [
         Problem((prefix + ".".join(map(str, found["loc"][skip:]))).rstrip("."), found["type"], found["msg"])
         for found in error.errors(include_input=False, include_url=False, include_context=False)

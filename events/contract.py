@@ -1,4 +1,4 @@
-"""The table of contents: every event type, and the CloudEvent that carries each."""
+"""All event types, and the CloudEvents envelope that carries each of them."""
 
 from typing import Annotated, Any, Literal, Self, Union
 
@@ -80,7 +80,7 @@ TOPICS: dict[Aggregate, str] = {"user": "user-events", "video": "video-events", 
 
 
 class CloudEvent(BaseModel):
-    """A CloudEvents 1.0 envelope. `time` is when it happened; `subject`, when given, is the aggregate's id.
+    """A CloudEvents 1.0 envelope. `time` is when it happened; `subject`, if there is one, is the aggregate's id.
 
     Source: CloudEvents 1.0 specification, "Context Attributes".
     """
@@ -103,7 +103,7 @@ class CloudEvent(BaseModel):
 
 
 def check_subject(subject: str | None, data: dict[str, object]) -> None:
-    """See that `subject` is the id of the aggregate that `data` speaks of; a fact may name itself or its video.
+    """Check that `subject` is the id of the aggregate that `data` is about; a fact may name itself or its video.
 
     Raises:
         ValueError: it is another id.

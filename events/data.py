@@ -8,12 +8,11 @@ Aggregate = Literal["user", "video", "model_usage"]
 
 
 class EventData(BaseModel):
-    """The `data` of an event: closed types, open to fields that a newer producer may add.
+    """The `data` of an event: open for readers and closed for writers.
 
-    Who reads is open, who writes is closed: validating JSON or a dict ignores a field that is not known, calling the
-    class with one is a TypeError.
-
-    `schema_version` is the current version of the type's data; older ones are upcast (`reelsync.events.upcasting`).
+    Validating JSON or a dict ignores unknown fields, because a newer publisher may have added them; calling the class
+    with one is a TypeError. `schema_version` is the current version of the type's data; older ones are upcast
+    (`reelsync.events.upcasting`).
     """
 
     model_config = ConfigDict(
@@ -30,7 +29,7 @@ class EventData(BaseModel):
     schema_version: ClassVar[int] = 1
 
     def __new__(cls, **data: Any) -> Self:
-        """See that each field exists. Validation makes its instances without arguments, and so comes past this."""
+        """Check that each argument is a field. Validation passes no arguments, so it ignores unknown fields."""
         if unknown := data.keys() - cls.model_fields.keys():
             fields = ", ".join(cls.model_fields)
             raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}; it has {fields}")

@@ -1,4 +1,4 @@
-"""Examples of the data of every type, as a publisher would make them. They stand in the contract files."""
+"""Examples of the data of every type, as a publisher would make them. The files of the contract contain them."""
 
 from .contract import EVENT_DATA, EventType
 from .data import EventData

@@ -36,15 +36,16 @@ _WRITTEN_TIME = (
     "|(197[26]|198[048]|199[26]|20[02468][048]|20[13579][26]|210[48]|21[2468][048]|21[13579][26])-02-29)"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
-"""What publishers should write. A year inside the bounds, so that no offset leads out of them; 29 February in
-leap years alone, of which 2100 is none."""
+"""The form in which publishers should write times. The year is within the bounds, whatever the offset, and 29 February
+exists in leap years only (2100 is none).
+"""
 _NO_NUL = r"^[^\x00]*$"
 
 JsonSchema = dict[str, Any]
 
 
 def canonical_id(value: str | UUID) -> str:
-    """The one spelling of an id, lower case with dashes, from 32 hex digits with or without dashes.
+    """The canonical form of an id, lower case with dashes, from 32 hex digits with or without dashes.
 
     Raises:
         PydanticCustomError: `value` is not such an id.
@@ -157,7 +158,7 @@ class _Money:
 
 
 def _spelt(handler: GetJsonSchemaHandler, *, written: str, also_read: str) -> JsonSchema:
-    """Text that writers spell in one way and readers take in others too: the modes of Pydantic's JSON Schema."""
+    """Text that writers must spell in one way, while readers accept others: the two modes of Pydantic's JSON Schema."""
     one: JsonSchema = {"type": "string", "pattern": written}
     return one if handler.mode == "serialization" else {"anyOf": [one, {"type": "string", "pattern": also_read}]}
 

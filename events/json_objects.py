@@ -14,7 +14,7 @@ MAX_JSON_DEPTH = 64
 MAX_JSON_BYTES = 65_536
 
 _MOST_PARTS = MAX_JSON_BYTES // 2
-"""A value in an object or array takes two bytes of JSON at least."""
+"""Every value in an object or array takes at least two bytes of JSON."""
 _CONTAINERS = (dict, list)
 _JSON_TYPES = (str, int, float, dict, list)
 _TOO_LONG = "must not be longer than 65,536 bytes as JSON"
@@ -22,7 +22,7 @@ _BAD_TEXT = "must not contain NUL or a lone surrogate at any depth"
 _BAD_NUMBER = "must not contain a number beyond double at any depth"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LONG_NUMBER = re.compile(r"[0-9](?<![0-9][0-9])[0-9]{308,}")
-"""Tried at the first digit of a number alone: the time rises with the length, not with its square."""
+"""It is tried at the first digit of a number only, so that the time grows with the length and not with its square."""
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -43,11 +43,11 @@ class _JsonObject:
 
 
 def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
-    """`value` itself, when `jsonb` can keep all of it.
+    """`value` itself, if `jsonb` can keep all of it.
 
     Raises:
-        PydanticCustomError: deeper than 64 levels, over 64 KiB as JSON, or holding, at any depth, NUL, a lone
-            surrogate, a number beyond double, or something JSON does not have.
+        PydanticCustomError: it is deeper than 64 levels, over 64 KiB as JSON, or holds at any depth NUL, a lone
+            surrogate, a number beyond double, or something that JSON does not have.
     """
     encoded = _encoded(value)
     if encoded.count("[") + encoded.count("{") > MAX_JSON_DEPTH:
@@ -61,7 +61,7 @@ def checked_json_object(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(value: dict[str, Any]) -> str:
-    """The value as JSON, the fastest way to see all of it. What is too long is refused before anything else is done."""
+    """The value as JSON, which is the fastest way to look at all of it. Its length is checked before anything else."""
     try:
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(encoded.encode())
@@ -79,7 +79,7 @@ def _has_number_beyond_double(encoded: str) -> bool:
 
 
 def _checked_python_object(value: dict[str, Any]) -> dict[str, Any]:
-    """The same for an object that was never JSON: what the encoder would quietly turn into JSON is refused."""
+    """The same for a Python object that was never JSON. What the encoder would silently convert is refused."""
     for level in _levels(value):
         for part in level:
             if isinstance(part, dict) and not all(isinstance(key, str) for key in part):

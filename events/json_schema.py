@@ -1,10 +1,10 @@
 """JSON Schema 2020-12 of the events, derived from the models.
 
 Each type has two schemas. A writer's is closed: it refuses a field that the contract does not have, so that a typing
-error shows before it is sent, and asks for the one spelling of ids and times. A reader's is open: it takes whatever
-`parse_event` takes, fields of a newer publisher among them. In between lies what this version of the code accepts:
-all that a writer's schema lets through it reads, and all that it reads passes the reader's schema. What JSON Schema
-cannot say is listed in docs/events.md.
+error shows before the event is sent, and it demands the canonical form of ids and times. A reader's is open: it accepts
+whatever `parse_event` accepts, including fields of a newer publisher. So this version reads everything that the
+writer's schema allows, and everything that it reads passes the reader's schema. docs/events.md lists what JSON Schema
+cannot express.
 """
 
 from typing import Any, Literal, get_args
@@ -27,7 +27,7 @@ _EXTENSIONS: JsonObject = {
     "traceparent": _TEXT | {"description": "W3C Trace Context of what made the event. Not stored."},
     "tracestate": _TEXT | {"description": "The same, of its vendors. Not stored."},
 }
-"""Attributes that CloudEvents knows and reelsync ignores. A writer's schema lists them, being closed."""
+"""Attributes that CloudEvents defines and reelsync ignores. A writer's schema must list them, because it is closed."""
 _DESCRIPTIONS: JsonObject = {
     "id": "Unique for its source. An event that is sent again keeps it.",
     "source": "Who publishes, such as `/render/eu-1`.",
@@ -38,20 +38,20 @@ _DESCRIPTIONS: JsonObject = {
 
 
 class _Plain(GenerateJsonSchema):
-    """Pydantic's generator without the titles that it makes of names."""
+    """Pydantic's generator, without the titles that it makes from names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - Pydantic's signature
         return False
 
 
 def data_schema(event_type: EventType, side: Side) -> JsonObject:
-    """The schema of the data alone, as it is the value of a record in binary mode."""
+    """The schema of the data alone, which is the value of a record in binary mode."""
     schema = EVENT_DATA[event_type].model_json_schema(mode=_MODES[side], schema_generator=_Plain)
     return schema | {"title": event_type, "additionalProperties": side == "reader"}
 
 
 def event_schema(event_type: EventType, side: Side) -> JsonObject:
-    """The schema of the whole event, as it is the value of a record in structured mode; `data` is `data_schema`."""
+    """The schema of the whole event, which is the value of a record in structured mode; `data` is `data_schema`."""
     envelope = ENVELOPES[event_type].model_json_schema(mode=_MODES[side], schema_generator=_Plain)
     attributes: JsonObject = envelope["properties"] | {"data": data_schema(event_type, side)}
     for name, description in _DESCRIPTIONS.items():
@@ -77,7 +77,7 @@ def example_data(event_type: EventType) -> list[JsonObject]:
 
 
 def example_events(event_type: EventType) -> list[JsonObject]:
-    """The same as whole events."""
+    """The examples of a type as whole events, the smallest first."""
     return [
         {
             "specversion": "1.0",

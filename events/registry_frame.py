@@ -1,9 +1,9 @@
-"""The frame that clients of a schema registry put round a value, and the id of the schema in it.
+"""The frame that clients of a schema registry put around a value, and the id of the schema in it.
 
-A frame is a magic byte and an id, at the start of the value or alone in a header. Magic byte 0 precedes a number of
-4 bytes, magic byte 1 a UUID of 16 bytes. No registry is asked: JSON needs none, and Avro and Protobuf are not read.
-
-Source: Confluent's documentation, "Formats, Serializers, and Deserializers", section "Wire format".
+A frame is a magic byte and an id, at the start of the value or alone in a header. Magic byte 0 precedes a number of 4
+bytes, magic byte 1 a UUID of 16 bytes. The registry itself is not asked, because JSON does not need it; Avro and
+Protobuf are not read. Source: Confluent's documentation, "Formats, Serializers, and Deserializers", section "Wire
+format".
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class RegistryFrame(NamedTuple):
     content: bytes
 
     def not_json(self) -> InvalidEventError:
-        """What to say of content that is not JSON."""
+        """The sentence about content that is not JSON."""
         message = (
             f"the value names schema id {self.schema_id} of a schema registry and is not JSON, so it is probably Avro "
             "or Protobuf: only JSON is read, so publish with the JSON Schema serializer, or without one"

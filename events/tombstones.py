@@ -1,4 +1,4 @@
-"""Erasure: a null value on a user or video topic removes all that is known of that aggregate, for good."""
+"""Erasure: a null value on a user or video topic removes everything that is known of that aggregate, for good."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 from .fields import EARLIEST_TIME, LATEST_TIME, canonical_id
 
 ERASED_VERSION = 2**62
-"""No publisher's version reaches this; an erasure's is this plus the record's timestamp in milliseconds."""
+"""An erasure has this version plus the record's timestamp in milliseconds. No version of a publisher is that high."""
 
 ErasureType = Literal["user.erased", "video.erased"]
-"""The types of the events that tombstones become. Not in the contract: no publisher can send them."""
+"""The types of the events that tombstones become. They are not in the contract, so no publisher can send them."""
 
 _EARLIEST_MS = 0
 _LATEST_MS = (LATEST_TIME - EARLIEST_TIME) // timedelta(milliseconds=1)

@@ -20,11 +20,11 @@ _URN = re.compile(r"urn:reelsync:([a-z_]+\.[a-z_]+):([1-9][0-9]{0,8})", re.ASCII
 
 
 class UnknownSchemaError(ValueError):
-    """The dataschema names no version of this type that is known here."""
+    """The dataschema names no known version of this type."""
 
 
 class UpcastError(ValueError):
-    """A step could not make data of the next version out of what it got."""
+    """A step could not make the next version's data from the data that it got."""
 
 
 def schema_version(dataschema: object, event_type: EventType) -> int:
@@ -49,12 +49,12 @@ def upcast(
     version: int,
     upcasts: Mapping[EventType, tuple[Upcast, ...]] = UPCASTS,
 ) -> dict[str, Any]:
-    """`data` of schema version `version`, brought to the current version.
+    """`data` of schema version `version`, made into data of the current version.
 
-    Steps see data that nothing has validated, so what they raise is the data's fault as far as anybody knows here.
+    Steps get data that nothing has validated, so any error in them is treated as a fault of the data.
 
     Raises:
-        UpcastError: a step raised, or gave what is not a JSON object. Names the step, never the data.
+        UpcastError: a step raised, or returned something that is not a JSON object. It names the step, never the data.
     """
     for number, step in enumerate(upcasts.get(event_type, ())[version - 1 :], start=version):
         try:

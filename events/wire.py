@@ -1,7 +1,7 @@
-"""The fast form of the contract: the same rules as the models, to plain dicts.
+"""The fast form of the contract: the rules of the models, but the result is plain dicts.
 
-Each validator is derived from the core schema of the model it stands for, so that an event has one definition. A dict
-costs a third less than a model to build, and the fold and the JSON encoder want dicts.
+Each validator is derived from the core schema of its model, so that an event has one definition. A dict costs a third
+less than a model to build, and both the fold and the JSON encoder need dicts.
 """
 
 from collections.abc import Mapping
@@ -21,11 +21,12 @@ RowChangeType = Literal[
     "user.row_tombstone",
     "video.row_tombstone",
 ]
-"""The types of the events that changes of a table's rows become (`.debezium`). Not in the contract: no publisher can
-send them."""
+"""The types of the events that row changes become (`.debezium`). They are not in the contract: no publisher can send
+them.
+"""
 
 STRICT = CoreConfig(strict=True, hide_input_in_errors=True, allow_inf_nan=False, cache_strings="keys")
-"""Values are not cached: most are ids, which hardly ever come again in time."""
+"""Strings are not cached: most are ids, which seldom come again soon."""
 
 
 class WireEvent(TypedDict):
@@ -59,7 +60,7 @@ def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def typed_dict(schemas: Mapping[str, CoreSchema]) -> CoreSchema:
-    """A plain dict with these members, of which those with a default may be left out. Others are ignored."""
+    """A plain dict with these members. Those with a default may be left out, and unknown members are ignored."""
     fields = {
         name: core_schema.typed_dict_field(schema, required=schema["type"] != "default")
         for name, schema in schemas.items()

@@ -1,7 +1,8 @@
-"""Records that Debezium publishes: the rows of an upstream table as they change, or an outbox table's rows.
+"""Records that Debezium publishes: the changed rows of an upstream table, or the rows of an outbox table.
 
-`topics` says how a topic is to be read; `envelopes` reads row changes, `outbox` reads what the outbox event router
-routes; both give the events that everything else works on. Read from records of Debezium 3.6 (PostgreSQL, pgoutput).
+`topics` says how a topic is to be read. `envelopes` reads row changes, and `outbox` reads the records of the outbox
+event router. Both give the same events as the contract's own records. Made from records of Debezium 3.6 (PostgreSQL,
+pgoutput).
 """
 
 from .envelopes import parse_row_change, row_change_parser

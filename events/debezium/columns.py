@@ -1,4 +1,4 @@
-"""The columns that a row sets, grouped into facets, and the rule of each: those of the events' own fields."""
+"""The columns that a row sets, grouped into facets, each with the rule of the events' field of that name."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -46,12 +46,12 @@ def _flag(value: object) -> object:
 
 
 def whole(value: object) -> object:
-    """A `numeric` column is a double with `decimal.handling.mode=double`; up to 2^53 a whole one says which integer."""
+    """With `decimal.handling.mode=double` a `numeric` column is a double, which is exact for integers up to 2^53."""
     return int(value) if type(value) is float and value.is_integer() and abs(value) <= 2**53 else value
 
 
 def _json_object(value: object) -> object:
-    """A `jsonb` column is JSON in a text. NULL is an empty object, as of a user who has no preferences."""
+    """A `jsonb` column is JSON in a string. NULL becomes an empty object."""
     if value is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""What Kafka Connect's converters make of keys, values and headers. No knowledge of what they mean.
+"""Reads what Kafka Connect's converters write as keys, values and headers, whatever it means.
 
 JsonConverter writes `{"schema": …, "payload": …}` while `schemas.enable` is on, and the payload alone while it is off;
 StringConverter writes text as it is. Sources: Kafka Connect's `JsonConverter`; Debezium's "Temporal types".
@@ -17,11 +17,11 @@ TICKS_PER_SECOND = {
     "io.debezium.time.NanoTimestamp": 1_000_000_000,
     "org.apache.kafka.connect.data.Timestamp": 1_000,
 }
-"""Ticks in a second of the types that are whole numbers since 1970."""
+"""Units in a second, for the types that count time since 1970 in whole numbers."""
 
 
 def parse_json(text: bytes | str) -> Any:
-    """What `text` holds; NaN and infinities are no JSON.
+    """The JSON document in `text`; NaN and infinities are refused.
 
     Raises:
         ValueError: it is not JSON.
@@ -30,7 +30,7 @@ def parse_json(text: bytes | str) -> Any:
 
 
 def unwrapped(document: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The payload, and its schema; an empty one, if schemas are off."""
+    """The payload, and its schema; an empty schema if schemas are off."""
     if isinstance(document, dict) and document.keys() == {"schema", "payload"}:
         schema = document["schema"]
         return document["payload"], schema if isinstance(schema, dict) else {}
@@ -38,10 +38,10 @@ def unwrapped(document: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def text_of(content: bytes) -> str:
-    """A text that a converter wrote, be it StringConverter or JsonConverter, with a schema or without.
+    """A string that a converter wrote, StringConverter or JsonConverter, with a schema or without.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is not a string.
     """
     plain = content.decode()
     if not plain.startswith(('"', "{")):
@@ -53,7 +53,7 @@ def text_of(content: bytes) -> str:
 
 
 def semantic_types(schema: Mapping[str, Any], field: str) -> dict[str, str]:
-    """The names of the types of the columns in the struct `field`: for those that have a name and are in the schema."""
+    """For the columns of the struct `field` whose type has a name: that name."""
     for struct in _fields(schema):
         if struct.get("field") == field:
             named = ((column.get("field"), column.get("name")) for column in _fields(struct))
@@ -62,7 +62,7 @@ def semantic_types(schema: Mapping[str, Any], field: str) -> dict[str, str]:
 
 
 def as_time(value: int, semantic_type: str | None) -> datetime | None:
-    """The time that a whole number means. None if its type names no unit, or if there is no such time."""
+    """The time that a whole number means; None if its type is not one of time, or there is no such time."""
     per_second = TICKS_PER_SECOND.get(semantic_type or "")
     if per_second is None:
         return None

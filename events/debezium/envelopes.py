@@ -1,4 +1,4 @@
-"""Row changes: Debezium's envelope to the event that sets every facet which the row carries.
+"""Row changes: turns Debezium's envelope into an event that sets every facet of which the row has columns.
 
 Source: Debezium's PostgreSQL connector, "Data change events"; the connector for MySQL writes the same envelope.
 """
@@ -37,7 +37,7 @@ _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 def row_change_parser(topic: RowChangeTopic) -> Callable[[CapturedRecord], WireEvent]:
-    """`parse_row_change` of one topic, many times as fast: nearly all changes are read in one pass."""
+    """A `parse_row_change` for one topic, many times as fast, because it reads nearly all changes in one pass."""
     picker = RowPicker(topic)
 
     def parse(record: CapturedRecord) -> WireEvent:
@@ -48,13 +48,13 @@ def row_change_parser(topic: RowChangeTopic) -> Callable[[CapturedRecord], WireE
 
 
 def parse_row_change(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
-    """The event that a row change amounts to.
+    """The event that a row change means.
 
-    An insert, an update or a snapshot's row sets facets. A removal, with `deletes` at `soft_delete`, sets `deleted_at`,
-    and the null value that Debezium sends after it does nothing; at `erase`, both erase.
+    An insert, an update or a row of a snapshot sets facets. A deleted row sets `deleted_at` if `deletes` is
+    `soft_delete`, and the null value that Debezium sends after it does nothing; if `deletes` is `erase`, both erase.
 
     Raises:
-        InvalidEventError: it amounts to none; says why, with the path of each problem.
+        InvalidEventError: it means none; the error says why, with the path of each problem.
     """
     if record.value is None:
         return _parse_null(record, topic)
@@ -94,7 +94,7 @@ def _picked_event(picked: Mapping[str, Any], record: CapturedRecord, topic: RowC
 
 @dataclass(frozen=True)
 class _Change:
-    """One envelope, schema and all."""
+    """One envelope with its schema."""
 
     record: CapturedRecord
     topic: RowChangeTopic
@@ -144,7 +144,7 @@ class _Change:
         return CapturedRow(columns, self.topic, where, semantic_types(self.schema, where))
 
     def _version(self, row: CapturedRow) -> int:
-        """The version of this change: above that of the row's last state, where the removed row says it."""
+        """The version of this change: above the last version of the row, if it is deleted and says which that was."""
         column = self.topic.version_column
         if column is None:
             name = self.topic.version.removeprefix("source.")
@@ -159,7 +159,7 @@ class _Change:
 
 
 def _time_of(source: Mapping[str, Any]) -> datetime:
-    """When it happened: the transaction's commit, or the reading of a snapshot."""
+    """When it happened: the time of the commit, or of the snapshot."""
     microseconds = source.get("ts_us")
     if type(microseconds) is not int:
         milliseconds = source.get("ts_ms")
@@ -170,7 +170,7 @@ def _time_of(source: Mapping[str, Any]) -> datetime:
 
 
 def _id_of(source: Mapping[str, Any], record: CapturedRecord) -> str:
-    """The same for a change that Debezium sends again, after it was restarted."""
+    """An id that is the same when Debezium sends the change again after a restart."""
     if type(source.get("lsn")) is int:
         return f"{source['lsn']}"
     if isinstance(source.get("file"), str) and _FILE.fullmatch(source["file"]) and type(source.get("pos")) is int:
@@ -180,7 +180,7 @@ def _id_of(source: Mapping[str, Any], record: CapturedRecord) -> str:
 
 
 def _parse_null(record: CapturedRecord, topic: RowChangeTopic) -> WireEvent:
-    """What follows a removal, so that compaction drops the row's earlier records."""
+    """The null value that follows a deletion, so that compaction removes the earlier records of the row."""
     erased = tombstone(topic.aggregate, _id_in_key(record, topic).encode(), record.timestamp)
     if topic.deletes == "erase":
         return erasure_event(erased, event_id=_place(record), source=record.topic)

@@ -1,4 +1,4 @@
-"""The id in a record's key, and in whatever else of a record that is not valid: so that an erasure finds it."""
+"""Finds the id in the key of a record, or in a record that is not valid, so that an erasure finds its dead letter."""
 
 from ..fields import canonical_id
 from .connect_json import parse_json, text_of, unwrapped
@@ -6,10 +6,10 @@ from .topics import CapturedRecord, OutboxTopic, RowChangeTopic
 
 
 def id_in_key(key: bytes, id_column: str) -> str:
-    """The id that a key names: a struct with `id_column`, or a text.
+    """The id in a key: a struct with `id_column`, or a string.
 
     Raises:
-        ValueError: it names none.
+        ValueError: the key has none.
     """
     if key.lstrip().startswith(b"{"):
         named, _ = unwrapped(parse_json(key))

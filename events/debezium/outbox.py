@@ -1,4 +1,4 @@
-"""The outbox event router's layout: the event's id and type in headers, its aggregate's id the key, its data the value.
+"""Records of the outbox event router: event id and type in headers, the aggregate's id as key, the data as value.
 
 Source: Debezium's documentation, "Outbox Event Router".
 """
@@ -20,11 +20,11 @@ _SCHEMA_HEADER = "dataschema"
 def parse_outbox_record(record: CapturedRecord, topic: OutboxTopic) -> WireEvent:
     """The event in a row of an outbox table.
 
-    The payload is the event's data, as JSON or as a text that holds JSON; or a whole structured CloudEvent, which then
-    needs no headers.
+    The payload is the event's data, as JSON or as a string that holds JSON. It may also be a whole structured
+    CloudEvent, which then needs no headers.
 
     Raises:
-        InvalidEventError: there is none; says why, with the path of each problem.
+        InvalidEventError: there is none; the error says why, with the path of each problem.
     """
     if record.value is None:
         return _parse_null(record, topic)
@@ -73,7 +73,7 @@ def _is_structured(payload: bytes) -> bool:
 
 
 def _headers(record: CapturedRecord, topic: OutboxTopic) -> dict[str, str]:
-    """The headers that count, as text; a schema or quotes of the header converter are taken off."""
+    """The headers that are needed, as text, without the header converter's schema and quotes."""
     found: dict[str, str] = {}
     for name, content in record.headers:
         if content is not None and name in {_ID_HEADER, _SCHEMA_HEADER, topic.type_header, topic.time_header}:
@@ -86,7 +86,7 @@ def _headers(record: CapturedRecord, topic: OutboxTopic) -> dict[str, str]:
 
 
 def _iso(timestamp_ms: int) -> str:
-    """The record's timestamp, as far as it is one: the validation of times says the rest."""
+    """The record's timestamp as ISO 8601, if it is a time; validation says what is wrong with others."""
     try:
         return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=timestamp_ms)).isoformat()
     except OverflowError:
@@ -103,7 +103,7 @@ def _missing_header(attribute: str, topic: OutboxTopic) -> Problem:
 
 
 def _in_headers(problem: Problem, topic: OutboxTopic) -> Problem:
-    """Binary mode's paths, as the router's headers are called. A time may be wrong in more ways than one."""
+    """Change the paths of binary mode to the router's header names. One time may have several problems."""
     if problem.path.startswith("ce_time"):
         return Problem(f"header {topic.time_header}", "time", "must be a time with an offset, from 1970 to 2200")
     names = {"ce_id": _ID_HEADER, "ce_type": topic.type_header, "type": topic.type_header}
@@ -112,7 +112,7 @@ def _in_headers(problem: Problem, topic: OutboxTopic) -> Problem:
 
 
 def _parse_null(record: CapturedRecord, topic: OutboxTopic) -> WireEvent:
-    """An outbox row without payload erases if its type says so, and not for want of a type: it cannot be undone."""
+    """A row without payload erases only if its type says so, and not because a type is missing: it cannot be undone."""
     if topic.aggregate == "model_usage":
         raise _bad("topic", "a null value erases a user or a video: send it to a topic of theirs")
     event_type = _headers(record, topic).get(topic.type_header)

@@ -1,7 +1,8 @@
-"""Row changes in one pass: a schema that picks out of an envelope the members that are needed, and validates those.
+"""Row changes in one pass: a schema that takes the needed members out of an envelope and validates them.
 
-It is derived from the facets of `columns`, so a column has one rule. It knows inserts, updates and rows of a snapshot
-as Debezium writes nearly all of them; what it does not take, the plain form (`envelopes`) reads, or says what is wrong.
+It is derived from the facets of `columns`, so that a column has one rule. It accepts inserts, updates and rows of a
+snapshot in the form in which Debezium writes nearly all of them. `envelopes` reads what it does not accept, or says
+what is wrong with it.
 """
 
 import json
@@ -21,14 +22,14 @@ from .topics import RowChangeTopic
 
 _WITH_SCHEMA = b'{"schema":'
 _NUMBERS_FOR_TIMES = [f'"{name}"'.encode() for name in TICKS_PER_SECOND]
-"""In a schema: the times of some column are numbers, whose unit the plain form looks up."""
+"""The metadata of a schema in which a column's times are numbers; only `envelopes` knows their unit."""
 _POSITION = {name: core_schema.nullable_schema(core_schema.int_schema()) for name in ("lsn", "pos", "row")}
 _TIMES = {name: core_schema.nullable_schema(core_schema.int_schema()) for name in ("ts_us", "ts_ms")}
 _SOURCE = {"file": core_schema.nullable_schema(core_schema.str_schema())} | _POSITION | _TIMES
 
 
 class _Columns(NamedTuple):
-    """The columns of a facet: what a row may leave out, if it carries any of them, and what it may not."""
+    """The columns of a facet: those that a row may leave out, and those that it must have if it has any."""
 
     number: int
     required: AbstractSet[str]
@@ -52,9 +53,9 @@ class RowPicker:
         self._plain, self._with_schema = _validators(topic.aggregate, topic.version, tuple(sorted(renamed.items())))
 
     def pick(self, value: bytes) -> dict[str, Any] | None:
-        """The members of a change that are needed, valid: `op`, `source`, ids, `version`, `created_at` and `facets`.
+        """The needed members of a change, validated: `op`, `source`, ids, `version`, `created_at` and `facets`.
 
-        None if the value is not such a change, not valid, or written in a way that only the plain form knows.
+        None if the value is not such a change, not valid, or in a form that only `envelopes` reads.
         """
         if any(unavailable in value for unavailable in self._unavailable):
             return None
@@ -85,7 +86,7 @@ class RowPicker:
 def _validators(
     aggregate: Literal["user", "video"], version: str, columns: tuple[tuple[str, str], ...]
 ) -> tuple[SchemaValidator, SchemaValidator]:
-    """Of the envelope, and of the envelope beside its schema."""
+    """Two validators: for the envelope, and for the envelope beside its schema."""
     names = dict(columns)
     version_at = version.split(".") if version.startswith("source.") else ["after", version]
     fields = {
@@ -106,7 +107,7 @@ def _validators(
 
 
 def _given(rule: CoreSchema) -> CoreSchema:
-    """The rule of a value that is there."""
+    """The rule of a value that is not NULL."""
     return rule["schema"] if rule["type"] == "default" else rule
 
 
@@ -115,7 +116,7 @@ def _object(fields: dict[str, Any], others: Literal["ignore", "forbid"] = "ignor
 
 
 def _member(schema: CoreSchema, *place: str, required: bool = True) -> core_schema.TypedDictField:
-    """A member, and its place if that is not under its own name."""
+    """A member, and the path to it if it does not have its own name."""
     return core_schema.typed_dict_field(
         schema, required=required, validation_alias=cast("list[str | int]", [*place]) or None
     )

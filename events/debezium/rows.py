@@ -1,7 +1,7 @@
-"""A row of an upstream table, column by column: the rules of the events' own fields, grouped into facets.
+"""A row of an upstream table, column by column, by the rules of the events' own fields, grouped into facets.
 
-A facet is set whole, as by an event. It is set if the row carries any of its columns, and then the row must carry those
-that the facet cannot do without; a column of a facet that the table does not have is NULL.
+An event sets a facet whole, and so does a row: if it has any column of the facet, it must have those that the facet
+needs. A column of the facet that the table does not have is NULL.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ _TIME = SchemaValidator(time_rule(), STRICT)
 
 @dataclass(frozen=True)
 class CapturedRow:
-    """A row as Debezium wrote it, before or after a change. `types` names types of columns, where schemas are on."""
+    """A row as Debezium wrote it, before or after a change. `types` has named types of columns, if schemas are on."""
 
     columns: Mapping[str, Any]
     topic: RowChangeTopic
@@ -48,11 +48,11 @@ class CapturedRow:
     types: Mapping[str, str]
 
     def path(self, column: str) -> str:
-        """The place of our `column` in the record."""
+        """The path in the record of the column that reelsync calls `column`."""
         return f"{self.where}.{self.topic.column_of_table(column)}"
 
     def carried(self) -> dict[str, Any]:
-        """Those of our columns that the table has, times as times.
+        """The columns that the table has, by reelsync's names, with times as times.
 
         Raises:
             InvalidEventError: PostgreSQL did not log a value, or nothing says in which unit a time is.
@@ -76,10 +76,10 @@ class CapturedRow:
         return found
 
     def id_of(self, column: Literal["id", "user_id"]) -> str:
-        """An id that the row must have.
+        """The id in a column that the row must have.
 
         Raises:
-            InvalidEventError: it is no UUID.
+            InvalidEventError: it is not a UUID.
         """
         try:
             return cast("str", _ID.validate_python(self.columns.get(self.topic.column_of_table(column))))
@@ -88,12 +88,12 @@ class CapturedRow:
             raise InvalidEventError("invalid", [Problem(self.path(column), "id_format", message)]) from None
 
     def check_whole(self) -> None:
-        """See that a removed row is there as it was, not its key alone with made-up values beside.
+        """Check that a deleted row is logged whole, and not only its key with made-up values beside it.
 
-        Debezium fills a NOT NULL column that was not logged with its default, or with 0 or an empty text.
+        Debezium fills a NOT NULL column that was not logged with its default, or with 0 or an empty string.
 
         Raises:
-            InvalidEventError: it is not.
+            InvalidEventError: only the key was logged.
         """
         if self.topic.aggregate == "video":
             self.id_of("user_id")
@@ -110,7 +110,7 @@ class CapturedRow:
         """The version in a column of the table.
 
         Raises:
-            InvalidEventError: it is none.
+            InvalidEventError: it is not a version.
         """
         value = whole(self.columns.get(column))
         if type(value) is not int or not 1 <= value <= MAX_VERSION:
@@ -147,7 +147,7 @@ def facets_of(row: CapturedRow) -> tuple[Facets, datetime | None]:
 
 
 def set_progress(facets: Facets) -> None:
-    """Where a row has a status and no progress, it follows from the status."""
+    """Derive the progress from the status, if the row has no progress."""
     state = facets.get("state")
     if state is not None and state["progress"] is None:
         state["progress"] = 100 if state["status"] == "completed" else 0

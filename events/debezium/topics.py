@@ -41,7 +41,7 @@ Column = Literal[
     "completed_at",
     "deleted_at",
 ]
-"""Our names of what a row may carry. `rows` groups them into facets."""
+"""reelsync's names for the columns of a row. `rows` groups them into facets."""
 
 
 _IN_SOURCE = ("source.lsn", "source.ts_ms")
@@ -76,11 +76,13 @@ class RowChangeTopic(_Read):
     format: Literal["debezium"] = "debezium"
     aggregate: Literal["user", "video"]
     version: str
-    """Where a change's version is: `source.lsn`, `source.ts_ms`, or a column that every change of a row raises."""
+    """Where a change has its version: `source.lsn`, `source.ts_ms`, or a column that rises with every change of a row.
+    """
     deletes: Literal["soft_delete", "erase"] = "soft_delete"
-    """Whether a row's removal puts the aggregate away (`deleted_at`) or erases it for good, like a tombstone."""
+    """What deleting a row does: it sets `deleted_at` (soft_delete), or erases the aggregate for good, like a tombstone.
+    """
     columns: dict[Column, str] = Field(default_factory=dict)
-    """Column of ours → column of the table, for those whose names differ."""
+    """reelsync's column → the table's column, where the names differ."""
     unavailable_value: str = Field(default="__debezium_unavailable_value", min_length=1)
     """The placeholder for a long value that PostgreSQL did not log because it did not change: the connector's
     `unavailable.value.placeholder`. Source: Debezium's PostgreSQL connector, "Toasted values"."""
@@ -93,7 +95,7 @@ class RowChangeTopic(_Read):
         return version
 
     def column_of_table(self, column: str) -> str:
-        """What the table calls our `column`."""
+        """The table's name for reelsync's `column`."""
         return cast("dict[str, str]", self.columns).get(column, column)
 
     @property
@@ -129,4 +131,4 @@ Topic = Annotated[
         custom_error_message='must be user, video, model_usage, or an object whose "format" is debezium or outbox',
     ),
 ]
-"""How a topic is read: what it is about alone, if it carries the events of the contract themselves."""
+"""How a topic is read: the name of an aggregate, for events of the contract, or how Debezium fills the topic."""

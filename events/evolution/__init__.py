@@ -1,7 +1,7 @@
-"""What a change of a JSON Schema does to those who write and read: decided from the schemas alone.
+"""What a change of a JSON Schema means for writers and readers, decided from the schemas alone.
 
-`inclusion` asks whether every document that one schema lets through passes another, `compatibility` puts that question
-for each type, both ways, and `contracts` reads the schemas from files.
+`inclusion` answers whether every document that one schema accepts is accepted by another. `compatibility` asks that for
+each type, in both directions, and `contracts` reads the schemas from files.
 """
 
 from .compatibility import Break, Compatibility, Verdict, compare

@@ -1,9 +1,9 @@
-"""BACKWARD, FORWARD, FULL or NONE for each type, and each breaking change in a sentence.
+"""BACKWARD, FORWARD, FULL or NONE for each type, and a sentence for each breaking change.
 
 Backward: readers of the new contract read what writers of the old one wrote. Forward: readers of the old one read what
-writers of the new one write. Definitions: Confluent, "Schema Evolution and Compatibility". Where writers and readers
-have one schema, as there, these are the same questions; two schemas let a contract be closed for writers and open for
-readers, so that a field may be added and old readers pass over it.
+writers of the new one write. Definitions: Confluent, "Schema Evolution and Compatibility". Confluent's writers and
+readers have one schema. Here they have two, so that a contract can be closed for writers and open for readers: a field
+may be added, and old readers ignore it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Verdict = Literal["FULL", "BACKWARD", "FORWARD", "NONE"]
 
 
 class Break(NamedTuple):
-    """One change that readers on one side do not survive. `path` is dotted, from the event down."""
+    """One breaking change. `path` is dotted, from the event down."""
 
     direction: Direction
     path: str
@@ -27,7 +27,7 @@ class Break(NamedTuple):
 
 
 class Compatibility(NamedTuple):
-    """The verdict on one type, and what speaks against a better one."""
+    """The verdict on one type, and the changes that prevent a better one."""
 
     type: str
     verdict: Verdict

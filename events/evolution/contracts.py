@@ -1,4 +1,4 @@
-"""Contracts as they are kept: directories and files of JSON Schema."""
+"""Reads contracts from directories and files of JSON Schema."""
 
 import json
 import re
@@ -12,11 +12,11 @@ _NAME = re.compile(r"(.+)\.([1-9][0-9]*)")
 
 
 class UnreadableContractError(ValueError):
-    """A file or directory holds no contract; says which, and why."""
+    """A file or directory holds no contract; the message says which, and why."""
 
 
 class Sides(NamedTuple):
-    """What one version of a type lets writers send, and what its readers take."""
+    """What writers may send in one version of a type, and what its readers accept."""
 
     writer: Schema
     reader: Schema

@@ -1,4 +1,4 @@
-"""What makes one schema refuse a document that another lets through."""
+"""The reasons for which one schema refuses a document that another accepts."""
 
 import json
 from typing import Any, Literal, NamedTuple
@@ -22,11 +22,12 @@ Rule = Literal[
 
 
 class Difference(NamedTuple):
-    """At `path`, what is `written` may be what is not `read`. Both are parts of schemas, not of documents.
+    """A difference at `path`: the reader's schema `read` refuses something that the writer's schema `written` allows.
 
-    `rule` says which kind: `required` is a field that may be left out, `missing` one that is never written, `field` one
-    that a closed schema does not have, `open` one that the writer's schema does not name but lets through; `value` is
-    one that is not listed, `values` a list where the writer has none. `keyword` is that of the reader's schema.
+    Both are parts of schemas, not of documents. `rule` says which kind it is: `required` is a field that may be left
+    out, `missing` one that is never written, `field` one that a closed schema does not have, `open` one that the
+    writer's schema does not name but lets through; `value` is one that is not listed, `values` a list where the writer
+    has none. `keyword` is that of the reader's schema.
     """
 
     path: str

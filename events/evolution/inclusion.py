@@ -1,11 +1,10 @@
-"""Whether every document that one schema lets through passes another.
+"""Decides whether every document that one schema accepts is accepted by another.
 
-Inclusion of JSON Schemas in general is beyond deciding cheaply. This errs to one side: where it finds no difference
-there is none; where it finds one there may be none. Two rules make that so. A keyword that it does not know may be
-left out of the writer's schema, which only lets more through, but never out of the reader's. And of several keywords
-that hold together, those of the reader must each be met, while one of the writer's that meets them is enough.
-
-Dialect: JSON Schema 2020-12, https://json-schema.org/draft/2020-12/json-schema-core and -validation.
+For JSON Schemas in general this cannot be decided cheaply. So the answer errs to one side only: if it finds no
+difference, there is none; if it finds one, there may still be none. Two rules make that so. A keyword that is not known
+is ignored in the writer's schema, which then only accepts more, but never in the reader's. And where several keywords
+hold together, each of the reader's must be met, and one of the writer's is enough to meet it. Dialect: JSON Schema
+2020-12, https://json-schema.org/draft/2020-12/json-schema-core and -validation.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ _ALL_KNOWN = _ANY_TYPE.union(*_KNOWN.values())
 
 
 def differences(written: Schema, read: Schema, path: str = "") -> list[Difference]:
-    """Why a document that `written` lets through may not pass `read`: nothing if every one does. Both are `plain`."""
+    """The reasons why `read` may refuse a document that `written` accepts; none if it never does. Both are `plain`."""
     if written is False or read is True or read == {}:
         return []
     if read is False:
@@ -39,7 +38,7 @@ def differences(written: Schema, read: Schema, path: str = "") -> list[Differenc
 
 
 def _reader_together(written: Keywords, read: Keywords, path: str) -> list[Difference]:
-    """All that `read` demands, one demand after the other."""
+    """Check each demand of `read` in turn."""
     found: list[Difference] = []
     rest = {name: part for name, part in read.items() if name not in _TOGETHER}
     if unknown := sorted(set(rest) - _ALL_KNOWN):
@@ -58,7 +57,7 @@ def _reader_together(written: Keywords, read: Keywords, path: str) -> list[Diffe
 
 
 def _writer_together(written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """What `written` says, by whichever of its demands comes nearest to one of the choices."""
+    """Compare the demand of `written` that comes nearest to one of the choices."""
     ways = [{name: part for name, part in written.items() if name not in _TOGETHER}]
     answers = [_each_kind(ways[0], choices, path)]
     answers += [_choice(part, choices, path) for part in written.get("allOf", ())]
@@ -79,7 +78,7 @@ def _choice(written: Schema, choices: list[Schema], path: str) -> list[Differenc
 
 
 def _each_kind(written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """A plain schema against a choice: value by value where they are listed, else type by type."""
+    """Compare a schema with several choices: value by value if values are listed, else type by type."""
     if "const" in written or "enum" in written:
         values = [written["const"]] if "const" in written else written["enum"]
         return [one for value in values for one in _value_differences(value, choices, path)]
@@ -97,7 +96,7 @@ def _takes(schema: Keywords, kind: str) -> bool:
 
 
 def _kind_differences(kind: str, written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """One type: included if some choice takes all of it; else why the nearest choice does not."""
+    """Compare one type: no difference if a choice accepts all of it, else the differences from the nearest."""
     reasons: list[list[Difference]] = []
     for choice in choices:
         if choice is False:
@@ -221,7 +220,7 @@ def _as_schema(value: Any) -> tuple[str, Keywords]:
 
 
 def _exclusive(choices: list[Schema]) -> bool:
-    """Whether no document can pass two of the choices, as their types tell."""
+    """Whether their types exclude that a document passes two of the choices."""
     kinds: set[str] = set()
     for choice in choices:
         if not isinstance(choice, dict) or "type" not in choice:

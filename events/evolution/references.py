@@ -1,4 +1,4 @@
-"""A schema with its references put in place of themselves, and without what says nothing about documents."""
+"""Replaces references in a schema by what they refer to, and removes what says nothing about documents."""
 
 from typing import Any
 
@@ -27,10 +27,10 @@ _TABLES = frozenset({"properties", "patternProperties"})
 def plain(schema: Any) -> Schema:
     """`schema` without references and annotations.
 
-    A reference that is recursive, or leads out of the document, stays as it is: nothing is known about it.
+    A reference that is recursive, or leads out of the document, stays as it is: nothing is known about its target.
 
     Raises:
-        ValueError: not a schema, or a reference to what is not there.
+        ValueError: this is not a schema, or a reference has no target.
     """
     return _plain(schema, schema, ())
 
@@ -66,7 +66,7 @@ def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:
 
 
 def _see_that_keywords_are_well_formed(schema: dict[str, Any]) -> None:
-    """Refuse what another dialect means by the same word, or what no dialect means."""
+    """Refuse keywords that have another meaning in another dialect, or a value that no dialect knows."""
     for kinds, names in _SHAPES:
         for name in names & schema.keys():
             if not isinstance(schema[name], kinds) or (isinstance(schema[name], bool) and bool not in kinds):
@@ -74,7 +74,7 @@ def _see_that_keywords_are_well_formed(schema: dict[str, Any]) -> None:
 
 
 def _at(root: Any, pointer: str) -> Any:
-    """What a JSON Pointer in a fragment leads to (RFC 6901, section 6)."""
+    """The target of a JSON Pointer in a fragment (RFC 6901, section 6)."""
     place = root
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")

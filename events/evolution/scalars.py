@@ -13,7 +13,7 @@ _BOUNDS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
 def text_differences(written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
-    """Where text of `written` may not be text of `read`. Patterns are compared as text: no two are known to overlap."""
+    """The differences for text. Patterns are compared as text, because it is not known whether two of them overlap."""
     yield from length_differences("string", written, read, path)
     for keyword in ("pattern", "format"):
         if keyword in read and written.get(keyword) != read[keyword]:
@@ -21,7 +21,7 @@ def text_differences(written: Keywords, read: Keywords, path: str) -> Iterator[D
 
 
 def length_differences(kind: str, written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
-    """Where what is written may be shorter or longer than what is read."""
+    """The differences in length."""
     least, most = LENGTHS[kind]
     if written.get(least, 0) < read.get(least, 0):
         yield Difference(path, "lower_bound", least, written.get(least), read[least])
@@ -30,7 +30,7 @@ def length_differences(kind: str, written: Keywords, read: Keywords, path: str) 
 
 
 def number_differences(written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
-    """Where a number of `written` may not be one of `read`."""
+    """The differences for numbers."""
     for sign, keywords in zip((1, -1), _BOUNDS, strict=True):
         writes, reads = (_tightest(side, keywords, sign) for side in (written, read))
         if reads is not None and (writes is None or writes < reads):
@@ -42,7 +42,7 @@ def number_differences(written: Keywords, read: Keywords, path: str) -> Iterator
 
 
 def _tightest(side: Keywords, keywords: tuple[str, str], sign: int) -> tuple[float, bool] | None:
-    """The lower bound, and whether it is itself left out; upper ones are lower ones of the other sign."""
+    """The tightest lower bound, and whether it is exclusive. An upper bound is a lower bound of the negative number."""
     found = [(sign * side[name], name == keywords[1]) for name in keywords if name in side]
     return max(found, default=None)
 

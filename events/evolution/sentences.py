@@ -11,7 +11,7 @@ _LONGEST = 80
 
 
 class _Told(NamedTuple):
-    """One kind of difference both ways. Backward, the old contract writes; forward, the new one does."""
+    """The two sentences about one kind of difference: backward, the old contract writes; forward, the new one does."""
 
     backward: str
     forward: str
@@ -57,7 +57,7 @@ _TOLD: dict[Rule, _Told] = {
 
 
 def sentence(found: Difference, direction: Direction) -> str:
-    """What changed at the path, and who does not survive it."""
+    """What changed at the path, and which side cannot read it."""
     template: str = getattr(_TOLD[found.rule], direction)
     told = template.format(
         keyword=found.keyword, written=_shown(found.written), read=_shown(found.read), listed=_listed(found.read)

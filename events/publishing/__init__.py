@@ -1,7 +1,7 @@
-"""How a service publishes: typed events over whatever Kafka producer it has. Pydantic and the standard library only.
+"""Publishing: typed events over the Kafka producer that a service has. Pydantic and the standard library only.
 
 `publisher` sends and waits for the acknowledgement, `encoding` makes the record, `delivery` knows the producers, and
-`clock` gives versions to a service that has no row version. docs/publishing.md is the way in.
+`clock` gives versions to a service that has no row version. docs/publishing.md explains how to use them.
 """
 
 from .clock import HybridClock

@@ -19,7 +19,7 @@ _LATEST_MS = 2**43 - 1
 
 
 def wall_clock_ms() -> int:
-    """Milliseconds since 1970, as the machine has them: they may step back."""
+    """Milliseconds since 1970 by the clock of the machine, which may be set back."""
     return time.time_ns() // _NANOSECONDS
 
 

@@ -1,8 +1,9 @@
-"""Records to the brokers, over the producer that a service has already; delivered means acknowledged.
+"""Sends records over the producer that a service has; a record is delivered when the brokers have acknowledged it.
 
-No Kafka client is imported: a producer is known by its methods. It must be set up not to lose what it took, and to
-choose partitions as all others do, which is what the options here are for; aiokafka's acks and librdkafka's partitioner
-do otherwise by default. Idempotence is not among them: what is sent twice, or overtaken, the merge puts right.
+No Kafka client is imported: a producer is recognised by its methods. It must be configured so that it loses nothing
+that it accepted, and chooses partitions as all other publishers do. The options below do that; the defaults of
+aiokafka's acks and of librdkafka's partitioner do not. They leave idempotence off, because the merge puts repeated and
+reordered events right.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from .encoding import OutgoingRecord
 
 AIOKAFKA_OPTIONS: Mapping[str, Any] = {"acks": "all"}
-"""For `AIOKafkaProducer(**…)`: what is acknowledged is on all in-sync replicas."""
+"""For `AIOKafkaProducer(**…)`: an acknowledged record is on all in-sync replicas."""
 CONFLUENT_OPTIONS: Mapping[str, Any] = {"acks": "all", "partitioner": "murmur2_random"}
 """The same for `Producer({…})`, and Kafka's own partitioner: all publishers of an aggregate must share one."""
 
@@ -28,7 +29,7 @@ class AiokafkaProducer(Protocol):
 
     @property
     def send(self) -> Callable[..., Awaitable[Any]]:
-        """Put a record into a batch; what is awaited gives the future of its acknowledgement."""
+        """Put a record into a batch; awaiting gives a future that ends with its acknowledgement."""
 
     @property
     def send_and_wait(self) -> Callable[..., Awaitable[Any]]:
@@ -52,11 +53,11 @@ class ConfluentProducer(Protocol):
 
     @property
     def produce(self) -> Callable[..., Any]:
-        """Put a record into the queue; `on_delivery` is called with its fate by `poll`."""
+        """Put a record into the queue; `poll` calls `on_delivery` with the result."""
 
     @property
     def poll(self) -> Callable[..., Any]:
-        """Call back what is due, for so many seconds at most."""
+        """Call the callbacks that are due, waiting at most so many seconds."""
 
 
 class Sent(NamedTuple):
@@ -69,10 +70,10 @@ class Sent(NamedTuple):
 
 
 class DeliveryError(Exception):
-    """Some records were not acknowledged; whether the brokers have them is not known.
+    """Some records were not acknowledged. Whether the brokers have stored them is not known.
 
-    Send `undelivered` again, as they are: the ids stay the same, and what the brokers had already does no harm. `cause`
-    is the client's error for the first of them.
+    Send `undelivered` again as they are: their ids stay the same, so a record that is stored twice does no harm.
+    `cause` is the client's error for the first of them.
     """
 
     def __init__(self, records: Sequence[OutgoingRecord], outcomes: Sequence["Outcome"]) -> None:
@@ -90,14 +91,14 @@ AnyProducer = AiokafkaProducer | AsyncConfluentProducer | ConfluentProducer
 
 
 async def deliver(producer: AnyProducer, records: Iterable[OutgoingRecord]) -> list[Sent]:
-    """Send all, pipelined, in order; return when each is acknowledged.
+    """Send all records, pipelined and in order, and return when each is acknowledged.
 
     A `confluent_kafka.Producer` is waited for in a thread, which a cancellation does not end.
 
     Raises:
-        DeliveryError: some were not; its cause is the client's error for the first of them.
+        DeliveryError: some were not acknowledged; its cause is the client's error for the first of them.
         RuntimeError: an AIOKafkaProducer was not started, or was stopped.
-        TypeError: this is no producer that is known here, or one that cannot send the headers of binary mode.
+        TypeError: this kind of producer is not known, or cannot send the headers of binary mode.
     """
     waiting = tuple(records)
     return _all_sent(waiting, await _way_of(producer)(waiting))
@@ -146,7 +147,7 @@ async def _through_aiokafka(producer: AiokafkaProducer, records: Sequence[Outgoi
 
 
 def _check_started(producer: Any) -> None:
-    """Refuse a producer that would wait for ever for the metadata of a topic: aiokafka does not, 0.14 at least."""
+    """Refuse an aiokafka producer that is not started: it would wait for ever for the metadata of a topic."""
     client = getattr(producer, "client", None)
     if client is not None and not client.cluster.brokers():
         raise RuntimeError("the producer was not started: await producer.start(), or use it with `async with`")
@@ -173,7 +174,7 @@ async def _pipelined(
     place: Callable[[Any], tuple[int, int]],
     flush: Callable[[], Awaitable[object]] | None = None,
 ) -> list[Outcome]:
-    """Start all, then wait for all. After one that could not be started the rest is not tried: order would be lost."""
+    """Start all, then wait for all. If one cannot be started, those after it are not tried, to keep the order."""
     started: list[Awaitable[Any]] = []
     refused: Exception | None = None
     for record in records:
@@ -196,7 +197,7 @@ async def _pipelined(
 
 
 def _through_confluent(producer: ConfluentProducer, records: Sequence[OutgoingRecord]) -> list[Outcome]:
-    """The client calls back for every record that it took, at the latest after `delivery.timeout.ms`."""
+    """Send through confluent-kafka, which calls back for every record, after `delivery.timeout.ms` at the latest."""
     outcomes: dict[int, Outcome] = {}
 
     def learn(number: int, error: Any, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""An event as the record that carries it: key, value, headers, topic. Checked as the consumer will check it.
+"""Makes the record that carries an event: key, value, headers, topic. It is checked as the consumer will check it.
 
 Sources: CloudEvents Kafka Protocol Binding 1.0, sections 3.1 to 3.3; CloudEvents "Distributed Tracing" extension; W3C
 Trace Context, section 3.2.
@@ -34,9 +34,9 @@ _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}", re.ASCII)
 
 
 class OutgoingRecord(NamedTuple):
-    """A record ready to be sent, however often: the bytes, and so the event's id, stay the same.
+    """A record that can be sent, again if necessary: its bytes, and so the event's id, stay the same.
 
-    `id` is the event's, `type` its type; of a tombstone the id is empty and the type `<aggregate>.tombstone`.
+    `id` and `type` are those of the event. For a tombstone the id is empty and the type is `<aggregate>.tombstone`.
     """
 
     topic: str
@@ -140,7 +140,7 @@ class EventEncoder:
 
 
 def _subject_of(event: EventData) -> object:
-    """The id of the aggregate or fact, whatever it is: `parse_event` judges it."""
+    """The id of the aggregate or fact, without a check: `parse_event` checks it."""
     fields = event.__dict__
     return fields.get("usage_id") or fields.get("video_id") or fields.get("user_id")
 

@@ -1,4 +1,4 @@
-"""What a service holds: it sends events, and returns when the brokers have them."""
+"""The publisher that a service uses: it sends events, and returns when the brokers have acknowledged them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from .encoding import EventEncoder, Mode, OutgoingRecord
 
 
 class EncoderOptions(TypedDict, total=False):
-    """What else an EventEncoder takes."""
+    """Further arguments of an EventEncoder."""
 
     topics: Mapping[Aggregate, str]
     mode: Mode
@@ -60,10 +60,10 @@ class Publisher:
         return await deliver(self.producer, _encoded(self.encoder, events))
 
     async def erase(self, aggregate: Literal["user", "video"], erased: str | UUID) -> Sent:
-        """Send a tombstone: all that is known of that user or video is removed, for good.
+        """Send a tombstone: everything that is known of that user or video is removed for good.
 
         Raises:
-            ValueError: the id is no UUID, or `aggregate` has facts only.
+            ValueError: the id is not a UUID, or `aggregate` has only facts.
             DeliveryError: it was not acknowledged.
         """
         return (await deliver(self.producer, [self.encoder.tombstone(aggregate, erased)]))[0]

@@ -1,4 +1,7 @@
-"""UUIDs that sort by the time they were made: new rows go to the end of an index. Source: RFC 9562, section 5.7."""
+"""UUIDs that sort by the time at which they were made, so that new rows go to the end of an index.
+
+Source: RFC 9562, section 5.7.
+"""
 
 import secrets
 import time
