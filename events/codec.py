@@ -60,7 +60,7 @@ def parse_event(value: bytes, headers: Headers = ()) -> WireEvent:
     except ValidationError as error:
         return _upcast_structured(value, headers, error)
     subject = event["subject"]
-    # Nearly all events are about a video and name it: that much is seen without a call.
+    # Nearly all events are about a video: this is checked here, without a call.
     if subject is not None and subject != event["data"].get("video_id"):
         _check_subject(event)
     return event

@@ -90,7 +90,7 @@ class _Time:
         instant = core_schema.datetime_schema(
             ge=EARLIEST_TIME, le=LATEST_TIME, tz_constraint="aware", microseconds_precision="truncate", strict=False
         )
-        # An offset says nothing about when it was, and PostgreSQL takes none of 16 hours or more. Times of the standard
+        # The offset is not part of the instant, and PostgreSQL accepts none of 16 hours or more. Times of the standard
         # library's UTC also compare ten times as fast as Pydantic's, which the fold does for every event.
         in_utc = core_schema.no_info_after_validator_function(_in_utc, instant)
         # A string of digits is a Unix time to Pydantic, strict or not: the pattern must come first.

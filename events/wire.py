@@ -65,7 +65,7 @@ def typed_dict(schemas: Mapping[str, CoreSchema]) -> CoreSchema:
         name: core_schema.typed_dict_field(schema, required=schema["type"] != "default")
         for name, schema in schemas.items()
     }
-    # Strictness does not reach nested schemas from outside: each says it for itself.
+    # Nested schemas do not inherit strictness: each must state it.
     return core_schema.typed_dict_schema(fields, extra_behavior="ignore", config=STRICT)
 
 

@@ -1,4 +1,4 @@
-"""What is stored: SQLAlchemy models of the tables, how their rows merge, and engines to reach them."""
+"""The tables as SQLAlchemy models, the merge of their rows, and engines and sessions to use them."""
 
 try:
     from .base import Base

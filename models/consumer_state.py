@@ -1,4 +1,4 @@
-"""The consumer's own books: how far it has come, and what it could not apply."""
+"""The consumer's own tables: how far it has read, and what it could not apply."""
 
 from datetime import datetime
 from typing import Any
@@ -24,21 +24,23 @@ from .base import Base
 from .types import JSONType
 
 ERASURE_LOCK = Table("erasure_lock", Base.metadata, Column("unused", Boolean))
-"""An empty table. Who parks dead letters and who erases lock it, which a role that may only read cannot."""
+"""An empty table. Transactions that park dead letters, and those that erase, lock it; a role that may only read cannot.
+"""
 LETTER_LOCKS = Table(
     "letter_locks",
     Base.metadata,
     Column("consumer_group", String(255), primary_key=True),
     Column("work", String(20), primary_key=True),
 )
-"""Who works on the dead letters of a group locks a row: one consumer that redrives, one that relays, one operator."""
+"""A row is locked by whoever works on the group's dead letters: one redriving consumer, one that relays, one operator.
+"""
 
 
 class ConsumerOffset(Base):
-    """The position of one consumer group in one partition: the truth, of which Kafka's committed offset is a copy.
+    """The position of one consumer group in one partition. This is the truth; Kafka's committed offset is a copy of it.
 
-    The anchor is the last record taken. It distinguishes a log that continued from one that was truncated. The topic's
-    id distinguishes a topic from one that was created again under its name.
+    The anchor is the last record that was applied. It distinguishes a log that continued from one that was truncated.
+    The topic's id distinguishes a topic from one that was created again under the same name.
     """
 
     __tablename__ = "consumer_offsets"
@@ -58,18 +60,20 @@ class ConsumerOffset(Base):
     """Milliseconds since 1970, as Kafka has it."""
     anchor_crc: Mapped[int | None] = mapped_column(BigInteger)
     topic_id: Mapped[str | None] = mapped_column(String(22))
-    """The id of the topic that the position is of, as Kafka prints it; NULL if stored without one."""
+    """The id of the topic that the position belongs to, as Kafka prints it; NULL if the position was stored without
+    one.
+    """
 
 
 class DeadLetter(Base):
     """A record that can never be applied as it is, kept whole.
 
     `key`, `value` and `headers` are the bytes received; `headers` is an array of (name, value) pairs. All three are
-    NULL once the letter is blank: its aggregate was erased, or it was closed and its retention is over; `headers` is
-    NULL then only. `detail` has field paths and constraint names, never a value of the record's.
+    NULL once the letter is blank: its aggregate was erased, or it was closed and its retention is over. Only a blank
+    letter has NULL `headers`. `detail` has field paths and constraint names, never a value of the record.
 
-    A correction is a whole record beside the received one, made by hand; redriving applies it instead. Whether there
-    is one is whether `corrected_headers` is there.
+    A correction is a whole record beside the received one, made by hand; a redrive applies it instead. There is a
+    correction exactly if `corrected_headers` is not NULL.
     """
 
     __tablename__ = "dead_letters"
@@ -109,7 +113,7 @@ class DeadLetter(Base):
     record_timestamp: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     """Milliseconds since 1970, as Kafka has it: not always a time that PostgreSQL could hold."""
     crc: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    """CRC-32 of key, value and headers: a topic made anew uses its offsets again."""
+    """CRC-32 of key, value and headers: a topic that is created again uses the same offsets again."""
     key: Mapped[bytes | None] = mapped_column(LargeBinary)
     value: Mapped[bytes | None] = mapped_column(LargeBinary)
     headers: Mapped[list[list[bytes | None]] | None] = mapped_column(ARRAY(LargeBinary, dimensions=2))
@@ -127,12 +131,12 @@ class DeadLetter(Base):
     corrected_value: Mapped[bytes | None] = mapped_column(LargeBinary)
     corrected_headers: Mapped[list[list[bytes | None]] | None] = mapped_column(ARRAY(LargeBinary, dimensions=2))
     corrected_aggregate_id: Mapped[UUID | None]
-    """The aggregate of the corrected event: not always the one that the received key names."""
+    """The aggregate of the corrected event, which may be another than that of the received key."""
     redrives: Mapped[int] = mapped_column(server_default="0")
-    """Attempts asked for by an operator since the letter was parked or corrected: what refuses loops."""
+    """Redrives by an operator since the letter was parked or corrected. Too many are refused, to end a loop."""
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """When it was redriven or discarded; NULL while parked, and for letters that the first release closed."""
     relayed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """When the relay's topic acknowledged it."""
     audit: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
-    """What was done to it by hand, the oldest first: `action`, `at`, `by`, `because`."""
+    """What operators did with the letter, the oldest first: `action`, `at`, `by`, `because`."""

@@ -1,11 +1,11 @@
-"""Database URLs as psql takes them, for a driver that takes them otherwise.
+"""Reads database URLs in the form that psql accepts, and converts them for asyncpg.
 
-SQLAlchemy hands each query parameter of a URL to `asyncpg.connect` by its name, and asyncpg has no argument `sslmode`
-or `sslrootcert`; in a DSN it reads them as libpq does. So they go to it in a DSN. What is given by name counts more.
+SQLAlchemy passes each query parameter of a URL to `asyncpg.connect` by name, and asyncpg has no argument `sslmode` or
+`sslrootcert`. In a DSN it reads both as libpq does, so they are passed in a DSN; arguments by name take precedence.
 Source: asyncpg 0.32, `connect_utils.py`; PostgreSQL documentation, "Database Connection Control Functions".
 
-A password that is not percent-encoded moves parts of itself into the host, the port or the database of what is parsed.
-So no message quotes a part of a URL that was refused.
+If a password is not percent-encoded, parts of it end up in the host, the port or the database of the parsed URL. So no
+message quotes a part of a URL that was refused.
 """
 
 import re
@@ -52,7 +52,7 @@ _VALUES = {
     "ssl_min_protocol_version": (_TLS_VERSIONS := ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")),
     "ssl_max_protocol_version": _TLS_VERSIONS,
 }
-# The commonest of what libpq alone takes. These names may be quoted, for no password is one of them.
+# The most common parameters that only libpq knows. Messages may quote these names: none can be a password.
 _OF_LIBPQ = frozenset(
     {
         "application_name",
@@ -73,12 +73,12 @@ _OF_LIBPQ = frozenset(
 
 
 def parse_url(url: str | URL) -> URL:
-    """The URL for SQLAlchemy and asyncpg. `postgresql://` and `postgres://` are taken too, and several hosts.
+    """The URL for SQLAlchemy and asyncpg. `postgresql://` and `postgres://` are accepted too, and several hosts.
 
-    White space around it, such as the newline at the end of a file, is no part of it.
+    White space around it is ignored, such as the newline at the end of a file.
 
     Raises:
-        ValueError: it cannot be parsed, or not in one way only; never quotes any part of it.
+        ValueError: it cannot be parsed, or can be read in several ways; the message never quotes any part of it.
     """
     if isinstance(url, URL):
         return url.set(drivername=_DRIVER) if url.drivername in _SCHEMES else url
@@ -113,7 +113,7 @@ def parse_url(url: str | URL) -> URL:
 
 
 def place_of(url: URL) -> str:
-    """Where a parsed URL leads, for messages: `host:port`, several of them, or a socket."""
+    """The server of a parsed URL, for messages: `host:port`, several of them, or a socket."""
     return ", ".join(
         f"the local socket{f' in {host}' * bool(host)}"
         if not host or host.startswith("/")
@@ -123,12 +123,12 @@ def place_of(url: URL) -> str:
 
 
 def hosts_of(url: URL) -> list[str]:
-    """The names or addresses of the hosts that a parsed URL leads to; none for a socket."""
+    """The names or addresses of the hosts of a parsed URL; none for a socket."""
     return [host for host, _ in _addresses(url) if host and not host.startswith("/")]
 
 
 def _cut(tail: str) -> tuple[str, str, str]:
-    """Hosts and ports, and what follows them with the character that ends them."""
+    """Hosts and ports, and the rest of the URL with the character that begins it."""
     end = next((index for index, character in enumerate(tail) if character in "/?"), len(tail))
     return tail[:end], tail[end : end + 1], tail[end + 1 :]
 
@@ -158,9 +158,9 @@ def _see_that_it_is_an_address(host: str | None, port: str | None) -> None:
 
 
 def for_asyncpg(url: str | URL) -> tuple[URL, dict[str, Any]]:
-    """The URL without what libpq alone knows, and the arguments of `asyncpg.connect` that say the same.
+    """The URL without the parameters of libpq, and the arguments of `asyncpg.connect` that mean the same.
 
-    `ssl` is another name of `sslmode`. `sslrootcert=system` trusts the system's authorities, and verifies in full.
+    `ssl` is another name of `sslmode`. `sslrootcert=system` trusts the system's authorities, and implies verify-full.
 
     Raises:
         ValueError: a query parameter is not known, or has a value that it cannot have; never quotes a value.
@@ -201,7 +201,7 @@ def _see_that_they_are_known(given: dict[str, str]) -> None:
 
 
 def _without_tls(moved: dict[str, str]) -> dict[str, str]:
-    """What is left when asyncpg is to use the system's authorities, which it can in one way only."""
+    """The other TLS parameters when asyncpg uses the system's authorities, which it can do in one way only."""
     tls = {name for name in moved if name.startswith("ssl")}
     if tls - {"sslmode", "sslrootcert"} or moved.get("sslmode", "verify-full") != "verify-full":
         message = "has sslrootcert=system, which goes with sslmode=verify-full and nothing else about TLS"

@@ -1,4 +1,4 @@
-"""Engines, from plain values: no settings are read here. What their pools are doing."""
+"""Engines, made from plain values without reading settings; and the state of their connection pools."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,14 +22,14 @@ _invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class PoolStats:
-    """The connections of a pool, at one moment; `invalid` since the engine was made."""
+    """The connections of a pool at one moment; `invalid` counts since the engine was made."""
 
     size: int
     """Connections kept open, at most."""
     checked_in: int
     """Open and idle."""
     checked_out: int
-    """In use. Neither more nor less than the sessions and connections that hold one."""
+    """In use: exactly as many as the sessions and connections that hold one."""
     overflow: int
     """How many of the open ones are beyond `size`."""
     invalid: int
@@ -54,14 +54,16 @@ class _Limits(NamedTuple):
     lock: float
     idle_in_transaction: float
     client_check: float
-    """A task that is cancelled again while its statement is being cancelled (a cancel scope of anyio does that until
-    the task has ended) drops its connection with the statement still running, which the server ends after that time.
-    A server on Windows cannot look whether there is still somebody to answer. Source:
+    """How often the server checks whether the client of a running statement is still there.
+
+    A task may be cancelled again while its statement is being cancelled (a cancel scope of anyio does that until the
+    task has ended). Then its connection is dropped while the statement still runs, and the server ends the statement
+    after this time. A server on Windows cannot check that. Source:
     https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL
     """
 
     def server_settings(self) -> dict[str, str]:
-        """The settings of PostgreSQL that say so."""
+        """These limits as settings of PostgreSQL."""
         settings = {
             "statement_timeout": _milliseconds(self.statement),
             "lock_timeout": _milliseconds(self.lock),
@@ -114,7 +116,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
 
 
 def get_pool_stats(engine: AsyncEngine) -> PoolStats:
-    """What the pool of an engine made by `create_engine` is doing now.
+    """The state of the pool of an engine that `create_engine` made.
 
     Raises:
         ValueError: the engine was not made by `create_engine`, so its broken connections were not counted.
@@ -151,7 +153,7 @@ def _connect_arguments(
 
 
 def _count_invalidated(engine: Engine) -> None:
-    # No method of a pool tells it, so its events are counted. They go on through `dispose`, which makes a new pool.
+    # A pool does not count this, so its events are counted. They continue after `dispose`, which makes a new pool.
     counted = _invalidated[engine] = Counter()
 
     def count(_connection: object, _record: object, error: BaseException | None) -> None:
@@ -162,7 +164,7 @@ def _count_invalidated(engine: Engine) -> None:
 
 
 def create_single_use_engine(url: str, password: Password | None = None) -> AsyncEngine:
-    """An engine for a migration: no pool, and the server's own timeouts. It keeps no statement: any pooler takes it."""
+    """An engine for a migration: no pool, the server's own timeouts, and no prepared statements, for any pooler."""
     address, from_query = for_asyncpg(url)
     connect_args = from_query | {"statement_cache_size": 0, "prepared_statement_cache_size": 0} | _login(password)
     return create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)

@@ -1,7 +1,7 @@
-"""How rows of a table merge: the declaration that the upsert and the in-memory fold are both made from.
+"""How rows of a table merge: a declaration from which both the SQL upsert and the fold in memory are made.
 
-A facet is a group of columns that one event always sets together, with a `<facet>_version` column of its own. Per facet
-the higher version wins and an equal one writes nothing, which makes the merge commutative, associative and idempotent.
+A facet is a group of columns that one event always sets together, with a `<facet>_version` column of its own. For each
+facet the higher version wins, and an equal one writes nothing. So the merge is commutative, associative and idempotent.
 """
 
 from collections.abc import Mapping

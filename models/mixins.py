@@ -16,8 +16,8 @@ _TIMESTAMPTZ = DateTime(timezone=True)
 class TimestampMixin:
     """`created_at` and `updated_at`.
 
-    In rows merged from events both are event times. In rows written through the ORM they are set by the listeners
-    below, unless the writer set them.
+    In rows that are merged from events, both are times of events. In rows written through the ORM, the listeners below
+    set them, unless the writer did.
     """
 
     created_at: Mapped[datetime] = mapped_column(_TIMESTAMPTZ, server_default=func.now(), sort_order=900)
@@ -31,11 +31,11 @@ class SoftDeleteMixin:
     is_deleted: Mapped[bool] = mapped_column(Computed("deleted_at IS NOT NULL", persisted=True), sort_order=801)
 
     def soft_delete(self, at: datetime | None = None) -> None:
-        """Put the row away as of `at`, now by default."""
+        """Mark the row as deleted at `at`, now by default."""
         self.deleted_at = at or datetime.now(UTC)
 
     def restore(self) -> None:
-        """Take the row back."""
+        """Mark the row as not deleted."""
         self.deleted_at = None
 
 

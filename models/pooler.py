@@ -1,7 +1,7 @@
 """Connections through a pooler such as PgBouncer, which lends server connections and refuses most startup parameters.
 
-What is otherwise set once for a session is set in every transaction, in the message that begins it: one round trip, as
-without a pooler, and it holds on whatever server connection the pooler lends.
+Settings that are otherwise made once for a session are made in every transaction, in the message that begins it. That
+costs no round trip, and works on whatever server connection the pooler lends.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Pooler = Literal["none", "session", "transaction"]
-"""What is between us and the server: nothing, or a pooler that lends connections for sessions or for transactions."""
+"""What is between the client and the server: nothing, or a pooler that lends connections for sessions or transactions.
+"""
 
 PROTOCOL_VIOLATION = "08P01"
-"""The SQLSTATE of everything that PgBouncer itself refuses, startup parameters among them."""
+"""The SQLSTATE of everything that PgBouncer itself refuses, including startup parameters."""
 
 # PgBouncer keeps these for each client, and sets them again on every server connection that it lends.
 _KEPT_BY_POOLERS = frozenset({"application_name", "timezone"})
@@ -24,9 +25,9 @@ _NAMED = {"query_name": "pooler.find"}
 
 
 def connect_arguments(server_settings: Mapping[str, str], pooler: Pooler) -> dict[str, Any]:
-    """Arguments of `asyncpg.connect` with which these settings of the server hold.
+    """Arguments of `asyncpg.connect` that make these settings on the server.
 
-    With a pooler they hold inside transactions alone; a connection in AUTOCOMMIT has the server's own.
+    With a pooler they apply inside transactions only; in AUTOCOMMIT a connection has the server's own settings.
     """
     if pooler == "none":
         return {"server_settings": dict(server_settings)}
@@ -40,7 +41,7 @@ def connect_arguments(server_settings: Mapping[str, str], pooler: Pooler) -> dic
 
 
 async def connect(*args: Any, **kwargs: Any) -> Any:
-    """`asyncpg.connect`, with a hint in the error if the other side does not take our startup parameters."""
+    """`asyncpg.connect`, with a hint in the error if the startup parameters are refused."""
     import asyncpg  # noqa: PLC0415 - the models can be used with another driver
 
     try:
@@ -52,11 +53,11 @@ async def connect(*args: Any, **kwargs: Any) -> Any:
 
 
 async def find_pooler(engine: AsyncEngine) -> Pooler:
-    """What is between this engine and the server. Uses two connections, and ends their transactions.
+    """Find out whether there is a pooler between this engine and the server. Ends the transactions of two connections.
 
-    A pooler makes up the process id that a client is told at its login. That it lends connections for a transaction
-    shows when a second client gets the one that the first client had, or the first one gets another than before. On a
-    busy pooler neither is certain to happen, and "session" may be wrong.
+    A pooler invents the process id that a client gets at its login. That it lends connections for single transactions
+    shows if a second client gets the server connection that the first one had, or if the first one gets another than
+    before. On a busy pooler neither is certain to happen, and then the answer "session" may be wrong.
     """
     async with engine.connect() as first, engine.connect() as second:
         lent = await _backend(first)
@@ -79,7 +80,7 @@ async def _told_at_login(connection: AsyncConnection) -> int:
 
 
 def _beginning_with(settings: Mapping[str, str]) -> type:
-    """A connection that sets these in the message that begins a transaction, so that they hold until its end."""
+    """A connection that makes these settings in the message that begins a transaction: they last until its end."""
     import asyncpg  # noqa: PLC0415 - the models can be used with another driver
 
     local = "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items())

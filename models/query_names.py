@@ -1,7 +1,7 @@
 """Names of statements, for the timing of queries: the execution option `query_name`.
 
 A name becomes a label of metrics, so names are a closed set: these, and those that a program adds for its own
-statements. A statement of the read side is called after its function, one that writes after its table.
+statements. A query is named after its function, and a statement that writes after its table.
 """
 
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ MODEL_QUERIES: dict[str, Query] = {
 
 @asynccontextmanager
 async def named_by_connection(session: AsyncSession, query_name: str) -> AsyncIterator[None]:
-    """Name the statements of the block that cannot be named singly: a flush's, and a bulk UPDATE by primary key."""
+    """Name the statements of the block that cannot be named one by one: a flush's, and a bulk UPDATE by primary key."""
     connection = await session.connection()
     before = await connection.run_sync(lambda sync: sync.get_execution_options().get("query_name"))
     _ = await connection.execution_options(query_name=query_name)

@@ -1,4 +1,4 @@
-"""What a service does with several tables at once."""
+"""Operations of a service on several tables at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from .users import User
 from .videos import Video, VideoStatus
 
 _FIRST = 1
-"""The version that a service takes when it makes an aggregate. Its publishers go on from 2."""
+"""The version of an aggregate that a service has just made. Its publishers continue with 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewVideo:
-    """A video to be made: what `video.created` says."""
+    """A video to be made, with the data of `video.created`."""
 
     title: str
     description: str | None = None

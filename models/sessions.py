@@ -16,10 +16,10 @@ SessionFactory = async_sessionmaker[AsyncSession]
 
 
 def create_session_factory(engine: AsyncEngine) -> SessionFactory:
-    """What makes sessions on `engine`. One for each engine is enough.
+    """A function that makes sessions on `engine`. One factory for each engine is enough.
 
-    Objects keep their values after a commit, for a read then would need an `await`; nothing is flushed but by `flush`
-    and `commit`; deleted rows and placeholders do not show (`visibility.py`).
+    Objects keep their values after a commit, because reading them again would need an `await`. Only `flush` and
+    `commit` flush. Deleted rows and placeholders are hidden (`visibility.py`).
     """
     return async_sessionmaker(engine, sync_session_class=VisibleRowsSession, expire_on_commit=False, autoflush=False)
 
@@ -62,8 +62,8 @@ async def get_session(
 
 
 def create_scoped_session(sessions: SessionFactory) -> async_scoped_session[AsyncSession]:
-    """One session for each asyncio task, the same wherever the task asks for it.
+    """One session for each asyncio task, which gets the same one everywhere.
 
-    The task that used it must `await scoped.remove()` at its end: it is what closes the session.
+    A task that used it must `await scoped.remove()` at its end, which closes the session.
     """
     return async_scoped_session(sessions, scopefunc=asyncio.current_task)

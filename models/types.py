@@ -1,4 +1,4 @@
-"""Column types of our own."""
+"""reelsync's own column types."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The merge in SQL, compiled from each table's declaration of its facets.
 
-One statement a table, with all rows in one JSON parameter: one prepared statement whatever the number of rows, and a
-third of the client's CPU of an array for each column.
+Each table has one statement, with all rows in one JSON parameter. So there is one prepared statement for any number of
+rows, and the client needs a third of the CPU that an array for each column would cost.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ _ZERO = literal_column("0", BigInteger)
 
 
 class JsonText(UserDefinedType[str]):
-    """`json` whose text is sent as it is: it was encoded already."""
+    """`json` whose text is sent unchanged, because it is encoded already."""
 
     cache_ok = True
     render_bind_cast = True
@@ -80,7 +80,7 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
 
 
 def compile_insert_once(model: type[Base]) -> Insert:
-    """`INSERT … SELECT … FROM json_to_recordset(:rows) … ON CONFLICT DO NOTHING`: the first fact stands."""
+    """`INSERT … SELECT … FROM json_to_recordset(:rows) … ON CONFLICT DO NOTHING`: the first fact stays."""
     table = table_of(model)
     names = [name for name, target in table.c.items() if not target.computed]
     rows = _rows(table, names)
@@ -92,7 +92,7 @@ def compile_insert_once(model: type[Base]) -> Insert:
 
 
 def select_known(model: type[Base]) -> Select[Any]:
-    """Which of the ids `:ids` (a JSON array of strings) the table has."""
+    """Select those of the ids `:ids` (a JSON array of strings) that the table has."""
     table = table_of(model)
     ids = func.json_array_elements_text(bindparam("ids", type_=JsonText())).table_valued("id").render_derived(name="r")
     key = table.c["id"]

@@ -33,7 +33,7 @@ def _unique_while_live(column: str) -> ExcludeConstraint:
 
 
 class User(SoftDeleteMixin, Base):
-    """A user of the product. `version` 0 is a placeholder: others refer to it, its own events are yet to come."""
+    """A user of the product. `version` 0 is a placeholder: other rows refer to it, its own events have not come yet."""
 
     __tablename__ = "users"
     __table_args__ = (

@@ -35,7 +35,7 @@ LARGE_FILE_BYTES = 100 * 1024 * 1024
 
 
 class VideoStatus(StrEnum):
-    """Where a video is in its life."""
+    """The states of a video."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -53,9 +53,9 @@ _STATUS = Enum(
 
 
 class Video(SoftDeleteMixin, Base):
-    """A video. `version` 0 is a placeholder: others refer to it, its own events are yet to come.
+    """A video. `version` 0 is a placeholder: other rows refer to it, and its own events have not come yet.
 
-    Output columns speak of the last completed render: read them only while `status` is completed.
+    Output columns belong to the last completed render: read them only while `status` is completed.
     """
 
     __tablename__ = "videos"
@@ -124,7 +124,7 @@ class Video(SoftDeleteMixin, Base):
 
     @hybrid_property
     def is_large_file(self) -> bool:
-        """Whether the file is over 100 MiB; not, while its size is unknown."""
+        """Whether the file is over 100 MiB; False while its size is unknown."""
         return (self.file_size or 0) > LARGE_FILE_BYTES
 
     @is_large_file.inplace.expression

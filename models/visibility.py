@@ -1,7 +1,7 @@
-"""Which rows a session shows: neither deleted ones nor placeholders, unless it is asked for them.
+"""Which rows a session shows: neither deleted rows nor placeholders, unless it is told to.
 
-The criteria are added to every ORM SELECT of a session of ours, wherever the entity stands in it (joins, aliases,
-subqueries, eagerly loaded collections), so that a new query hides what it should without saying so.
+The conditions are added to every ORM SELECT of such a session, wherever the entity is in it (joins, aliases,
+subqueries, eagerly loaded collections), so that no query can forget them.
 """
 
 from typing import Any
@@ -27,8 +27,8 @@ _NO_PLACEHOLDERS = tuple(
 class VisibleRowsSession(Session):
     """A session whose SELECTs leave out deleted rows and placeholders.
 
-    The execution options `include_deleted=True` and `include_placeholders=True`, of a statement or of the session,
-    bring them back. What is written is not touched by this, nor is the refreshing of an object that is there already.
+    The execution options `include_deleted=True` and `include_placeholders=True`, of a statement or of the session, show
+    them again. Writes are not affected, and neither is refreshing an object that the session has.
     """
 
 

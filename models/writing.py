@@ -1,11 +1,10 @@
 """Rows that a service writes itself, beside those that the consumer merges from events.
 
 In a merged table (users, user_profiles, videos) every column belongs to a facet, and a facet to the writer with its
-highest version. So a service that writes there takes a version of the aggregate's own sequence, like any publisher,
-and writes by the same merge, so that later events and rows are merged correctly. docs/reading.md says which columns
-belong to which facet.
-
-All of these run in the caller's transaction, and objects that the session holds already do not change with the rows.
+highest version. So a service that writes there takes the next version of the aggregate, like any publisher, and writes
+by the same merge: later events and rows then merge correctly. docs/reading.md says which columns belong to which facet.
+All of these functions run in the caller's transaction. Objects that the session has already do not change with the
+rows.
 """
 
 import json
@@ -28,7 +27,7 @@ from .upsert import ROWS, UPSERTS, table_of
 
 CHUNK = 1_000
 Columns = Mapping[str, Any]
-"""A row: values by the names of columns; in a merged table, `version` besides."""
+"""A row: values by column name; in a merged table, `version` too."""
 
 _Item = TypeVar("_Item")
 
@@ -90,7 +89,7 @@ async def bulk_soft_delete(
     at: datetime | None = None,
     chunk: int = CHUNK,
 ) -> int:
-    """Put rows away as of `at`, now by default: the key and the version that the deletion takes; how many changed.
+    """Mark rows as deleted at `at`, now by default. They give key and next version. Returns how many changed.
 
     Raises:
         TypeError: the rows of this table have no `deleted_at`.

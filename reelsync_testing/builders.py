@@ -52,11 +52,11 @@ DEFAULTS: Mapping[str, dict[str, Any]] = {
     "user.profile_updated": {"full_name": "Somebody"},
     "model_usage.recorded": {"model_name": "speech-2", "cost_usd": "0.0125"},
 }
-"""What each type needs beyond ids, version and a user's name, or is dull without."""
+"""Values that a type requires beyond ids, version and a user's name, or without which it would be too simple."""
 
 
 class AUser:
-    """One user: the events that a test wants of it."""
+    """One user, and the events about it."""
 
     def __init__(self, user_id: str | None = None) -> None:
         self.id = user_id or str(uuid7())
@@ -93,11 +93,11 @@ class AUser:
         return self._event(UserProfileUpdated, data)
 
     def deleted(self, **data: Any) -> UserDeleted:
-        """The user was put away."""
+        """The user was deleted."""
         return self._event(UserDeleted, data)
 
     def restored(self, **data: Any) -> UserRestored:
-        """The user was taken back."""
+        """The user was restored."""
         return self._event(UserRestored, data)
 
     def _account(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class AUser:
 
 
 class AVideo:
-    """One video: the events that a test wants of it, and usage of models for it."""
+    """One video, the events about it, and the usage of models for it."""
 
     def __init__(self, owner: AUser | None = None, video_id: str | None = None) -> None:
         self.id = video_id or str(uuid7())
@@ -118,7 +118,7 @@ class AVideo:
         self.version = 0
 
     def created(self, **data: Any) -> VideoCreated:
-        """The video was asked for."""
+        """The video was requested."""
         return self._event(VideoCreated, data)
 
     def updated(self, **data: Any) -> VideoUpdated:
@@ -142,11 +142,11 @@ class AVideo:
         return self._event(VideoFailed, data)
 
     def deleted(self, **data: Any) -> VideoDeleted:
-        """The video was put away."""
+        """The video was deleted."""
         return self._event(VideoDeleted, data)
 
     def restored(self, **data: Any) -> VideoRestored:
-        """The video was taken back."""
+        """The video was restored."""
         return self._event(VideoRestored, data)
 
     def usage(self, **data: Any) -> ModelUsageRecorded:
@@ -163,17 +163,17 @@ class AVideo:
 
 
 def a_user(user_id: str | None = None) -> AUser:
-    """A user that no other test has, unless an id is given."""
+    """A new user, or the one with the given id."""
     return AUser(user_id)
 
 
 def a_video(owner: AUser | None = None, *, video_id: str | None = None) -> AVideo:
-    """A video that no other test has, unless an id is given; of a user that has no events yet, unless one is given."""
+    """A new video, or the one with the given id. Without an owner it gets a new user who has no events yet."""
     return AVideo(owner, video_id)
 
 
 def every_event() -> list[EventData]:
-    """One event of every type of the contract, of one user and one video, in an order that could have been."""
+    """One event of every type of the contract, about one user and one video, in an order that could have happened."""
     user = AUser()
     video = AVideo(user)
     made = [getattr(video if "video" in name else user, name.partition(".")[2])() for name in _LIFE]

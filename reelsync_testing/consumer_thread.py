@@ -1,4 +1,4 @@
-"""A consumer at work beside a test, in a thread and an event loop of its own: so a test need not be asynchronous."""
+"""A consumer that runs beside a test, in its own thread and event loop, so that the test may be synchronous."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -28,7 +28,7 @@ class RunningConsumer:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where the service under test connects to."""
+        """The brokers for the service under test."""
         return self.settings.kafka.bootstrap_servers
 
     @property
@@ -38,7 +38,7 @@ class RunningConsumer:
 
     @property
     def database_url(self) -> str:
-        """The database that it writes to, for `models.create_engine`."""
+        """The database that the consumer writes to, for `models.create_engine`."""
         return self.settings.database.url.get_secret_value()
 
     async def publish(self, *events: EventData | OutgoingRecord, source: str = "/tests") -> list[Sent]:
@@ -61,10 +61,10 @@ class RunningConsumer:
             return await publisher.erase(aggregate, erased)
 
     async def until_applied(self, *, dead_letters: bool = False) -> None:
-        """Wait until all that is in the topics now is in the database.
+        """Wait until everything that is in the topics now has been applied.
 
         Raises:
-            AssertionError: not within a minute; or there are dead letters, unless they are expected: says why each.
+            AssertionError: it takes longer than a minute; or there are unexpected dead letters: says why each.
             ReelsyncError: the consumer stopped; says why.
         """
         await until_applied(self.settings, self._raise_if_it_stopped)
@@ -82,13 +82,14 @@ class RunningConsumer:
     async def dead_letters(self) -> list[dict[str, Any]]:
         """The records that could not be applied, each with `reason` and `detail`.
 
-        Not those that were applied in the end, as of a swap of names whose events came in an order that conflicts.
+        Those that were applied in the end are not among them, for example two users who swapped their names and whose
+        events came in an order that conflicts.
         """
         letters = await rows_of(self.settings, "dead_letters", 'topic, partition, "offset"')
         return [letter for letter in letters if letter["state"] != "redriven"]
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Run one of the above in a test that is not asynchronous."""
+        """Run one of the methods above in a synchronous test."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             return pool.submit(asyncio.run, coroutine).result()
 
@@ -105,7 +106,7 @@ class RunningConsumer:
 
 @contextmanager
 def consumer_thread(settings: Settings) -> Iterator[RunningConsumer]:
-    """A running consumer; what it raises, leaving the block raises."""
+    """A running consumer. An error of the consumer is raised when the block ends."""
     stops: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def consume() -> None:

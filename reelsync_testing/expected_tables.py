@@ -1,6 +1,6 @@
-"""What the tables must hold after a set of records: read here, and worked out by `consumer/operations/verify`.
+"""What the tables must hold after a set of records, calculated by `consumer/operations/verify`.
 
-Reads the bytes with the standard library's JSON alone, and so shares no code with the consumer's way to a row.
+The records are decoded by the standard library's JSON alone, so that nothing is shared with the consumer's own code.
 """
 
 import json
@@ -28,7 +28,7 @@ class ValidRecord(Protocol):
 
 
 def expected_tables(records: Iterable[ValidRecord]) -> Tables:
-    """The rows by table and id. A row to which others only refer is `{"version": 0}`."""
+    """The rows by table and id. A row that is only referred to is `{"version": 0}`."""
     oracle = Oracle()
     for record in records:
         oracle.add(*(_read_tombstone(record) if record.value is None else _read(record)))

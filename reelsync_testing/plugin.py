@@ -1,6 +1,6 @@
-"""The fixtures. All are synchronous, so that they serve tests of every kind, with any plugin for asyncio or none.
+"""The fixtures. All are synchronous, so that they work in tests of every kind, with any asyncio plugin or none.
 
-Loaded in every run of pytest where reelsync is installed: imports stay inside the fixtures.
+Every run of pytest where reelsync is installed loads this module, so everything else is imported inside the fixtures.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _TEMPLATE = "reelsync_migrated"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the servers come from."""
+    """Add the option that chooses where the servers come from."""
     parser.getgroup("reelsync").addoption(
         "--reelsync-servers",
         choices=_KINDS,
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-    """Say which extra is missing, if a fixture of ours lacks a module. pytest raises the same error in later tests."""
+    """Name the missing extra if a fixture of reelsync lacks a module. pytest raises the same error in later tests."""
     try:
         return (yield)
     except ModuleNotFoundError as error:
@@ -62,7 +62,7 @@ def reelsync_servers(pytestconfig: pytest.Config) -> "Kind":
 
 @pytest.fixture(scope="session")
 def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
-    """A PostgreSQL server: `url()` is where it is, and `create_database(name)` makes an empty one."""
+    """A PostgreSQL server: `url()` is its URL, and `create_database(name)` makes an empty database."""
     from .servers import postgres_of
 
     with postgres_of(reelsync_servers) as server:
@@ -71,7 +71,7 @@ def reelsync_postgres(reelsync_servers: "Kind") -> "Iterator[DatabaseServer]":
 
 @pytest.fixture(scope="session")
 def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
-    """The name of a migrated database that others are made from, which takes a fraction of the time."""
+    """The name of a migrated database. Copying it is much faster than migrating each database."""
     from reelsync.migrations.runner import upgrade
 
     reelsync_postgres.create_database(_TEMPLATE)
@@ -81,7 +81,7 @@ def reelsync_template(reelsync_postgres: "DatabaseServer") -> str:
 
 @pytest.fixture(scope="session")
 def reelsync_broker(reelsync_servers: "Kind") -> "Iterator[Broker]":
-    """A broker; `bootstrap_servers` is where it is."""
+    """A broker; `bootstrap_servers` is its address."""
     from .servers import broker_of
 
     with broker_of(reelsync_servers) as server:
@@ -90,7 +90,7 @@ def reelsync_broker(reelsync_servers: "Kind") -> "Iterator[Broker]":
 
 @pytest.fixture
 def reelsync_database_url(reelsync_postgres: "DatabaseServer", reelsync_template: str) -> Iterator[str]:
-    """A migrated database of the test's own, as `postgresql+asyncpg://…` of its owner."""
+    """A migrated database for this test: the `postgresql+asyncpg://…` URL of its owner."""
     name = f"test_{secrets.token_hex(6)}"
     reelsync_postgres.create_database(name, reelsync_template)
     yield reelsync_postgres.url(name)
@@ -99,7 +99,7 @@ def reelsync_database_url(reelsync_postgres: "DatabaseServer", reelsync_template
 
 @pytest.fixture
 def reelsync_topics(reelsync_broker: "Broker") -> dict[str, str]:
-    """Topics of the test's own, three partitions each: aggregate → topic, as `Publisher(topics=…)` takes it."""
+    """Topics for this test, with three partitions each: aggregate → topic, as `Publisher(topics=…)` takes it."""
     from .running import PARTITIONS
 
     suffix = secrets.token_hex(4)
@@ -112,7 +112,7 @@ def reelsync_topics(reelsync_broker: "Broker") -> dict[str, str]:
 def reelsync_settings(
     reelsync_broker: "Broker", reelsync_database_url: str, reelsync_topics: dict[str, str]
 ) -> "Settings":
-    """Settings of a consumer of those topics into that database."""
+    """Settings of a consumer that reads these topics and writes to this database."""
     from .settings import settings_for
 
     return settings_for(
@@ -124,7 +124,7 @@ def reelsync_settings(
 
 @pytest.fixture
 def reelsync_consumer(reelsync_settings: "Settings") -> "Iterator[RunningConsumer]":
-    """A running consumer: publish to it, wait until it has applied all, look at the rows."""
+    """A running consumer: publish to it, wait until it has applied everything, and look at the rows."""
     from .consumer_thread import consumer_thread
 
     with consumer_thread(reelsync_settings) as running:
@@ -132,6 +132,6 @@ def reelsync_consumer(reelsync_settings: "Settings") -> "Iterator[RunningConsume
 
 
 def _run(coroutine: Coroutine[Any, Any, object]) -> None:
-    """In a thread: the main one may have an event loop that belongs to another plugin."""
+    """Run it in a thread, because the event loop of the main thread may belong to another plugin."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         pool.submit(asyncio.run, coroutine).result()

@@ -1,4 +1,4 @@
-"""A consumer at work inside a test, and waiting for facts: positions and rows, never time."""
+"""A consumer that runs inside a test, and waiting for facts (positions and rows), never for a time."""
 
 import asyncio
 import time
@@ -19,13 +19,13 @@ from reelsync.consumer.settings import Settings
 DEADLINE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 PARTITIONS = 3
-"""Of each topic that the fixtures make."""
+"""The number of partitions of each topic that the fixtures make."""
 TABLES = ("users", "user_profiles", "videos", "model_usage")
 
 
 @asynccontextmanager
 async def consuming(settings: Settings) -> AsyncIterator[Consumer]:
-    """A running consumer; what it raises, the test raises."""
+    """A running consumer. Its errors are raised in the test."""
     consumer = Consumer(settings)
     stop = asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
@@ -39,7 +39,7 @@ async def consuming(settings: Settings) -> AsyncIterator[Consumer]:
 async def publish(
     settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], **options: object
 ) -> None:
-    """Send (key, value) pairs to a topic, by key; `options` are the producer's."""
+    """Send (key, value) pairs to a topic, partitioned by key; `options` are the producer's."""
     bootstrap_servers = settings.kafka.bootstrap_servers
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=2, **options)
     await producer.start()
@@ -58,7 +58,7 @@ async def eventually(fact: Callable[[], Awaitable[object]], what: str, seconds: 
     """Wait until `fact` is true.
 
     Raises:
-        AssertionError: it was not, within so many seconds.
+        AssertionError: it was not true within so many seconds.
     """
     deadline = time.monotonic() + seconds
     while not await fact():
@@ -68,10 +68,12 @@ async def eventually(fact: Callable[[], Awaitable[object]], what: str, seconds: 
 
 
 async def until_applied(settings: Settings, still_running: Callable[[], object] = lambda: None) -> None:
-    """Wait until the stored positions are the ends that the topics have now; `still_running` raises what makes it vain.
+    """Wait until the stored positions are the ends that the topics have now.
+
+    `still_running` raises an error if that can no longer happen.
 
     Raises:
-        AssertionError: they were not, within DEADLINE_SECONDS.
+        AssertionError: it takes longer than DEADLINE_SECONDS.
     """
     ends: dict[Partition, int] = {}
 

@@ -1,4 +1,4 @@
-"""Settings of a consumer in a test: what the test says, and nothing of the environment's."""
+"""Settings of a consumer in a test, which come from the test alone."""
 
 import secrets
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _SHORT_MS = 1_000
 
 
 class IsolatedSettings(Settings):
-    """Settings that read neither the environment nor `.env`: those may be about the servers in production."""
+    """Settings that read neither the environment nor `.env`, because these may name the servers of production."""
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - Pydantic's hook
@@ -26,7 +26,7 @@ class IsolatedSettings(Settings):
 
 
 def settings_for(*, bootstrap_servers: str, database_url: str, topics: Mapping[str, str]) -> Settings:
-    """Settings of a consumer in a group of its own, quick to join and to notice; `topics` are topic → aggregate."""
+    """Settings of a consumer in a new group, which joins and reacts quickly; `topics` are topic → aggregate."""
     kafka = {
         "bootstrap_servers": bootstrap_servers,
         "group_id": f"group-{secrets.token_hex(4)}",

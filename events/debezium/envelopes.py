@@ -86,7 +86,7 @@ def _picked_event(picked: Mapping[str, Any], record: CapturedRecord, topic: RowC
     if topic.aggregate == "video":
         data["user_id"] = picked["user_id"]
     if topic.deletes == "soft_delete":
-        # A row that is there was not removed, or came back.
+        # A row that exists was not deleted, or was inserted again.
         data["facets"].setdefault("deletion", {"deleted_at": None})
     source = picked["source"]
     return _event(_ROW_CHANGED[topic.aggregate], data, _id_of(source, record), record, _time_of(source))

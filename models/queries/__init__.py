@@ -1,8 +1,8 @@
-"""Queries over what events have made: each is one typed SELECT, to be run in a session of `create_session_factory`.
+"""Queries on the merged tables: each is one typed SELECT, to be run in a session of `create_session_factory`.
 
-A query touches no database: it builds the statement that its docstring promises, and the caller runs it, or adds to it
-(`.where`, `.limit`, `.execution_options(include_deleted=True)`). Deleted rows and placeholders are left out by the
-session (`models/visibility.py`). docs/reading.md shows each at work.
+A query does not use the database: it builds the statement that its docstring describes, and the caller runs it, or adds
+to it (`.where`, `.limit`, `.execution_options(include_deleted=True)`). The session leaves out deleted rows and
+placeholders (`models/visibility.py`). docs/reading.md shows each query at work.
 """
 
 from .costs import costs_by_model, costs_by_user, daily_costs

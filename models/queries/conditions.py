@@ -9,14 +9,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from reelsync.models.videos import Video, VideoStatus
 
-# Part of the text: as a parameter it would be another one in each clause, and GROUP BY would not match.
+# A literal: a parameter would be a different one in each clause, and GROUP BY would not match.
 _UTC: ColumnElement[str] = literal_column("'UTC'")
 
 
 def among(
     column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None], ids: Collection[UUID]
 ) -> ColumnElement[bool]:
-    """`column = ANY (:ids)`: one parameter and one prepared statement, whatever the number of ids."""
+    """`column = ANY (:ids)`: one parameter and one prepared statement for any number of ids."""
     return column == any_(literal(list(ids), ARRAY(Uuid())))
 
 

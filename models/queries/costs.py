@@ -95,5 +95,5 @@ def _cost() -> ColumnElement[Decimal]:
 
 
 def _units(column: InstrumentedAttribute[int | None]) -> ColumnElement[int]:
-    # sum(bigint) is numeric, for the sum may be beyond bigint.
+    # sum(bigint) is numeric, because the sum may be too large for bigint.
     return cast(func.coalesce(func.sum(column), 0), BigInteger)

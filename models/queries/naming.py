@@ -1,4 +1,4 @@
-"""Each query carries a name, `queries.` and that of its function, for the timing of statements."""
+"""The name of each query, for the timing of statements: `queries.` and the name of its function."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,7 @@ Statement = TypeVar("Statement", bound=Executable)
 
 
 def named(query: Callable[Parameters, Statement]) -> Callable[Parameters, Statement]:
-    """The query, whose statements have the execution option `query_name`.
+    """The query, with the execution option `query_name`.
 
     Raises:
         LookupError: the name is not declared in `models/query_names.py`.

@@ -1,4 +1,4 @@
-"""Pages: by position (keyset) for people who scroll, by number with a total for people who administer."""
+"""Pages: by position (keyset), for people who scroll; by number, with a total, for administrators."""
 
 import base64
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ class Page(Generic[Entity]):
 
 
 class VideoPosition(NamedTuple):
-    """Where a page of videos, newest first, ended."""
+    """The position at which a page of videos, newest first, ended."""
 
     created_at: datetime
     id: UUID
 
     @classmethod
     def of(cls, video: Video) -> Self:
-        """The position of a video: the next page begins behind it."""
+        """The position of a video: the next page begins after it."""
         return cls(video.created_at, video.id)
 
     def to_token(self) -> str:
@@ -43,10 +43,10 @@ class VideoPosition(NamedTuple):
 
     @classmethod
     def from_token(cls, token: str) -> Self:
-        """The position that `to_token` made text of.
+        """The position in a text that `to_token` made.
 
         Raises:
-            ValueError: it is no such text.
+            ValueError: it is not such a text.
         """
         try:
             created_at, _, video_id = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")

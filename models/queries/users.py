@@ -1,4 +1,4 @@
-"""Users, with and without what belongs to them."""
+"""Users, with and without their videos and profiles."""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -14,17 +14,17 @@ __all__ = ["Broker", "DatabaseServer", "Kind", "available_kind", "broker_of", "p
 
 
 def available_kind() -> Kind:
-    """Containers where there is a Docker engine; embedded otherwise."""
+    """Containers if there is a Docker engine; embedded otherwise."""
     return "embedded" if why_no_docker() else "containers"
 
 
 def postgres_of(kind: Kind) -> AbstractContextManager[DatabaseServer]:
-    """PostgreSQL, while it is entered. What a crash of the machine would lose is given up for speed.
+    """PostgreSQL, while the block runs. It may lose data if the machine crashes, which makes it faster.
 
-    The embedded one is of another version if its programs are in TEST_POSTGRES_BINARIES.
+    The embedded one is of another version if TEST_POSTGRES_BINARIES names its programs.
 
     Raises:
-        ServiceError: on entering: it did not start, or its package is missing.
+        ServiceError: it did not start, or its package is missing.
     """
     if kind == "containers":
         from .containers import ContainerPostgres
@@ -37,10 +37,10 @@ def postgres_of(kind: Kind) -> AbstractContextManager[DatabaseServer]:
 
 
 def broker_of(kind: Kind) -> AbstractContextManager[Broker]:
-    """A broker, while it is entered: Apache Kafka in a container, or an embedded one that speaks its protocol.
+    """A broker, while the block runs: Apache Kafka in a container, or an embedded one that speaks its protocol.
 
     Raises:
-        ServiceError: on entering: it did not start, or its package is missing.
+        ServiceError: it did not start, or its package is missing.
     """
     if kind == "containers":
         from .containers import ContainerBroker

@@ -1,4 +1,4 @@
-"""A server as a child of this process: started, watched, and never left behind."""
+"""A server as a child process: started, watched, and stopped even if this process is killed."""
 
 import random
 import signal
@@ -30,7 +30,7 @@ class ServiceError(ReelsyncError):
 
 
 class Account:
-    """A user and group id that a child runs under, where they differ from ours."""
+    """The user and group id of a child that does not run as this process's user."""
 
     def __init__(self, uid: int, gid: int) -> None:
         self.uid = uid
@@ -84,11 +84,11 @@ class ChildServer:
         return self._server.pid
 
     def wait_until(self, ready: Callable[[], bool], name: str, timeout: float) -> Self:
-        """Ask until the server is ready.
+        """Wait until the server is ready.
 
         Raises:
-            ServiceError: it ended, or was not ready within `timeout` seconds; with the last lines of its log. It has
-                been stopped.
+            ServiceError: it ended, or was not ready within `timeout` seconds; with the last lines of its log. It is
+                stopped.
         """
         deadline = time.monotonic() + timeout
         while not ready():
@@ -115,7 +115,7 @@ class ChildServer:
 
 
 def as_account(account: Account | None) -> dict[str, Any]:
-    """Arguments of `subprocess` that give up our privileges for that account's."""
+    """Arguments of `subprocess` that run a child with the rights of that account."""
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
@@ -126,10 +126,10 @@ def last_lines(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A free TCP port of 127.0.0.1.
+    """A free TCP port of 127.0.0.1, below the range from which systems take ports for outgoing connections.
 
-    Below the range that systems give to outgoing connections: a client that keeps trying while a server is down could
-    otherwise be given the server's own port, and connect to itself.
+    A port in that range could be given to a client that keeps trying to reach the stopped server: it would connect to
+    itself.
     """
     while not is_free(port := random.SystemRandom().randrange(15_000, 32_000)):
         pass
@@ -137,7 +137,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this TCP port of 127.0.0.1."""
+    """Whether nothing listens on this TCP port of 127.0.0.1."""
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -148,7 +148,7 @@ def is_free(port: int) -> bool:
 
 
 def require_posix(name: str) -> None:
-    """Refuse Windows, where neither the guard nor the signals exist.
+    """Refuse Windows, which has neither the guard process nor the signals.
 
     Raises:
         ServiceError: this is Windows.

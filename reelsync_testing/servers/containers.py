@@ -27,7 +27,7 @@ _STOP_SECONDS = 60
 
 
 class ContainerPostgres:
-    """PostgreSQL in a container. Its host port is fixed, so that it is the same after a restart."""
+    """PostgreSQL in a container. Its host port is fixed, so it stays the same after a restart."""
 
     def __init__(self) -> None:
         self._port = free_port()
@@ -59,7 +59,7 @@ class ContainerPostgres:
         self._exec("createdb", "-U", "postgres", *(["--template", template] if template else []), name)
 
     def drop_database(self, name: str) -> None:
-        """Drop it, and its connections."""
+        """Drop a database and its connections."""
         self._exec("dropdb", "-U", "postgres", "--if-exists", "--force", name)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class ContainerPostgres:
         self._container._connect()  # noqa: SLF001 - what start() of a new one does
 
     def shut_down(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Send the server, the container's first process, the signal of that kind of end."""
+        """Stop the server, the container's first process, by the signal for this kind of end."""
         container = self._container.get_wrapped_container()
         container.kill(signal=_SIGNALS[mode])
         container.wait(timeout=_STOP_SECONDS)
@@ -85,7 +85,7 @@ class ContainerPostgres:
 
 
 class _Kafka(KafkaContainer):
-    """KafkaContainer for images built from read-only files too, and for clients that come through a proxy."""
+    """KafkaContainer that also works with images of read-only files, and with clients that connect through a proxy."""
 
     def __init__(self, image: str, proxy_port: int | None) -> None:
         super().__init__(image)
@@ -93,7 +93,7 @@ class _Kafka(KafkaContainer):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The address at which the broker listens."""
         return str(super().get_container_host_ip()), int(super().get_exposed_port(self.port))
 
     def get_container_host_ip(self) -> str:
@@ -105,13 +105,13 @@ class _Kafka(KafkaContainer):
         return self._proxy_port or int(super().get_exposed_port(port))
 
     def configure(self) -> None:
-        """The same, once its owner may write to the script."""
+        """Configure it as usual, after its owner has got the right to write to the script."""
         super().configure()  # type: ignore[no-untyped-call]
         self.boot_command = f"chmod u+w /etc/confluent/docker/configure\n{self.boot_command}"
 
 
 class ContainerBroker:
-    """Apache Kafka in KRaft mode in a container, one node; `proxy_port` is where clients are told to find it.
+    """Apache Kafka in KRaft mode in a container, one node. Clients are told to connect to `proxy_port`.
 
     `settings` are environment variables of the image, such as `KAFKA_AUTO_CREATE_TOPICS_ENABLE`.
     """
@@ -130,7 +130,7 @@ class ContainerBroker:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, past any proxy."""
+        """The address at which the broker listens, without any proxy."""
         return self._container.address
 
     @property

@@ -1,4 +1,4 @@
-"""What tests need of a server, whether it is embedded, in a container, or started elsewhere."""
+"""What tests need from a server, whether it is embedded, in a container, or started elsewhere."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -6,19 +6,19 @@ from typing import Literal, Protocol
 
 
 class DatabaseServer(Protocol):
-    """A PostgreSQL server of the tests' own."""
+    """A PostgreSQL server for tests only."""
 
     def url(self, database: str = "postgres") -> str:
         """The URL for SQLAlchemy, as the server's superuser."""
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database. Nobody may be connected to the template."""
+        """Create a database. The template must not have any connections."""
 
     def drop_database(self, name: str) -> None:
         """Drop a database and whatever connections it has."""
 
     def start(self) -> None:
-        """Start it, with the data and the port it had."""
+        """Start it with its old data and port."""
 
     def shut_down(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop it and keep its data: an outage, until `start`."""
@@ -28,7 +28,7 @@ class DatabaseServer(Protocol):
 
 
 class Broker(Protocol):
-    """A broker of the tests' own."""
+    """A broker for tests only."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -36,10 +36,10 @@ class Broker(Protocol):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, past any proxy."""
+        """The address at which it listens, without any proxy."""
 
     def frozen(self) -> AbstractContextManager[None]:
-        """During the block it takes connections and answers nothing."""
+        """During the block it accepts connections and answers nothing."""
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics with so many partitions each."""

@@ -1,4 +1,4 @@
-"""Whether there is a Docker engine, and which images are run on it."""
+"""Whether there is a Docker engine, and which images the tests run."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
 
 @cache
 def why_no_docker() -> str | None:
-    """Why containers cannot be started here; None if they can."""
+    """The reason why containers cannot be started here; None if they can."""
     if find_spec("testcontainers") is None:
         return "the package testcontainers is missing: pip install 'reelsync[testing]'"
     import docker

@@ -10,7 +10,7 @@ from .embedded_postgres import EmbeddedPostgres
 
 
 class Services(NamedTuple):
-    """What a consumer needs to run."""
+    """The servers that a consumer needs."""
 
     postgres: EmbeddedPostgres
     broker: EmbeddedBroker

