@@ -1,1 +1,1 @@
-"""Benchmarks: reelsync beside the database alone and beside what most teams write. See docs/performance.md."""
+"""Benchmarks: reelsync, the database alone, Debezium's sink, and what most teams write. See docs/performance.md."""

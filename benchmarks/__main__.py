@@ -25,10 +25,10 @@ def bench(
     json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
     plot: Annotated[Path | None, typer.Option(envvar="PLOT", help="File for the picture, SVG.")] = None,
 ) -> None:
-    """Measure reelsync beside the database alone and beside what most teams write.
+    """Measure reelsync and other consumers on the same logs, and the database alone as the upper limit.
 
-    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that run already; docs/performance.md says how to read
-    what comes out.
+    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that are already running. docs/performance.md explains
+    the output.
 
     Example: python -m benchmarks --events 20000 --rounds 1 --workloads lifecycle
     """

@@ -1,4 +1,4 @@
-"""What processes cost: CPU seconds of whole trees, and peak memory."""
+"""The cost of processes: CPU seconds and peak memory, children included."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ Pids = tuple[int, ...]
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
-    """User and system CPU seconds that these processes and all they ever started have used, in steps of 10 ms.
+    """User and system CPU seconds of these processes and of all processes that they have started, in steps of 10 ms.
 
-    A process that has ended counts from when its parent has waited for it, so the time of a backend of PostgreSQL that
-    is gone is in its postmaster's. Of a process that is gone itself, nothing is known: look while it lives.
+    A child that has ended counts when its parent has waited for it: PostgreSQL's postmaster has the time of its ended
+    backends. If one of these processes itself has ended, its time is unknown, so read it while it lives.
     """
     seconds = 0.0
     for process in _trees(roots):
@@ -24,9 +24,9 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 
 def peak_memory(roots: Iterable[int]) -> int:
-    """The most memory that each process of these trees has held since it started, in bytes, added up.
+    """The sum of the peak memory of all processes in these trees, in bytes.
 
-    On other systems than Linux, what they hold now.
+    On systems other than Linux it is their current memory.
     """
     return sum(_peak_of(process) for process in _trees(roots))
 

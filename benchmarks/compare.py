@@ -1,4 +1,4 @@
-"""Contenders side by side on one workload, in rounds: a slow minute of the machine hits all of them alike."""
+"""Contenders on one workload, in rounds, so that a slow minute of the machine affects all of them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -28,14 +28,13 @@ async def compare(  # noqa: PLR0913 - what a comparison is made of
     partitions: int,
     before: Listener,
 ) -> list[Summary]:
-    """A summary of each contender that reads one of the workload's forms.
+    """A summary for each contender that can read one of the workload's forms.
 
-    Those that need fewer events share a shorter log of the same kind.
-
-    `before` is told whose turn begins.
+    Slow contenders, which need fewer events, share a shorter log of the same kind. `before` is called with the name of
+    each turn.
 
     Raises:
-        BenchmarkError: a contender ended, or stood still.
+        BenchmarkError: a contender ended, or made no progress.
     """
     taking_part = {contender: form for contender in contenders if (form := contender.form_of(workload.forms))}
     turns: dict[str, list[Turn]] = defaultdict(list)
@@ -60,7 +59,7 @@ async def compare(  # noqa: PLR0913 - what a comparison is made of
 
 
 def summaries(workload: str, contenders: Sequence[Contender], turns: dict[str, list[Turn]]) -> list[Summary]:
-    """Each contender's turns as one line, beside the ceiling of as many connections."""
+    """One line for each contender, compared with the ceiling that has as many connections."""
     alone = {
         contender.waits: summarise(workload, contender, turns[contender.name], None).rate
         for contender in contenders

@@ -1,4 +1,4 @@
-"""The processes of a contender: started, listened to, and stopped."""
+"""Starts, reads and stops the processes of a contender."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""The rows that a log must end in, worked out by an independent fold, and what differs from them."""
+"""The rows that must be in the table after a log, calculated by an independent fold, and what differs from them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -35,7 +35,7 @@ _OTHER_VIDEOS = text(
 
 
 class Difference(NamedTuple):
-    """Rows that are not as they must be: missing, one too many, or other values."""
+    """The numbers of rows that are missing, too many, or have other values."""
 
     wrong_rows: int
     expected_rows: int
@@ -44,7 +44,7 @@ class Difference(NamedTuple):
 async def prepare_database(
     servers: Servers, database: str, records: Iterable[LogRecord], *, applied: bool, rows_before: int
 ) -> None:
-    """Tables, owners, and what the records must come to; `applied` puts that into the tables too."""
+    """Create tables, owners and the expected rows; with `applied`, the tables get the expected rows too."""
     await upgrade(servers.url(database))
     rows = expected_tables(records)["videos"].values()
     async with servers.connected(database) as connection:

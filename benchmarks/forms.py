@@ -1,4 +1,4 @@
-"""The forms that a log is published in: an event as the record of a publisher, of a table, or of a captured table."""
+"""The forms in which a log is published: events of the contract, whole rows, or changes of a captured table."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,14 +16,14 @@ TOPICS: Mapping[Form, Topic] = {
     "events": "video",
     "changes": RowChangeTopic(aggregate="video", version="version"),
 }
-"""What reelsync is told of a topic of each form that it reads."""
+"""How reelsync reads a topic of each form."""
 
 COLUMNS = (
     *("id", "user_id", "title", "description", "avatar_id", "voice_id", "language", "resolution", "status", "progress"),
     *("error_code", "error_message", "started_at", "output_url", "thumbnail_url", "duration_seconds"),
     *("processing_time", "file_size", "completed_at", "deleted_at", "version", "created_at", "updated_at"),
 )
-"""Of a whole row."""
+"""The columns of a whole row."""
 _SOURCE: Row = {
     "version": "3.6.0.Final",
     "connector": "postgresql",
@@ -44,14 +44,14 @@ _SOURCE: Row = {
 }
 _LSN = 26_482_720
 _WAL_BYTES = 560
-"""Of a change, roughly: positions in PostgreSQL's log rise by as much."""
+"""The approximate size of a change in PostgreSQL's log, by which its positions rise."""
 
 
 class Happened(NamedTuple):
     """One event of a video, before it is written in any form."""
 
     number: int
-    """In the log, from 0."""
+    """The number of the event in the log, from 0."""
     event_id: str
     kind: str
     time: datetime
@@ -59,7 +59,7 @@ class Happened(NamedTuple):
 
 
 def row_after(row: Row | None, happened: Happened) -> Row:
-    """The whole row of a video after an event that follows the one which left `row`: a new object."""
+    """The whole row of a video after an event, made from `row`, the row before it. A new object."""
     time = happened.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
     carried = {name: value for name, value in happened.data.items() if name != "video_id"}
     row = (row or dict.fromkeys(COLUMNS) | {"id": happened.data["video_id"], "created_at": time}) | carried
@@ -79,7 +79,7 @@ def row_after(row: Row | None, happened: Happened) -> Row:
 
 
 def as_event(happened: Happened, padding: int = 0) -> bytes:
-    """The event of the contract, `padding` bytes longer: a field that readers do not know."""
+    """The event of the contract, made `padding` bytes longer by a field that readers do not know."""
     event = {
         "specversion": "1.0",
         "id": happened.event_id,
@@ -96,7 +96,7 @@ def as_event(happened: Happened, padding: int = 0) -> bytes:
 def as_change(happened: Happened, row: Row) -> bytes:
     """The change of a row as Debezium writes it, without its schema.
 
-    The row before an update is not in it: PostgreSQL logs that only with REPLICA IDENTITY FULL.
+    It does not have the row before an update, because PostgreSQL logs that only with REPLICA IDENTITY FULL.
     """
     milliseconds = round(happened.time.timestamp() * 1000)
     lsn = _LSN + happened.number * _WAL_BYTES

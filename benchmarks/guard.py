@@ -1,14 +1,15 @@
-"""`python -m benchmarks.guard`: whether reelsync has become slower, by ratios that a machine's speed does not move.
+"""`python -m benchmarks.guard`: has reelsync become slower? Ratios answer that, because no machine's speed moves them.
 
-From one short run on embedded servers:
+One short run on embedded servers gives:
 
-- what it costs to decode, fold and plan an event, by what json costs in turns with it, in this process: the sharpest;
-- what an event costs in CPU seconds of the consumer, and of PostgreSQL, by what reading and writing it with the
-  standard library's json costs in a process that does so at the same time (`yardstick`);
-- the rows that are written, by those of the database alone in the same round: whether batches are as large as they can;
-- the rate, by that of the database alone in the same round. It depends on what else runs, so its limit is far away.
+- the cost to decode, fold and plan an event, divided by the cost of json for it, both in this process and in turns.
+  This is the most precise ratio;
+- the CPU seconds that an event costs the consumer, and PostgreSQL, divided by those for reading and writing it with the
+  standard library's json in a process that runs at the same time (`yardstick`);
+- the rows written, divided by those of the database alone in the same round: whether batches are as large as possible;
+- the rate, divided by that of the database alone in the same round. It depends on other programs, so its limit is wide.
 
-The limits are set apart from all that was seen (docs/performance.md): they fail for changes, not for a busy machine.
+The limits are away from everything that was seen (docs/performance.md): a change breaks them, a busy machine does not.
 """
 
 import asyncio
@@ -43,16 +44,16 @@ _MAX_VALUE_BYTES = 524_288
 
 
 class Round(NamedTuple):
-    """What one round found."""
+    """The result of one round."""
 
     ceiling: Turn
     reelsync: Turn
     work: float
-    """CPU of decoding, folding and planning, by that of json."""
+    """CPU time of decoding, folding and planning, divided by that of json."""
 
 
 class Ratios(NamedTuple):
-    """What is judged."""
+    """The ratios that have limits."""
 
     work: float
     client: float
@@ -62,14 +63,14 @@ class Ratios(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """How far a ratio may go."""
+    """The limit of a ratio."""
 
     of: str
     value: float
     is_most: bool = True
 
     def is_kept(self, ratio: float) -> bool:
-        """Whether the ratio is on the right side of it."""
+        """Whether the ratio is within the limit."""
         return ratio <= self.value if self.is_most else ratio >= self.value
 
     def __str__(self) -> str:
@@ -86,14 +87,14 @@ LIMITS: Mapping[str, Limit] = {
 
 
 def ratios(rounds: Sequence[Round]) -> Ratios:
-    """The medians of the rounds, and of the work the least: what disturbs makes it dearer."""
+    """The medians of the rounds, but the minimum for `work`, because any disturbance only makes it larger."""
     found = [_ratios(round_) for round_ in rounds]
     medians = Ratios(*(median(ratio) for ratio in zip(*found, strict=True)))
     return medians._replace(work=min(ratio.work for ratio in found))
 
 
 def faults(rounds: Sequence[Round]) -> list[str]:
-    """What is wrong, in sentences; nothing, if all is well."""
+    """The broken limits, in sentences; none, if all is well."""
     wrong = [
         f"{name} left {turn.wrong_rows:,} rows wrong"
         for round_ in rounds
@@ -124,9 +125,9 @@ async def guard(contender: Contender, *, events: int = _EVENTS, rounds: int = _R
 
 
 def work(log: PublishedLog) -> float:
-    """CPU seconds of this process to decode, fold and plan events, by those to read and write them with json.
+    """CPU seconds of this process to decode, fold and plan events, and to read and write them with json.
 
-    Both take turns every few milliseconds, so what disturbs one disturbs the other.
+    Both take turns every few milliseconds, so that both suffer from the same disturbances.
     """
     records = [
         StoredRecord(log.topic, 0, offset, 0, record.key, record.value, ())
@@ -148,7 +149,7 @@ def work(log: PublishedLog) -> float:
 
 
 def main() -> None:
-    """Print the ratios, and what is wrong; exit code 1 if something is."""
+    """Print the ratios and the broken limits; exit code 1 if there are any."""
     console = Console(stderr=True)
     try:
         rounds = asyncio.run(guard(CONTENDERS["reelsync-1"]))

@@ -1,4 +1,4 @@
-"""Apache Kafka in a container, on the host's network: no proxy between it and its clients."""
+"""Apache Kafka in a container, on the host's network, so that there is no proxy before it."""
 
 import os
 import socket
@@ -13,12 +13,12 @@ from reelsync.testing.servers.child_process import ServiceError, free_port
 IMAGE = "apache/kafka:4.3.1"
 _START_SECONDS = 90.0
 _GROUP_DELAY_MS = 1_500
-"""A new group waits so long for its other members. One that began alone could not let them in at the gate."""
+"""How long a new group waits for its other members. One that began without them could not take them in at the gate."""
 _HEAP = "-Xms1g -Xmx1g"
 
 
 class KafkaContainer(NamedTuple):
-    """A broker that runs. `pid` is its process as the host sees it."""
+    """A running broker. `pid` is its process as the host sees it."""
 
     bootstrap_servers: str
     image: str

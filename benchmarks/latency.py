@@ -1,8 +1,8 @@
 """`python -m benchmarks.latency`: how old an event is when its row is committed, at several rates.
 
-An event's time here is the timestamp of its record, in milliseconds: the moment at which the publisher handed it over.
-The age at commit is therefore the way through producer, broker, consumer and database. Beside it stands what the
-database took of that, by the consumer's own clock: fence and statements, and COMMIT.
+The time of an event is here the timestamp of its record in milliseconds, at which the publisher handed it over. So its
+age at the commit is the time in producer, broker, consumer and database. The part of the database is given beside it,
+by the consumer's own clock: fence and statements, and COMMIT.
 """
 
 import asyncio
@@ -59,10 +59,10 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 async def latency(started: Servers, rates: list[str], seconds: float) -> list[Figures]:
-    """The figures for each rate, events a second; `half` is half of what one worker does with a backlog; 0 is idle.
+    """The figures for each rate in events a second. `half` is half of one worker's rate with a backlog; 0 is no load.
 
     Raises:
-        BenchmarkError: the consumer ended, was not ready, or stood still.
+        BenchmarkError: the consumer ended, was not ready, or made no progress.
     """
     found = []
     for named in rates:
@@ -141,7 +141,7 @@ async def _until_committed(consumer: asyncio.subprocess.Process, records: int) -
 
 
 async def _line(consumer: asyncio.subprocess.Process, wanted: str, seconds: float) -> str:
-    """The next line that begins with what is wanted."""
+    """The next line that begins with these words."""
     if consumer.stdout is None:
         raise AssertionError("its output is a pipe")
     deadline = time.monotonic() + seconds

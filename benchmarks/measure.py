@@ -1,8 +1,8 @@
 """One turn of one contender.
 
-The clock is the same for all. Before it starts, a lock keeps every writer out of the tables; the contender starts,
-imports, connects, joins its group, and waits for that lock with its first write. The clock starts when the lock is let
-go, and ends when the last event is committed.
+The clock is the same for all. First a lock keeps every writer out of the tables. The contender starts, imports,
+connects, joins its group, and waits for that lock with its first write. The clock starts when the lock is released, and
+ends when the last event is committed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from reelsync.testing.servers.child_process import last_lines
 _LOOK_SECONDS = 0.02
 _READY_SECONDS = 90.0
 _PLANNED_A_SECOND = 20_000
-"""At least; the database alone plans all events before it is ready."""
+"""The slowest planning that is waited for, in events a second: the database alone plans everything first."""
 _STALLED_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -49,14 +49,14 @@ _ROWS = text(
 
 
 class Turn(NamedTuple):
-    """What was measured of one turn."""
+    """The measurements of one turn."""
 
     events: int
     seconds: float
     client_cpu: float
     """CPU seconds, user and system, of all its processes."""
     postgres_cpu: float | None
-    """Of the server and its backends; None if its processes are not here."""
+    """CPU seconds of the server and its backends; None if they do not run on this machine."""
     broker_cpu: float | None
     peak_memory: int
     """Bytes, of all its processes together."""
@@ -64,11 +64,11 @@ class Turn(NamedTuple):
     """Inserted, updated and deleted, in the tables that events are merged into."""
     wal_bytes: int
     wrong_rows: int | None
-    """None if it was not looked."""
+    """None if the rows were not compared."""
     second_half_rate: float
-    """Events a second from when half of them were committed: without the start."""
+    """Events a second after half of them were committed, so without the start."""
     yardstick: float | None = None
-    """CPU seconds that a value cost the yardstick meanwhile, if there was one."""
+    """CPU seconds of the yardstick for a value in the same time, if there was a yardstick."""
 
     @property
     def rate(self) -> float:
@@ -91,10 +91,10 @@ class _Spent(NamedTuple):
 async def measure(
     servers: Servers, log: PublishedLog, contender: Contender, yardstick: Yardstick | None = None
 ) -> Turn:
-    """Have the contender consume the log into a fresh copy of the log's database, perhaps with a yardstick beside it.
+    """Let the contender consume the log into a new copy of the log's database, beside a yardstick if there is one.
 
     Raises:
-        BenchmarkError: it ended, or stood still; with the end of what it said.
+        BenchmarkError: it ended, or made no progress; with the end of its output.
     """
     database = fresh_name("turn")
     await servers.create_database(database, log.template)
@@ -157,7 +157,7 @@ def _assignment(servers: Servers, log: PublishedLog, database: str) -> Assignmen
 
 @asynccontextmanager
 async def _gate_closed(servers: Servers, database: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Keep all writers out of the tables until what is yielded is called."""
+    """Keep all writers out of the tables until the yielded function is called."""
     async with servers.connected(database) as connection:
         await connection.execute(text("CHECKPOINT"))
         await connection.execute(text("BEGIN"))
@@ -172,7 +172,7 @@ async def _gate_closed(servers: Servers, database: str) -> AsyncIterator[Callabl
 async def _until_ready(
     processes: Processes, watcher: AsyncConnection, contender: Contender, assignment: Assignment
 ) -> None:
-    """Wait until all connections that will write wait for the gate: each worker has its partitions by then."""
+    """Wait until all connections that will write wait at the gate; then each worker has its partitions."""
     patience = _READY_SECONDS + assignment.events / _PLANNED_A_SECOND
     deadline = time.monotonic() + patience
     while (await watcher.execute(_WAITING)).scalar_one() < contender.waits:
@@ -185,7 +185,7 @@ async def _until_ready(
 
 
 async def _until_done(processes: Processes, progress: Progress, events: int) -> _Half:
-    """Look how far it is until it is done; the result says when it was first seen to be half done or more, not done."""
+    """Watch until it is done. Returns when it was first seen to be half done, or more, but not done."""
     half = _Half(0, time.perf_counter())
     done, moved_at = 0, time.monotonic()
     while done < events:
@@ -202,7 +202,7 @@ async def _until_done(processes: Processes, progress: Progress, events: int) -> 
 
 
 async def _until_alone(watcher: AsyncConnection) -> None:
-    """Wait until the contender's backends are gone: as they go they hand in what they know of rows written."""
+    """Wait until the contender's backends have ended: only then has PostgreSQL their numbers of written rows."""
     deadline = time.monotonic() + _STOP_SECONDS
     while (await watcher.execute(_OTHERS)).scalar_one():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""reelsync as `reelsync run` runs it, and the age of every record at its commit, printed at the end."""
+"""Runs reelsync as `reelsync run` does, and prints the age of every record at its commit in the end."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.25
 
 
 class Ages:
-    """Ages of records at their commit, in milliseconds. The first seconds, while all is cold, do not count."""
+    """Ages of records at their commit, in milliseconds. The first seconds do not count: caches are cold."""
 
     def __init__(self, cold_seconds: float) -> None:
         self.records = 0
@@ -27,7 +27,7 @@ class Ages:
         self._commits: list[float] = []
 
     def observe(self, batch: Batch, written: Sequence[Written]) -> None:
-        """Take note of a batch that was committed just now."""
+        """Add a batch that was committed just now."""
         now = time.time_ns() / 1_000_000
         self.records += batch.count
         stamps = [record.timestamp for record in batch.records]
@@ -40,7 +40,7 @@ class Ages:
         self._commits += [part.commit_seconds * 1000 for part in written]
 
     def as_json(self) -> str:
-        """Percentiles: of ages over records, of the database's times over batches."""
+        """Percentiles of ages over records, and of the database's times over batches."""
         return json.dumps(
             {
                 "batches": len(self._commits),
@@ -53,7 +53,7 @@ class Ages:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """The median, the 99th percentile and the greatest, by nearest rank; nothing of nothing."""
+    """The median, the 99th percentile and the maximum, by nearest rank; empty without values."""
     ordered = sorted(values)
     if not ordered:
         return {}
@@ -72,7 +72,7 @@ async def _consume(cold_seconds: float) -> None:
 
 
 async def _tell(consumer: Consumer, ages: Ages) -> None:
-    """Say once that the group is joined, and then how many records are committed, whenever that changes."""
+    """Print once that the group is joined, and then the number of committed records when it changes."""
     while not consumer.source.settled:  # noqa: ASYNC110 - the consumer has no event for it
         await asyncio.sleep(_LOOK_SECONDS)
     print("ready", flush=True)

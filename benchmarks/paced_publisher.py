@@ -1,4 +1,4 @@
-"""A publisher that keeps a rate: records of the lifecycle, each stamped with the moment it is handed over."""
+"""Publishes lifecycle records at a given rate, each with the time at which it is handed over."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ from benchmarks.published_log import partition_of
 from benchmarks.workloads import LogRecord, lifecycle
 
 _TICK_SECONDS = 0.002
-"""At high rates, what is due in so long goes out together."""
+"""At high rates, records that are due within this time are sent together."""
 
 
 async def main(bootstrap_servers: str, topic: str, partitions: int, rate: float, seconds: float) -> None:
-    """Publish for so many seconds; prints how many records were sent, and the rate that was reached."""
+    """Publish for this many seconds; prints the number of records, and the rate that was reached."""
     total = round(rate * seconds)
     records = lifecycle(1, total)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks=1)
@@ -42,7 +42,7 @@ async def main(bootstrap_servers: str, topic: str, partitions: int, rate: float,
 async def _send(
     producer: AIOKafkaProducer, topic: str, partitions: int, records: Iterable[LogRecord]
 ) -> list[asyncio.Future[object]]:
-    """Hand over what is due: a batch for each partition that has any."""
+    """Send what is due: one batch for each partition that has records."""
     batches = {}
     for record in records:
         number = partition_of(record.key, partitions)

@@ -1,4 +1,4 @@
-"""The picture: rates, and CPU of the client, by workload."""
+"""The chart of rates, and of the client's CPU, by workload."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from benchmarks.summary import Summary
 
 _WIDTH, _HEIGHT = 11.0, 7.5
 _BARS = 0.84
-"""Share of the room of a workload that its bars take."""
+"""The share of a workload's width that its bars take."""
 _GREYS = ("0.82", "0.68")
-"""For the ceilings, which nobody can reach."""
+"""The colours of the ceilings."""
 
 
 def plot(path: Path, about: Machine, summaries: Sequence[Summary]) -> None:
-    """Write an SVG. The same figures give the same file."""
+    """Write an SVG. The same figures give the same file, byte for byte."""
     mpl.rcParams["svg.hashsalt"] = "reelsync"
     figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)

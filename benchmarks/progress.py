@@ -1,4 +1,4 @@
-"""How far a contender is, seen from outside: by its positions, by what it prints, or by its rows."""
+"""The progress of a contender, seen from outside: by its positions, by its output, or by its rows."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -14,9 +14,9 @@ Progress = Callable[[], Awaitable[int]]
 
 _POSITIONS = text("SELECT COALESCE(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer_group = :name")
 _LOOKED_AHEAD = 8
-"""Markers of a partition that are looked up at once, beside its last one: a batch seldom goes further."""
+"""How many markers of a partition are looked up at once. A batch seldom goes further."""
 _BY_KEY = text("SET enable_seqscan = off")
-"""Or the plan that is made while the table is empty would read all of it ever after."""
+"""Without this, a plan that is made while the table is empty would read the whole table for ever."""
 _AS_USUAL = text("RESET enable_seqscan")
 _REACHED = text(
     "SELECT number FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) WITH ORDINALITY "
@@ -28,7 +28,7 @@ _REACHED = text(
 def progress_of(
     contender: Contender, log: PublishedLog, group: str, processes: Processes, watcher: AsyncConnection
 ) -> Progress:
-    """What tells how far it is."""
+    """The function that reads the progress of this kind."""
 
     async def by_positions() -> int:
         return int((await watcher.execute(_POSITIONS, {"name": group})).scalar_one())
@@ -42,9 +42,10 @@ def progress_of(
 
 
 class Markers:
-    """How much of each partition is in the rows, by markers that are looked up by primary key.
+    """How much of each partition is in the rows, found by marker rows that are looked up by primary key.
 
-    Each batch of a partition is committed as a whole and in order, so what stands before a marker is there if it is.
+    Each batch of a partition is committed as a whole and in order, so if a marker is there, everything before it is
+    too.
     """
 
     def __init__(self, markers: Sequence[Sequence[Marker]], connection: AsyncConnection) -> None:
@@ -53,7 +54,7 @@ class Markers:
         self._connection = connection
 
     async def done(self) -> int:
-        """Records that are seen to be in the rows."""
+        """The number of records that are in the rows."""
         asked = [
             (number, marker)
             for number, own in self._waiting.items()

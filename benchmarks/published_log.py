@@ -1,4 +1,4 @@
-"""A workload on the servers: its topic, and a database to copy that knows what the rows must be in the end."""
+"""A workload on the servers: its topic, and a template database with the rows that must result."""
 
 import asyncio
 import time
@@ -20,14 +20,14 @@ _BATCH_BYTES = 262_144
 _IN_FLIGHT = 32
 _FOR_EVER = {"retention.ms": "-1"}
 _MARKERS = 48
-"""Of each partition."""
+"""How many markers a partition has."""
 
 
 class Marker(NamedTuple):
-    """A record of a log by which a consumer's rows show how far it is: its video has this version or a later one."""
+    """A record that shows a consumer's progress: it is applied when its video has this version or a later one."""
 
     done: int
-    """Records of the partition up to here, itself included."""
+    """The number of the partition's records up to and including this one."""
     video_id: str
     version: int
 
@@ -42,25 +42,25 @@ class PublishedLog:
     topic: str
     partitions: int
     template: str
-    """The database that each turn begins with a copy of."""
+    """The database that is copied for each turn."""
     expected: bool
-    """Whether the template knows the rows."""
+    """Whether the template has the expected rows."""
     form: Form = "events"
     markers: list[list[Marker]] = field(default_factory=list)
-    """Of each partition, in the order of its records; the last one is its last record."""
+    """The markers of each partition, in the order of its records; the last one is its last record."""
 
     def records(self) -> Iterable[LogRecord]:
-        """The records, made once more."""
+        """The records, generated again."""
         return self.workload.records(self.seed, self.events, self.form)
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where a record goes. Any function of the key keeps the order of each video."""
+    """The partition of a record. Any function of the key keeps the order of each video."""
     return zlib.crc32(key) % partitions
 
 
 def placed(log: PublishedLog) -> Iterator[tuple[int, LogRecord]]:
-    """The records and the partition of each. In passing, the log gets its markers."""
+    """The records with their partitions. Also fills in the log's markers."""
     every = max(1, log.events // log.partitions // _MARKERS)
     latest: list[Marker | None] = [None] * log.partitions
     log.markers[:] = [[] for _ in latest]
@@ -88,7 +88,7 @@ async def published(  # noqa: PLR0913 - what a log is made of
     check_rows: bool = True,
     rows_before: int = 0,
 ) -> AsyncIterator[PublishedLog]:
-    """Publish a workload, once for all contenders. `rows_before`: videos in the table that no event is about."""
+    """Publish a workload, once for all contenders. `rows_before` is the number of rows that no event is about."""
     topic, template = fresh_name(workload.name), fresh_name("template")
     log = PublishedLog(workload, seed, events, topic, partitions, template, check_rows, form)
     await create_topics(servers.bootstrap_servers, {topic: partitions}, configs=_FOR_EVER)
@@ -114,7 +114,7 @@ async def _publish(bootstrap_servers: str, log: PublishedLog) -> None:
 
 
 async def _send_batches(producer: AIOKafkaProducer, log: PublishedLog) -> None:
-    """Whole batches, made here: several times as fast as record by record, and the same log."""
+    """Send whole batches that are made here: several times as fast as single records, with the same log as a result."""
     filling = [producer.create_batch() for _ in range(log.partitions)]
     waiting: list[asyncio.Future[Any]] = []
     now = time.time_ns() // 1_000_000

@@ -1,10 +1,10 @@
-"""What timing adds to a statement: the same statement on two engines, one of them timed, taking turns.
+"""What timing adds to a statement: the same statement on two engines, one of them timed, in turns.
 
     .venv/bin/python benchmarks/query_timing_cost.py
 
-SQLite in memory, so that no network hides microseconds. The difference is what listeners, metrics and the look at the
-limits of slow statements cost; the rest of a statement here is SQLAlchemy's. Time of the processor, and the fastest
-round of each beside the median: what else the machine does makes rounds slower, never faster.
+It uses SQLite in memory, so that no network hides microseconds. The difference is the cost of listeners, metrics and
+the check for slow statements; the rest is SQLAlchemy's own. It measures CPU time, and shows the fastest round of each
+engine beside the median, because other programs make rounds slower, never faster.
 """
 
 import gc
@@ -24,7 +24,7 @@ ROUNDS, CALLS = 200, 1_000
 
 
 def main() -> None:
-    """Measure, and print microseconds a statement."""
+    """Measure, and print microseconds for a statement."""
     gc.collect()
     gc.disable()
     with plain_engine().connect() as plain, timed_engine().connect() as timed:
@@ -36,19 +36,19 @@ def main() -> None:
 
 
 def plain_engine() -> Engine:
-    """An engine as it is."""
+    """An engine without timing."""
     return create_engine("sqlite://")
 
 
 def timed_engine() -> Engine:
-    """One with all that `reelsync run` attaches to its own while traces are off."""
+    """An engine with everything that `reelsync run` attaches while traces are off."""
     engine, metrics = create_engine("sqlite://"), QueryMetrics(CollectorRegistry())
     attach_query_timing(engine, metrics.query, SlowQueries(metrics.slow))
     return engine
 
 
 def microseconds(connection: Connection) -> float:
-    """For each of many calls."""
+    """Microseconds of CPU time for each call, over many calls."""
     started = process_time()
     for _ in range(CALLS):
         connection.execute(STATEMENT, execution_options=NAMED).close()

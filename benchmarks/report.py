@@ -1,4 +1,4 @@
-"""What was measured, as tables for people and as one JSON document."""
+"""The results, as tables for people and as one JSON document."""
 
 import platform
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ _SERVER = text(
 
 
 class Machine(NamedTuple):
-    """What it ran on."""
+    """The machine and the servers of a run."""
 
     processor: str
     cores: int
@@ -65,7 +65,7 @@ async def machine(servers: Servers) -> Machine:
 
 
 def widened(console: Console) -> Console:
-    """A console as wide as the tables are, where it is no terminal."""
+    """A console that is wide enough for the tables if it is not a terminal."""
     return console if console.is_terminal else Console(file=console.file, width=_WIDTH)
 
 
@@ -88,7 +88,7 @@ def print_report(console: Console, about: Machine, summaries: Sequence[Summary])
 
 
 def write_json(path: Path, about: Machine, summaries: Iterable[Summary], **options: Any) -> None:
-    """The same, with the options of the run."""
+    """Write the results and the options of the run as JSON."""
     document = {"machine": about._asdict(), "options": options, "results": [as_json(summary) for summary in summaries]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,4 +1,4 @@
-"""A whole run: every workload, every contender; a table, and JSON and a plot where they are asked for."""
+"""A whole run: every workload and every contender; a table, and JSON and a chart on request."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 class Chosen(NamedTuple):
-    """Who takes part in what."""
+    """The contenders and workloads of a run."""
 
     workloads: Sequence[Workload]
     contenders: Sequence[Contender]
@@ -32,10 +32,10 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What to run."""
+    """The options of a run."""
 
     events: int = 300_000
-    """For the fast contenders; the others get their share."""
+    """The number of events for fast contenders; the others get their share of it."""
     rounds: int = 3
     seed: int = 1
     partitions: int = 6
@@ -47,19 +47,19 @@ class Options:
 
 
 def chosen(workloads: str, contenders: str) -> Chosen:
-    """Those named in comma-separated lists; all, if a list is empty.
+    """The contenders and workloads in comma-separated lists; all, if a list is empty.
 
     Raises:
-        ValueError: there is none of that name; says which there are.
+        ValueError: a name is not known; the message has those that are.
     """
     return Chosen(_named(WORKLOADS, workloads), _named(CONTENDERS, contenders))
 
 
 async def run(options: Options, console: Console) -> list[Summary]:
-    """Measure, print the tables on `console`, and write what was asked for.
+    """Measure, print the tables on `console`, and write the files that were asked for.
 
     Raises:
-        ReelsyncError: a server did not start, or a contender ended or stood still.
+        ReelsyncError: a server did not start, or a contender ended or made no progress.
     """
     found: list[Summary] = []
     contenders = prepared(options.contenders)
@@ -98,7 +98,7 @@ async def run(options: Options, console: Console) -> list[Summary]:
 
 
 def prepared(contenders: Sequence[Contender]) -> list[Contender]:
-    """Those that this machine can run, ready to start. Of the others, a line on standard error says why not."""
+    """The contenders that this machine can run, prepared. A line on standard error says why another is left out."""
     ready = []
     for contender in contenders:
         try:
@@ -119,7 +119,7 @@ def _named(known: Mapping[str, _T], names: str) -> list[_T]:
 
 @contextmanager
 def shown(turns: int) -> Iterator[Listener]:
-    """Progress on standard error, for a terminal; what is yielded is told of each step."""
+    """Show progress on standard error if it is a terminal; the yielded function is called with each step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=turns, completed=-1)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.scaling`: whether throughput and memory stay as they are while the work grows.
+"""`python -m benchmarks.scaling`: whether throughput and memory stay the same while the amount of work grows.
 
-Each part grows one thing and leaves the rest: rows that are in the table already, records that wait, partitions, bytes
-of a value. The first size of a part is the small case that the others are compared with.
+Each part grows one thing and keeps the rest: rows that are already in the table, records that wait, partitions, bytes
+of a value. Its first size is the small case with which the others are compared.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from reelsync.consumer.errors import ReelsyncError
 
 _CONTENDERS = ("database-1", "reelsync-1")
 _VALUE_BYTES = 340
-"""Of a value without padding."""
+"""The size of a value without padding."""
 _BYTES_AT_MOST = 400_000_000
-"""Of one log: larger values mean fewer of them."""
+"""The largest size of a log: with larger values it has fewer of them."""
 _COLUMNS = (
     *("part", "size", "events", "events/s", "MB/s", "of the small case", "of the ceiling", "client CPU s/M"),
     *("peak MB", "peak of the small case"),
@@ -53,7 +53,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Found:
-    """What one size came to."""
+    """The result of one size."""
 
     case: Case
     ceiling: Turn
@@ -61,7 +61,7 @@ class Found:
 
 
 Part = Callable[[int, int], Case]
-"""From a size and the events of a run."""
+"""Makes a case from a size and the number of events of a run."""
 
 
 def _table(size: int, events: int) -> Case:
@@ -87,11 +87,11 @@ PARTS: dict[str, tuple[Part, tuple[int, ...], tuple[int, ...]]] = {
     "partitions": (_partitions, (1, 6, 64), ()),
     "payload": (_payload, (340, 3_000, 30_000), ()),
 }
-"""By name: how a case is made, its sizes, and those that take long and are left out unless asked for."""
+"""Name → how to make a case, its sizes, and the sizes that take long and are measured only on request."""
 
 
 def cases(parts: Sequence[str], events: int, *, large: bool) -> list[Case]:
-    """What is to be measured.
+    """The cases to measure.
 
     Raises:
         ValueError: there is no part of that name.
@@ -106,10 +106,10 @@ def cases(parts: Sequence[str], events: int, *, large: bool) -> list[Case]:
 
 
 async def scaling(started: Servers, wanted: Sequence[Case], rounds: int, told: Callable[[str], None]) -> list[Found]:
-    """What each case comes to: the median turn by rate.
+    """The result of each case: the turn with the median rate.
 
     Raises:
-        BenchmarkError: a contender ended, or stood still.
+        BenchmarkError: a contender ended, or made no progress.
     """
     found = []
     for case in wanted:
@@ -133,7 +133,7 @@ async def scaling(started: Servers, wanted: Sequence[Case], rounds: int, told: C
 
 
 def as_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
-    """One object for each case, with the ratios that are judged."""
+    """One object for each case, with its ratios to the first size."""
     smallest: dict[str, Found] = {}
     for case in found:
         smallest.setdefault(case.case.part, case)

@@ -1,4 +1,4 @@
-"""The broker and the PostgreSQL that all contenders share: embedded, in a container, or some that run already."""
+"""The broker and the PostgreSQL that all contenders share: embedded, in a container, or already running."""
 
 import os
 import re
@@ -23,19 +23,19 @@ from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 BrokerChoice = Literal["embedded", "kafka"]
 
 _POSTGRES = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
-"""A checkpoint in the middle of one contender's turn would be charged to it: there is one before each turn instead."""
+"""Without this, a checkpoint during one contender's turn would slow that one only. One is made before each turn."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
 
 
 @dataclass(frozen=True)
 class Servers:
-    """Where they are, what they are, and their processes, as far as they run here; else their CPU is not known."""
+    """The servers' addresses, versions, and processes if they run on this machine; otherwise their CPU is not known."""
 
     bootstrap_servers: str
     broker_name: str
     broker_pids: Pids
     database_url: str
-    """As a role that may create databases and lock tables."""
+    """The URL of a role that may create databases and lock tables."""
     postgres_name: str
     postgres_pids: Pids
 
@@ -55,13 +55,13 @@ class Servers:
             await engine.dispose()
 
     async def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database; nobody may be connected to the template."""
+        """Create a database. The template must not have any connections."""
         copied = f" TEMPLATE {_quoted(template)} STRATEGY FILE_COPY" if template else ""
         async with self.connected() as connection:
             await connection.execute(text(f"CREATE DATABASE {_quoted(name)}{copied}"))
 
     async def drop_database(self, name: str) -> None:
-        """Drop it, and its connections."""
+        """Drop a database and its connections."""
         async with self.connected() as connection:
             await connection.execute(text(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)"))
 
@@ -70,7 +70,7 @@ class Servers:
 def servers(broker: BrokerChoice = "embedded") -> Iterator[Servers]:
     """The servers, while the block runs.
 
-    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that run already, BENCH_BROKER_PID and
+    BENCH_BOOTSTRAP_SERVERS and BENCH_DATABASE_URL name servers that are already running, BENCH_BROKER_PID and
     BENCH_POSTGRES_PID their processes.
 
     Raises:
@@ -115,7 +115,7 @@ def _pids(variable: str) -> Pids:
 
 
 def fresh_name(purpose: str) -> str:
-    """A name for a topic, a group or a database that nobody has."""
+    """An unused name for a topic, a group or a database."""
     return f"bench_{_NOT_IN_NAMES.sub('_', purpose.lower())}_{secrets.token_hex(4)}"
 
 

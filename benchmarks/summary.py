@@ -1,4 +1,4 @@
-"""Many turns of one contender, as one line: medians, and the range of the rate."""
+"""All turns of one contender in one line: medians, and the range of the rate."""
 
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -20,15 +20,15 @@ class Summary(NamedTuple):
     events: int
     rounds: int
     rate: float
-    """Events a second: the median of the rounds."""
+    """Events a second, the median of the rounds."""
     slowest: float
     fastest: float
     second_half: float
-    """Events a second without the start: the median, too."""
+    """Events a second without the start, also the median."""
     of_ceiling: float | None
-    """Rate by that of the database alone with as many connections, or with one."""
+    """The rate divided by that of the database alone, with as many connections if that was measured, or with one."""
     client_cpu: float
-    """CPU seconds for a million events, as the two below."""
+    """CPU seconds for a million events, like the next two."""
     postgres_cpu: float | None
     broker_cpu: float | None
     peak_memory: int
@@ -36,11 +36,11 @@ class Summary(NamedTuple):
     rows_per_event: float
     wal_per_event: float
     wrong_rows: int | None
-    """In the worst round; None if it was not looked."""
+    """The number in the worst round; None if the rows were not compared."""
 
 
 def summarise(workload: str, contender: Contender, turns: Sequence[Turn], ceiling: float | None) -> Summary:
-    """The line for these turns, one a round. `ceiling`: the rate of the database alone."""
+    """The summary of these turns, one for each round. `ceiling` is the rate of the database alone."""
     rates = [turn.rate for turn in turns]
     wrong = [turn.wrong_rows for turn in turns if turn.wrong_rows is not None]
     rate = median(rates)
@@ -67,12 +67,12 @@ def summarise(workload: str, contender: Contender, turns: Sequence[Turn], ceilin
 
 
 def median_turn(turns: Sequence[Turn]) -> Turn:
-    """The turn in the middle, by rate."""
+    """The turn with the median rate."""
     return sorted(turns, key=lambda turn: turn.rate)[len(turns) // 2]
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-    """The same, for machines."""
+    """The summary as JSON."""
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in summary._asdict().items()}
 
 

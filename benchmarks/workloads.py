@@ -1,4 +1,4 @@
-"""What is published: events of videos whose owners exist already. The same seed gives the same log, byte for byte."""
+"""Workloads: events of videos whose owners already exist. The same seed gives the same log, byte for byte."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 OWNERS = 1_000
 _OWNERS_SEED = 4_711
 _LIVE = 5_000
-"""Videos that have events to come, at any moment of a lifecycle."""
+"""How many videos have further events at any moment of the lifecycle workload."""
 _HOT_KEYS = 1_000
 _BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 _RESOLUTIONS = ("1280x720", "1920x1080", "3840x2160")
@@ -41,18 +41,18 @@ class Workload(NamedTuple):
     name: str
     description: str
     make: Callable[..., Iterator[LogRecord]]
-    """From a seed, a number of events and a form."""
+    """Makes the log from a seed, a number of events and a form."""
     forms: tuple[Form, ...] = ("events",)
-    """In which it is published. Each contender takes the first that it reads."""
+    """The forms in which it is published. Each contender takes the first that it reads."""
     applied: bool = False
 
     def records(self, seed: int, events: int, form: Form = "events") -> Iterator[LogRecord]:
-        """The log. In whatever form, it says the same of the same videos."""
+        """The log. In every form it says the same about the same videos."""
         return self.make(seed, events, form=form)
 
 
 class _Video:
-    """A video, and what has been said of it."""
+    """A video, and its state so far."""
 
     __slots__ = ("owner", "row", "version", "video_id")
 
@@ -70,7 +70,7 @@ def owner_ids() -> list[str]:
 
 
 def lifecycle(seed: int, events: int, *, form: Form = "events", padding: int = 0) -> Iterator[LogRecord]:
-    """Six events for each video, in their order, those of 5,000 videos mixed.
+    """Six events for each video in their order, with the events of 5,000 videos mixed.
 
     Values are about 330 bytes long, and `padding` bytes longer: a field that readers do not know.
     """
@@ -94,7 +94,7 @@ def unique(seed: int, events: int, *, form: Form = "events") -> Iterator[LogReco
 
 
 def hot(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]:
-    """A thousand videos, changed over and over."""
+    """A thousand videos that change again and again."""
     rng = random.Random(seed)
     owners = owner_ids()
     videos = [_Video(rng, owners) for _ in range(_HOT_KEYS)]
@@ -105,7 +105,7 @@ def hot(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]
 
 
 def disorder(seed: int, events: int, *, form: Form = "events") -> Iterator[LogRecord]:
-    """The events of a lifecycle, in any order whatever."""
+    """The events of the lifecycle, in random order."""
     records = list(lifecycle(seed, events, form=form))
     random.Random(seed + 1).shuffle(records)
     yield from records

@@ -1,8 +1,8 @@
-"""A known piece of work that a process of its own does over and over: what the CPU of the machine is worth just now.
+"""A process that repeats a known piece of work: it shows what a CPU second of the machine is worth at the moment.
 
-While other programs keep the cores and their caches busy, the same work costs more CPU seconds. They hit this process
-and the one that is measured alike, so by its price what an event costs can be compared with another hour, and another
-machine's, as times cannot.
+While other programs use the cores and their caches, the same work costs more CPU seconds. That affects this process and
+the measured one alike. So the cost of an event, divided by the cost of this work, can be compared with other hours and
+other machines; times alone cannot.
 """
 
 import asyncio
@@ -23,39 +23,39 @@ _FIRST_SECONDS = 60.0
 
 
 class Reading(NamedTuple):
-    """Values read and written again so far, and the CPU seconds that they took."""
+    """The number of values read and written so far, and the CPU seconds for them."""
 
     values: int
     seconds: float
 
 
 class Yardstick:
-    """The process, and what it said last."""
+    """The process, and its last reading."""
 
     def __init__(self) -> None:
         self.reading = Reading(0, 0.0)
         self._has_begun = asyncio.Event()
 
     def price_since(self, before: Reading) -> float:
-        """CPU seconds for a value since then."""
+        """CPU seconds for a value since that reading."""
         values = self.reading.values - before.values
         return (self.reading.seconds - before.seconds) / values
 
     async def listen(self, output: asyncio.StreamReader) -> None:
-        """Take note of what it says."""
+        """Read what it prints."""
         async for line in output:
             values, seconds = line.split()
             self.reading = Reading(int(values), float(seconds))
             self._has_begun.set()
 
     async def begun(self) -> None:
-        """Wait until it works."""
+        """Wait until it has begun."""
         await asyncio.wait_for(self._has_begun.wait(), _FIRST_SECONDS)
 
 
 @asynccontextmanager
 async def yardstick() -> AsyncIterator[Yardstick]:
-    """The work is done while the block runs. It takes a core."""
+    """Repeat the work while the block runs. It uses one core."""
     command = (sys.executable, "-m", "benchmarks.yardstick")
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env=environment(), stdout=asyncio.subprocess.PIPE
@@ -74,7 +74,7 @@ async def yardstick() -> AsyncIterator[Yardstick]:
 
 
 def _work() -> None:
-    """Read events with the standard library's json and write them again. What comes of some is kept for a while."""
+    """Read events with the standard library's json and write them again. Some of the results are kept for a while."""
     values = [record.value for record in islice(lifecycle(1, _VALUES), _VALUES)]
     done, started = 0, time.process_time()
     while True:

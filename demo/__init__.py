@@ -1,1 +1,1 @@
-"""A day of a video product on one machine: embedded services, made-up events, a check that shares no code with ours."""
+"""A made-up day of a video product on one machine: embedded servers, events, and a check by independent code."""

@@ -1,4 +1,4 @@
-"""A day of records, as upstream services would have published them: mostly right, sometimes twice, late, or wrong."""
+"""A day of records, as upstream services would publish them: most are right, and some come twice, late, or broken."""
 
 import random
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from demo.stories import MIDNIGHT, Happening, an_id, name_swap_story, user_story
 
 TOPICS = {"video": "video-events", "user": "user-events", "model_usage": "model-usage-events"}
 _EVENTS_PER_USER = 15
-"""The user's own and those of its videos."""
+"""Events for each user, including those of the user's videos."""
 _LEAST = 10
-"""Users, and videos, that even the shortest day has."""
+"""The least number of users, and of videos, for the shortest day."""
 _DUPLICATED = 0.02
 _DELAYED = 0.05
 _LONGEST_DELAY = 300
@@ -24,7 +24,7 @@ _POISON_ROUNDS = 3
 
 
 class DayRecord(NamedTuple):
-    """A record to publish. `expected` is `event`, `tombstone`, or the kind of poison that it is."""
+    """A record to publish. `expected` is `event`, `tombstone`, or the kind of poison."""
 
     topic: str
     key: bytes | None
@@ -76,7 +76,7 @@ def _happenings(rng: random.Random, events: int, users: int | None, name_swaps: 
 
 
 def _new_id(rng: random.Random) -> str:
-    """An id from a service that makes version 4, or from one that makes version 7."""
+    """An id of UUID version 4 or 7, as different services make them."""
     return an_id(rng, MIDNIGHT + timedelta(seconds=rng.uniform(0, 86_400)) if rng.random() < 0.5 else None)
 
 
@@ -124,7 +124,7 @@ def _key_of(data: dict[str, Any]) -> str:
 
 
 def _respelled(rng: random.Random, data: dict[str, Any]) -> dict[str, Any]:
-    """Now and then an id in another spelling, and a field that only a newer consumer would know."""
+    """Sometimes write an id in another form, or add a field that only newer consumers know."""
     if rng.random() < 0.06:
         name = rng.choice([name for name in ("usage_id", "video_id", "user_id") if name in data])
         data = data | {name: _spelled(rng, data[name])}
@@ -136,14 +136,14 @@ def _spelled(rng: random.Random, canonical: str) -> str:
 
 
 def _place(rng: random.Random, position: int, originals: int) -> float:
-    """Where a record comes in: duplicates after a while, most where they belong, some late."""
+    """Choose where a record goes: a duplicate comes later, most come in order, and some late."""
     if position >= originals:
         return rng.uniform(0, originals * 1.02)
     return position + (rng.uniform(1, _LONGEST_DELAY) if rng.random() < _DELAYED else 0.0)
 
 
 def _poison(rng: random.Random, happenings: list[Happening]) -> Iterator[DayRecord]:
-    """A few records of each kind, made from events of the day whose aggregates nobody erases."""
+    """A few records of each kind, made from events of the day whose aggregates are not erased."""
     erased = {value for happening in happenings if happening.type is None for value in happening.data.values()}
     for _ in range(_POISON_ROUNDS):
         documents = [

@@ -1,4 +1,4 @@
-"""Records that can never be applied as they are: one of each kind that a publisher gets wrong sooner or later."""
+"""Records that can never be applied as they are: one of each kind of mistake that publishers make."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 
 FROM_EVENT = b"<from the event>"
-"""Stands for the id of the event's aggregate."""
+"""A placeholder for the id of the event's aggregate."""
 
 
 class Poison(NamedTuple):
-    """A record to send, and to which topic it goes."""
+    """A record to send, and its topic."""
 
     kind: str
     aggregate: str

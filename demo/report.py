@@ -1,4 +1,4 @@
-"""What the tables say of the day, in the analyst's SQL, and where the consumer's time went."""
+"""The results of the day: SQL of an analyst, and where the consumer spent its time."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -32,7 +32,7 @@ _STALLED_SECONDS = 60.0
 
 
 async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool:
-    """Run it; whether every row agrees."""
+    """Run the demo. Returns whether every row agrees."""
     console = Console(stderr=as_json)
     console.print("[bold]demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n")
     with console.status("Starting PostgreSQL and the broker…"):
@@ -53,7 +53,7 @@ async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool
 
 
 async def _prepared(services: Services) -> Settings:
-    """A migrated database, the topics, and the settings that lead to them."""
+    """Prepare a migrated database and the topics, and return settings for them."""
     services.postgres.create_database("reelsync")
     url = services.postgres.url("reelsync")
     await upgrade(url)
@@ -137,7 +137,7 @@ async def _running(consumer: Consumer) -> AsyncIterator[None]:
 
 
 async def _watched(console: Console, progression: Progression, total: int) -> None:
-    """Show progress until all records are taken.
+    """Show progress until all records are consumed.
 
     Raises:
         HaltedError: nothing happened for a minute.

@@ -1,4 +1,4 @@
-"""The lives of users and videos: what happens to each, in order, over one day."""
+"""The stories of users and videos: what happens to each over one day, in order."""
 
 import random
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _ERRORS = ("render_timeout", "gpu_out_of_memory", "voice_not_found", "upload_fai
 
 
 class Happening(NamedTuple):
-    """Something that happened: when, of what type, and the event's data. A type of None is an erasure."""
+    """Something that happened: its time, its type, and the event's data. Type None is an erasure."""
 
     at: datetime
     type: str | None
@@ -37,7 +37,7 @@ def an_id(rng: random.Random, at: datetime | None = None) -> str:
 
 
 def user_story(rng: random.Random, number: int, user_id: str) -> Iterator[Happening]:  # noqa: C901 - a life
-    """A user signs up and uses the product; a few change their name, leave, come back, or are forgotten."""
+    """A user signs up and uses the product. A few change their name, are deleted, are restored, or are erased."""
     clock, version = _times(rng, 0.6), 0
     name = f"{rng.choice(_ADJECTIVES)}_{rng.choice(_NOUNS)}_{number}"
 
@@ -75,9 +75,10 @@ def user_story(rng: random.Random, number: int, user_id: str) -> Iterator[Happen
 
 
 def name_swap_story(rng: random.Random, number: int, first: str, second: str) -> Iterator[Happening]:
-    """Two users, of whom one takes the other's name: by turns in a swap, after a rename, or after a deletion.
+    """Two users, one of whom takes the other's name: in a swap, after a rename, or after a deletion.
 
-    At the source no two hold one name at any time. The users' events may overtake each other on the way; then they do.
+    At the source no two users have one name at any time. But their events may overtake each other on the way, and then
+    they conflict.
     """
     clock, versions = _times(rng, 0.8), {first: 0, second: 0}
     noun = rng.choice(_NOUNS)
@@ -101,7 +102,7 @@ def name_swap_story(rng: random.Random, number: int, first: str, second: str) ->
 
 
 def video_story(rng: random.Random, number: int, video_id: str, owner: str, heir: str) -> Iterator[Happening]:
-    """A video is requested, rendered (sometimes after failures) and edited. A few change owner or are erased."""
+    """A video is requested, rendered (sometimes after failures) and edited. A few get a new owner or are erased."""
     clock, version = _times(rng, 0.8), 0
 
     def happens(kind: str, **data: Any) -> Happening:

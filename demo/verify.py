@@ -1,4 +1,4 @@
-"""Every row, against a fold of what was published that shares no code with the consumer."""
+"""Compares every row with an independent calculation, which shares no code with the consumer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _KEYS = {"users": "id", "user_profiles": "user_id", "videos": "id", "model_usage
 
 
 async def verify(connection: AsyncConnection, records: Sequence[DayRecord]) -> list[str]:
-    """What differs between the tables and what they must be; nothing, if all is well."""
+    """The differences between the tables and what they must be; none, if all is well."""
     valid = [record for record in records if record.expected in {"event", "tombstone"}]
     actual = {table: await _rows_by_key(connection, table, key) for table, key in _KEYS.items()}
     return [*differences(expected_tables(valid), actual), *await _letter_differences(connection, records)]
@@ -25,7 +25,7 @@ async def _rows_by_key(connection: AsyncConnection, table: str, key: str) -> dic
 
 
 async def _letter_differences(connection: AsyncConnection, records: Sequence[DayRecord]) -> list[str]:
-    """Each poison record must be one dead letter, its bytes unchanged unless its aggregate was erased."""
+    """Check that each poison record is one dead letter, with its bytes unchanged unless its aggregate was erased."""
     found = await connection.execute(
         text("SELECT topic, value, count(*), min(attempts), max(attempts) FROM dead_letters GROUP BY 1, 2"),
         execution_options={"query_name": "verify"},

@@ -1,4 +1,4 @@
-"""The consumer at work, as a person would watch it: records, rate, lag, dead letters."""
+"""Shows the running consumer: records, rate, lag, dead letters."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Progression:
     last_commit_at: float = 0.0
 
     def observe(self, batch: Batch, written: list[Written]) -> None:
-        """Take note of a batch that was committed."""
+        """Count a batch that was committed."""
         now = time.perf_counter()
         if self.first_batch_at is None:
             # The clock starts when the first batch began to be decoded, not when it was done.
@@ -63,7 +63,7 @@ def shown(console: Console, total: int) -> Iterator["Display"]:
 
 
 class Display:
-    """The bar of the consumer."""
+    """The consumer's progress bar."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""Who takes part, what each of them guarantees, and how it is started."""
+"""The contenders: what each of them guarantees, and how it is started."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -9,16 +9,15 @@ from benchmarks.expected import READ_COLUMNS, STORED_COLUMNS
 from benchmarks.forms import Form
 
 ProgressKind = Literal["positions", "output", "markers"]
-"""How far it is: by the positions in the database, by the number of events that it prints after each commit, or by its
-rows."""
+"""How its progress is seen: by the positions in the database, by what it prints after each commit, or by its rows."""
 
 
 def _is_ready() -> None:
-    """Nothing is to be fetched."""
+    """Do nothing, for contenders that need no download."""
 
 
 class Contender(NamedTuple):
-    """One way to bring the events of a log into the tables."""
+    """One way to write the events of a log into the tables."""
 
     name: str
     title: str
@@ -26,18 +25,18 @@ class Contender(NamedTuple):
     launches: Callable[[Assignment], list[Launch]]
     """The processes to start."""
     waits: int
-    """Connections that wait at the gate when it is ready."""
+    """How many connections wait at the gate when it is ready."""
     share: float
-    """Of the events of the run, so many are enough to measure its rate."""
+    """The share of the run's events that is enough to measure its rate."""
     progress: ProgressKind = "output"
     reads: Sequence[Form] = ("events",)
-    """Forms of a log. It takes no part in workloads that have none of them."""
+    """The forms of a log that it reads. It is not measured on a workload that has none of them."""
     columns: Iterable[str] = READ_COLUMNS
-    """What it keeps, of what is compared in the end."""
+    """The columns that it keeps, among those that are compared at the end."""
     is_ceiling: bool = False
-    """Whether others are measured by it, those with as many connections that write."""
+    """Whether it is the ceiling for contenders with as many connections that write."""
     prepare: Callable[[], None] = _is_ready
-    """Fetches what it needs beside this project; LeftOutError, if this machine cannot have that."""
+    """Fetches what it needs beside this project. LeftOutError if this machine cannot have that."""
 
     def form_of(self, forms: Iterable[Form]) -> Form | None:
         """The first of these forms that it reads."""

@@ -1,4 +1,4 @@
-"""What a contender is told, and how its process is started."""
+"""What a contender must consume, and how its process is started."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from benchmarks.forms import Form
 
 ROOT = Path(__file__).parents[2]
 SESSION_MS = 6_000
-"""Of all members of groups: the embedded broker lets a new group wait for half of it."""
+"""The session timeout of all groups. The embedded broker makes a new group wait for half of it."""
 
 
 class Assignment(NamedTuple):
@@ -35,21 +35,21 @@ class Launch(NamedTuple):
     command: list[str]
     env: Mapping[str, str]
     files: Mapping[str, str] = MappingProxyType({})
-    """By name, what stands in them."""
+    """File name → content."""
 
 
 def module(name: str, assignment: Assignment) -> Launch:
-    """A contender that is a module here; it reads its assignment from the command line."""
+    """A contender that is a module of this package; it reads its assignment from the command line."""
     command = [sys.executable, "-m", f"benchmarks.contenders.{name}", json.dumps(assignment._asdict())]
     return Launch(command, environment())
 
 
 def environment() -> dict[str, str]:
-    """Ours, without settings of reelsync that somebody may have set."""
+    """The environment of this process, without settings of reelsync that somebody may have made."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
     return ours | {"PYTHONPATH": str(ROOT)}
 
 
 def read_assignment() -> Assignment:
-    """The assignment that `module` gave."""
+    """Read the assignment from the command line."""
     return Assignment(**json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The libraries of Kafka Connect and of Debezium's sink: fetched by Maven once, and kept in the user's cache."""
+"""The libraries of Kafka Connect and of Debezium's sink: Maven fetches them once, into the user's cache."""
 
 import os
 import re
@@ -21,17 +21,17 @@ class LeftOutError(ReelsyncError):
 
 
 def libraries() -> Path:
-    """The folder that they stand in: `worker`, and `plugins`."""
+    """Their folder, with `worker` and `plugins` in it."""
     versions = "-".join(re.findall(r"<version>([\d.]+\d(?:\.Final)?)</version>", _PROJECT.read_text("utf-8"))[1:])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "reelsync-benchmarks" / f"connect-{versions}"
 
 
 def fetch() -> None:
-    """See that Java is there, and fetch what is missing, with progress on standard error.
+    """Check that there is Java, and fetch the missing libraries, with progress on standard error.
 
     Raises:
-        LeftOutError: there is no Java 17, or the libraries are not there and Maven could not fetch them.
+        LeftOutError: there is no Java 17, or Maven could not fetch the libraries.
     """
     _check_java()
     place = libraries()

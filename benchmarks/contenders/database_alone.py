@@ -1,4 +1,4 @@
-"""The ceiling: the statements of every batch, made in advance, through the same fence and COMMIT, and nothing else."""
+"""The ceiling: the statements of every batch, made in advance, with the same fence and COMMIT, and nothing else."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -53,7 +53,7 @@ async def main(assignment: Assignment) -> None:
 
 
 async def _planned(assignment: Assignment, numbers: Sequence[int]) -> AsyncIterator[Planned]:
-    """The batches of these partitions, which take turns: each batch is of one, as large as reelsync's become."""
+    """The batches of these partitions in turns. Each batch is of one partition, and as large as reelsync's become."""
     consumer = AIOKafkaConsumer(bootstrap_servers=assignment.bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(assignment.topic, number) for number in numbers])
@@ -93,7 +93,7 @@ async def _filled(
 
 
 def _is_at_end(consumer: AIOKafkaConsumer, partition: Partition, positions: Mapping[Partition, int]) -> bool:
-    """Whether all is read; the end of a partition is known from the first fetch of it."""
+    """Whether everything is read. The end of a partition is known from its first fetch."""
     end = consumer.highwater(TopicPartition(*partition))
     return end is not None and positions[partition] >= end
 

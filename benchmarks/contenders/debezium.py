@@ -1,7 +1,7 @@
-"""Debezium's JDBC sink in a worker of Kafka Connect, in the set-up in which it was found to be fastest.
+"""Debezium's JDBC sink in a worker of Kafka Connect, with the settings that were found to be the fastest.
 
-The sink writes into the same table as all others. What a column is, it learns from a schema that stands in the
-configuration once, so that records need not carry it.
+It writes into the same table as all others. The schema of its records is in the configuration once, so that records do
+not have to carry it.
 """
 
 import json
@@ -32,7 +32,7 @@ _OTHER_TYPES: Mapping[str, Mapping[str, Any]] = {
     "file_size": {"type": "int64"},
     "version": {"type": "int64"},
 }
-"""Of the columns that are no texts."""
+"""The types of the columns that are not text."""
 
 
 def launches(assignment: Assignment, tasks: int) -> list[Launch]:

@@ -1,4 +1,4 @@
-"""reelsync, by its own command, as it is run in production: HTTP, metrics and health included."""
+"""reelsync, started by its own command as in production: with HTTP, metrics and health."""
 
 import sys
 
@@ -8,17 +8,17 @@ from benchmarks.contenders.assignment import SESSION_MS, Assignment, Launch, env
 from benchmarks.forms import TOPICS
 
 _GATE_SECONDS = "120"
-"""The gate is a lock: reelsync must not give up waiting for it."""
+"""The gate is a lock, and reelsync must not give up waiting for it."""
 
 
 def launches(assignment: Assignment, workers: int) -> list[Launch]:
-    """The command, with so many workers."""
+    """The command, with this number of workers."""
     command = [sys.executable, "-m", "reelsync.consumer", "run", f"--workers={workers}"]
     return [Launch(command, environment() | settings(assignment))]
 
 
 def settings(assignment: Assignment) -> dict[str, str]:
-    """Defaults, but for where the servers are and how long they are waited for."""
+    """The default settings, except for the servers' addresses and the timeouts."""
     return {
         "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": assignment.bootstrap_servers,
         "REELSYNC_KAFKA__TOPICS": to_json({assignment.topic: TOPICS[assignment.form]}).decode(),

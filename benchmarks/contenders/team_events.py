@@ -1,4 +1,4 @@
-"""Events as a team models them that has no facets in mind: one model with optional fields, and the columns it means."""
+"""Events as a team may model them without facets: one model with optional fields, and the columns of each type."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
