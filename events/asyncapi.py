@@ -14,8 +14,8 @@ _STRUCTURED = "application/cloudevents+json"
 _BINARY = "application/json"
 _KAFKA = "0.5.0"
 _PARTITIONING = (
-    "The record's key is the id of the aggregate (of a fact: of the fact), in UTF-8, and decides the partition: so one "
-    "aggregate stays in one partition, whoever publishes, if all publishers share one partitioner: murmur2, as in "
+    "The record's key is the id of the user, the video or the usage record, in UTF-8, and decides the partition. All "
+    "records of one user or video are in one partition only if all publishers use the same partitioner: murmur2, as in "
     "Kafka's Java client and aiokafka (librdkafka: partitioner=murmur2_random)."
 )
 _ERASED: tuple[Literal["user", "video"], ...] = ("user", "video")

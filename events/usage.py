@@ -7,7 +7,7 @@ from .fields import Amount, Count, Id, Money, Text
 
 
 class ModelUsageRecorded(EventData):
-    """A model did some work for a video. The first of several with one `usage_id` stands."""
+    """A model did some work for a video. If several events have one `usage_id`, the first one stays."""
 
     aggregate: ClassVar = "model_usage"
     type: ClassVar[Literal["model_usage.recorded"]] = "model_usage.recorded"

@@ -84,12 +84,12 @@ class UserProfileUpdated(UserEvent):
 
 
 class UserDeleted(UserEvent):
-    """The user was put away: `deleted_at` is the event's time, and the name is free. Not an erasure."""
+    """The user was deleted: `deleted_at` is the event's time, and the name is free again. This is not an erasure."""
 
     type: ClassVar[Literal["user.deleted"]] = "user.deleted"
 
 
 class UserRestored(UserEvent):
-    """The user was taken back: `deleted_at` is NULL again."""
+    """The user was restored: `deleted_at` is NULL again."""
 
     type: ClassVar[Literal["user.restored"]] = "user.restored"

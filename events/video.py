@@ -31,7 +31,7 @@ class VideoDetails(VideoEvent):
 
 
 class VideoCreated(VideoDetails):
-    """A video was asked for: sets details, and state to pending at 0 %."""
+    """A video was requested: sets details, and state to pending at 0 %."""
 
     type: ClassVar[Literal["video.created"]] = "video.created"
 
@@ -82,12 +82,12 @@ class VideoFailed(VideoEvent):
 
 
 class VideoDeleted(VideoEvent):
-    """The video was put away: `deleted_at` is the event's time. Not an erasure."""
+    """The video was deleted: `deleted_at` is the event's time. This is not an erasure."""
 
     type: ClassVar[Literal["video.deleted"]] = "video.deleted"
 
 
 class VideoRestored(VideoEvent):
-    """The video was taken back: `deleted_at` is NULL again."""
+    """The video was restored: `deleted_at` is NULL again."""
 
     type: ClassVar[Literal["video.restored"]] = "video.restored"
