@@ -12,7 +12,7 @@ from reelsync.consumer.cli.terminal import UsageError, out, run_async
 
 def bench(
     events: Annotated[
-        int, typer.Option(envvar="EVENTS", min=1_000, help="For fast contenders; slow ones get a share.")
+        int, typer.Option(envvar="EVENTS", min=1_000, help="Events for fast contenders; slow ones get a share of them.")
     ] = 300_000,
     rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Turns of each contender.")] = 3,
     workloads: Annotated[str, typer.Option(envvar="WORKLOADS", help="Comma-separated; all by default.")] = "",
@@ -20,10 +20,10 @@ def bench(
     broker: Annotated[
         Literal["embedded", "kafka"], typer.Option(envvar="BROKER", help="kafka: Apache Kafka in Docker.")
     ] = "embedded",
-    partitions: Annotated[int, typer.Option(envvar="PARTITIONS", min=1, help="Of each topic.")] = 6,
-    seed: Annotated[int, typer.Option(envvar="SEED", help="Another seed, another log.")] = 1,
+    partitions: Annotated[int, typer.Option(envvar="PARTITIONS", min=1, help="Partitions of each topic.")] = 6,
+    seed: Annotated[int, typer.Option(envvar="SEED", help="The same seed gives the same log.")] = 1,
     json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
-    plot: Annotated[Path | None, typer.Option(envvar="PLOT", help="File for the picture, SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(envvar="PLOT", help="File for the chart, SVG.")] = None,
 ) -> None:
     """Measure reelsync and other consumers on the same logs, and the database alone as the upper limit.
 

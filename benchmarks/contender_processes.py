@@ -48,7 +48,7 @@ class Processes:
     def check(self) -> None:
         """Raise if one of them has ended."""
         if any(process.returncode is not None for process in self.running):
-            raise BenchmarkError(f"it ended too early. The last that it said:\n{last_lines(self.log)}")
+            raise BenchmarkError(f"it ended too early. The end of its output:\n{last_lines(self.log)}")
 
     async def stop(self) -> None:
         """Stop them all, and read what they still print."""

@@ -78,11 +78,11 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[str, Limit] = {
-    "work": Limit("CPU to decode, fold and plan an event, by that of json in turns with it", 1.25),
-    "client": Limit("the consumer's CPU for an event, by the yardstick's", 1.9),
-    "postgres": Limit("PostgreSQL's CPU for an event, by the yardstick's", 1.05),
-    "rows": Limit("rows written, by those of the database alone", 1.6),
-    "rate": Limit("events a second, by those of the database alone", 0.05, is_most=False),
+    "work": Limit("CPU to decode, fold and plan an event, divided by that of json in turns with it", 1.25),
+    "client": Limit("the consumer's CPU for an event, divided by the yardstick's", 1.9),
+    "postgres": Limit("PostgreSQL's CPU for an event, divided by the yardstick's", 1.05),
+    "rows": Limit("rows written, divided by those of the database alone", 1.6),
+    "rate": Limit("events a second, divided by those of the database alone", 0.05, is_most=False),
 }
 
 

@@ -149,7 +149,7 @@ async def _line(consumer: asyncio.subprocess.Process, wanted: str, seconds: floa
         try:
             line = await asyncio.wait_for(consumer.stdout.readline(), deadline - time.monotonic())
         except TimeoutError:
-            raise BenchmarkError(f"the consumer said nothing for {seconds:g} s") from None
+            raise BenchmarkError(f"the consumer printed nothing for {seconds:g} s") from None
         if not line:
             raise BenchmarkError("the consumer ended: see above")
         if line.decode().startswith(wanted):
@@ -164,7 +164,9 @@ async def _last_line(consumer: asyncio.subprocess.Process) -> Figures:
 @app.command()
 def main(
     rates: Annotated[str, typer.Option(envvar="RATES", help="Events a second, and `half` of the maximum.")] = _RATES,
-    seconds: Annotated[float, typer.Option(envvar="SECONDS", min=4, help="For each rate; 2 do not count.")] = 15.0,
+    seconds: Annotated[
+        float, typer.Option(envvar="SECONDS", min=4, help="Seconds for each rate; the first 2 do not count.")
+    ] = 15.0,
     broker: Annotated[BrokerChoice, typer.Option(envvar="BROKER", help="kafka: Apache Kafka in Docker.")] = "embedded",
     json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,
 ) -> None:

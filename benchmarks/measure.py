@@ -179,7 +179,7 @@ async def _until_ready(
         processes.check()
         if time.monotonic() > deadline:
             raise BenchmarkError(
-                f"it was not ready after {patience:.0f} s. The last that it said:\n{last_lines(processes.log)}"
+                f"it was not ready after {patience:.0f} s. The end of its output:\n{last_lines(processes.log)}"
             )
         await asyncio.sleep(_LOOK_SECONDS)
 
@@ -196,7 +196,9 @@ async def _until_done(processes: Processes, progress: Progress, events: int) -> 
                 half = _Half(seen, time.perf_counter())
             done, moved_at = seen, time.monotonic()
         elif time.monotonic() - moved_at > _STALLED_SECONDS:
-            raise BenchmarkError(f"it stands still at {done:,} events. It said:\n{last_lines(processes.log)}")
+            raise BenchmarkError(
+                f"it makes no progress beyond {done:,} events. Its output:\n{last_lines(processes.log)}"
+            )
         processes.check()
     return half
 

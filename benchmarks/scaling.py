@@ -163,9 +163,11 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 @app.command()
 def main(  # noqa: PLR0913, PLR0917 - the options of a command
-    parts: Annotated[str, typer.Option(envvar="PARTS", help=f"Of {', '.join(PARTS)}.")] = ",".join(PARTS),
-    large: Annotated[bool, typer.Option("--large", envvar="LARGE", help="The sizes that take long, too.")] = False,  # noqa: FBT002
-    events: Annotated[int, typer.Option(envvar="EVENTS", min=1_000, help="Where they do not grow.")] = 200_000,
+    parts: Annotated[str, typer.Option(envvar="PARTS", help=f"Some of {', '.join(PARTS)}.")] = ",".join(PARTS),
+    large: Annotated[bool, typer.Option("--large", envvar="LARGE", help="Also the sizes that take long.")] = False,  # noqa: FBT002
+    events: Annotated[
+        int, typer.Option(envvar="EVENTS", min=1_000, help="Number of events, except where it grows.")
+    ] = 200_000,
     rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Turns of each case.")] = 3,
     broker: Annotated[BrokerChoice, typer.Option(envvar="BROKER", help="kafka: Apache Kafka in Docker.")] = "embedded",
     json: Annotated[Path | None, typer.Option(envvar="JSON", help="File for the figures.")] = None,

@@ -58,7 +58,7 @@ async def keep_running(task: Task, work: Work, count_failure: CountFailure) -> N
         try:
             return await work()
         except asyncio.CancelledError as error:
-            # aiokafka cancels tasks of its own when a broker is gone, and lets it show.
+            # aiokafka cancels tasks of its own when a broker is gone, and that CancelledError may arrive here.
             if is_cancelled():
                 raise
             failure: BaseException = error

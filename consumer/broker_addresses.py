@@ -43,5 +43,5 @@ def _address(number: int, server: str) -> Address:
     if port is None:
         return Address(found["ipv6"] or found["host"], DEFAULT_PORT)
     if not (port.isascii() and port.isdecimal()) or not 0 < int(port) <= _HIGHEST_PORT:
-        raise ValueError(f"{which} has a port that is no number from 1 to {_HIGHEST_PORT:,}")
+        raise ValueError(f"{which} has a port that is not a number from 1 to {_HIGHEST_PORT:,}")
     return Address(found["ipv6"] or found["host"], int(port))

@@ -88,7 +88,7 @@ class BatchLoop:
         if self._batch.epoch != self.source.epoch:
             self._batch = self._new_batch()
         if self._linger_left() == 0:
-            # The task alone holds it from here on, so that its memory is free as soon as it is committed.
+            # From here on only the task refers to it, so that its memory is freed as soon as it is committed.
             self._being_written = frozenset(self._batch.spans)
             self._writing = asyncio.create_task(self._write(self._batch))
             self._batch = self._new_batch()
@@ -180,8 +180,8 @@ class BatchLoop:
             raise
         except Exception as error:
             message = (
-                f"no row could be made of events that are valid ({describe(error)}), a defect of ours: please report "
-                "it. Nothing was written; nothing is lost"
+                f"no row could be made of events that are valid ({describe(error)}), a defect of reelsync: please "
+                "report it. Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
 

@@ -66,7 +66,7 @@ def _from_provider(setting: str, name: str) -> Password:
         try:
             given = await (provide() if inspect.iscoroutinefunction(provide) else asyncio.to_thread(provide))
         except Exception as error:
-            message = f"the password is not to be had: {name}, which {setting} names, raised {type(error).__name__}"
+            message = f"the password cannot be obtained: {name}, which {setting} names, raised {type(error).__name__}"
             raise UnavailableError(message) from error
         if not isinstance(given, str) or not given:
             message = f"{name}, which {setting} names, must return a password as str, not {type(given).__name__}"

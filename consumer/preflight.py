@@ -51,13 +51,13 @@ async def check_schema(settings: DatabaseSettings) -> str:
     if state.foreign:
         raise ReelsyncError(another_program(state.foreign))
     if not state.usable:
-        told = f"the database is at revision {state.revision or 'none'}, this version needs {head}: "
+        sentence = f"the database is at revision {state.revision or 'none'}, this version needs {head}: "
         fix = (
-            "deploy the version of reelsync that migrated it, for this one is older and may not use it"
+            "deploy the version of reelsync that migrated it, because this one is older and cannot use it"
             if state.newer
             else "run `reelsync migrate`"
         )
-        raise ReelsyncError(told + fix)
+        raise ReelsyncError(sentence + fix)
     if state.newer:
         _log.info("schema.newer", revision=state.revision, ours=head)
     return state.revision or head

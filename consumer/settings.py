@@ -172,7 +172,7 @@ class Settings(BrokerSettings):
         if self.dead_letters.relay_topic in self.kafka.topics:
             message = (
                 f"REELSYNC_DEAD_LETTERS__RELAY_TOPIC is {self.dead_letters.relay_topic}, which REELSYNC_KAFKA__TOPICS "
-                "consumes: each letter would become another one. Name a topic of its own"
+                "consumes: each dead letter would become a new one. Name a topic of its own"
             )
             raise ValueError(message)
         return self

@@ -118,7 +118,7 @@ def _refused_by_us(error: ssl.SSLCertVerificationError, authorities: str) -> str
     if code in _OTHER_NAME:
         return f"its certificate is for another host name ({said}): connect by a name that the certificate has"
     if code in _UNTRUSTED:
-        return f"its certificate is of an authority that is not trusted here ({said}): see {authorities}"
+        return f"its certificate is signed by an authority that is not trusted here ({said}): see {authorities}"
     return f"its certificate is not accepted ({said})"
 
 

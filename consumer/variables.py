@@ -63,7 +63,7 @@ def check_variables(environment: Mapping[str, str], env_file: Path, settings: Co
         in_file, broken_lines = _read(env_file)
     except UnicodeDecodeError as error:
         problems.append(
-            f"{env_file}: is no text in UTF-8 (byte {error.start + 1:,}): write it anew as NAME=value lines"
+            f"{env_file}: is not text in UTF-8 (byte {error.start + 1:,}): write it again as NAME=value lines"
         )
     except OSError as error:
         problems.append(
@@ -105,7 +105,7 @@ def _unknown(variables: Iterable[tuple[str, str]], settings: Collection[str]) ->
 
 
 def _no_setting(name: str, settings: Collection[str]) -> str:
-    # Without the prefix, which all have: it would make anything look near.
+    # Without the common prefix, which would make all names look similar.
     near = get_close_matches(name.upper().removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in settings], n=1)
     fix = f"do you mean {PREFIX}{near[0]}?" if near else "docs/settings.md has a table of all settings"
-    return f"{name}: is no setting: {fix}"
+    return f"{name}: is not a setting: {fix}"

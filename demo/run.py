@@ -116,11 +116,11 @@ async def _consume_and_check(console: Console, settings: Settings, records: Sequ
         with console.status("Verifying every row…"):
             found = await verify(connection, records)
     if progression.records != len(records):
-        found.append(f"{len(records):,} records were published, {progression.records:,} were taken")
+        found.append(f"{len(records):,} records were published, {progression.records:,} were consumed")
     for difference in found[:20]:
         console.print(f"[red]✗[/] {difference}", markup=True, highlight=False)
     if not found:
-        console.print("\n[bold green]✓ Every row equals an independent fold of what was published.[/]")
+        console.print("\n[bold green]✓ Every row agrees with an independent calculation from what was published.[/]")
     return report | {"differences": found}
 
 
@@ -150,7 +150,9 @@ async def _watched(console: Console, progression: Progression, total: int) -> No
             if progression.records != seen:
                 moved_at, seen = time.monotonic(), progression.records
             elif time.monotonic() - moved_at > _STALLED_SECONDS:
-                raise HaltedError(f"the consumer stands still at {seen:,} of {total:,} records: see the log above")
+                raise HaltedError(
+                    f"the consumer makes no progress beyond {seen:,} of {total:,} records: see the log above"
+                )
 
 
 async def _keep(console: Console, settings: Settings) -> None:

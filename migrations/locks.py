@@ -35,7 +35,9 @@ def tables_are_locked(connection: Connection, seconds: str) -> LockedError:
     if not holders:
         return LockedError(f"the migration waited {seconds} for a lock that nobody holds any more: run it again")
     held = "; ".join(f"{holder.held} by {_session(holder)}" for holder in holders)
-    return LockedError(f"the migration waited {seconds} for tables that others hold: {held}. {_end(holders[0])}")
+    return LockedError(
+        f"the migration waited {seconds} for tables that other sessions have locked: {held}. {_end(holders[0])}"
+    )
 
 
 def other_migration_goes_on(connection: Connection, seconds: int) -> LockedError:

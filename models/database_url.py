@@ -95,9 +95,9 @@ def parse_url(url: str | URL) -> URL:
     try:
         parsed = make_url(f"{_DRIVER}://{login}{at}{'' if hosts else authority}{slash}{path}")
     except (ArgumentError, ValueError):
-        raise ValueError(f"has a port that is no number: {PERCENT_ENCODE}") from None
+        raise ValueError(f"has a port that is not a number: {PERCENT_ENCODE}") from None
     if at and parsed.username is None:
-        raise ValueError(f"has an @ where none can be: percent-encode the user, and {PERCENT_ENCODE}")
+        raise ValueError(f"has an @ in the wrong place: percent-encode the user, and {PERCENT_ENCODE}")
     with_ports = [host if ":" in host else f"{host}:{DEFAULT_PORT}" for host in hosts]
     parsed = parsed.update_query_pairs([("host", host) for host in with_ports], append=True)
     size = parsed.query.get("prepared_statement_cache_size", "0")
@@ -152,9 +152,9 @@ def _listed(value: str | Iterable[str]) -> list[str]:
 
 def _see_that_it_is_an_address(host: str | None, port: str | None) -> None:
     if host and not (_SOCKET if host.startswith("/") else _HOST).fullmatch(host):
-        raise ValueError(f"has a host that can be none: {PERCENT_ENCODE}")
+        raise ValueError(f"has a host that is not valid: {PERCENT_ENCODE}")
     if port is not None and not (port.isascii() and port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT):
-        raise ValueError(f"has a port that is no number from 1 to {_HIGHEST_PORT:,}: {PERCENT_ENCODE}")
+        raise ValueError(f"has a port that is not a number from 1 to {_HIGHEST_PORT:,}: {PERCENT_ENCODE}")
 
 
 def for_asyncpg(url: str | URL) -> tuple[URL, dict[str, Any]]:
@@ -189,7 +189,7 @@ def libpq_parameters(url: URL) -> dict[str, str]:
 def _see_that_they_are_known(given: dict[str, str]) -> None:
     for name in sorted(given.keys() - _FOR_ASYNCPG - _FOR_SQLALCHEMY):
         if name in _OF_LIBPQ:
-            what = f"{name} in its query, which is not taken here"
+            what = f"{name} in its query, which reelsync does not accept"
         elif near := get_close_matches(name, _FOR_ASYNCPG | _FOR_SQLALCHEMY, n=1):
             what = f"a name in its query that is not known, perhaps for {near[0]}"
         else:

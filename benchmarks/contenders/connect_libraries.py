@@ -38,7 +38,7 @@ def fetch() -> None:
     if place.exists():
         return
     if shutil.which("mvn") is None:
-        raise LeftOutError("its libraries are not there, and Maven (mvn), which fetches them, is not installed")
+        raise LeftOutError("its libraries are missing, and Maven (mvn), which fetches them, is not installed")
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as partial:
         whole = Path(partial) / "whole"
@@ -65,4 +65,4 @@ def _copy(directory: Path) -> None:
     command = ["mvn", "--batch-mode", f"--file={_PROJECT}", "dependency:copy-dependencies"]
     options = ["-DincludeScope=runtime", f"-DoutputDirectory={directory}"]
     if subprocess.run([*command, *options], stdout=sys.stderr, check=False).returncode:  # noqa: S603
-        raise LeftOutError("Maven could not fetch its libraries; what it said stands above")
+        raise LeftOutError("Maven could not fetch its libraries; its output is above")

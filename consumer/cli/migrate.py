@@ -25,7 +25,7 @@ def migrate(json: JsonOption = False) -> None:
     before, head = state.revision, head_revision()
     if state.newer and not state.usable:
         message = (
-            f"the database is at revision {before}, newer than this version's {head}, and may not be used by it: "
+            f"the database is at revision {before}, newer than this version's {head}, and this version cannot use it: "
             "deploy the version of reelsync that migrated it"
         )
         raise ReelsyncError(message)

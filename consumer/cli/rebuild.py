@@ -143,7 +143,7 @@ def _print_discarded(*, json: bool) -> None:
     if json:
         print_json({"discarded": True})
     else:
-        err.print("There are no shadow tables any more.")
+        err.print("The shadow tables are gone.")
 
 
 def _decoding(settings: Settings) -> dict[str, Any]:

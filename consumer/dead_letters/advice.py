@@ -6,13 +6,13 @@ from typing import Any
 ADVICE = {
     "too_large": "Have the publisher send less; or raise REELSYNC_KAFKA__MAX_VALUE_BYTES and redrive it.",
     "bad_tombstone": "A tombstone has a null value, no ce_ headers, and the id as its key, on a user or video topic.",
-    "not_json": "The value is not JSON: look at the publisher's serializer; or export it, correct it, import it.",
-    "not_an_event": "The value is no CloudEvent: it must be an object with a type. See docs/events.md.",
-    "unknown_type": "No such event type: deploy a consumer that knows it and redrive; or the publisher is mistaken.",
-    "unknown_schema": "The dataschema is not known here: deploy a consumer that knows it, and redrive.",
-    "invalid": "Have the publisher mend the fields named, and publish the event again; or export, correct, import.",
-    "conflict": "Two live users have one name. It is tried again by itself; if it stays, rename one of them.",
-    "refused": "The database refused it although it is valid: please report it. Redrive it once that is mended.",
+    "not_json": "The value is not JSON: correct the publisher's serializer; or export, correct and import it.",
+    "not_an_event": "The value is not a CloudEvent: it must be an object with a type. See docs/events.md.",
+    "unknown_type": "Deploy a consumer that knows this event type, and redrive; or correct the publisher.",
+    "unknown_schema": "Deploy a consumer that knows this dataschema, and redrive.",
+    "invalid": "Have the publisher correct these fields and publish the event again; or export, correct and import it.",
+    "conflict": "Two live users have one name. It is tried again automatically; if it stays, rename one of them.",
+    "refused": "The database refused it although it is valid: please report it. Redrive it when that is fixed.",
 }
 
 

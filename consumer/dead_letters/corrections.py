@@ -90,8 +90,8 @@ async def correct(  # noqa: PLR0913 - a flag more
                 raise
             if backoff.attempts >= _ATTEMPTS:
                 message = (
-                    f"the letters could not be corrected in {_ATTEMPTS} attempts ({describe(error)}), and none was: "
-                    "see pg_stat_activity for what holds them, and import the file again"
+                    f"the letters could not be corrected in {_ATTEMPTS} attempts ({describe(error)}), so none "
+                    "was: see in pg_stat_activity what locks them, and import the file again"
                 )
                 raise ReelsyncError(message) from error
         await backoff.wait()
@@ -184,7 +184,7 @@ def _change(letter: Letter | None, edited: Edited, decode: Decode) -> _Change | 
     if wanted == received_record(letter.key, letter.row):
         return _Change(letter.key, letter.row["row_version"], None, None)
     if wanted.value is None and letter.row["value"] is not None:
-        raise LineError("value: null would erase the aggregate, and it is for its publisher to send a tombstone")
+        raise LineError("value: null would erase the aggregate, and only its publisher may do that, by a tombstone")
     event = decode(wanted)
     if isinstance(event, Rejection):
         raise LineError(f"is still a dead letter ({event.reason}): {sentence(event.detail)}")

@@ -122,11 +122,11 @@ def _key_of(document: Mapping[str, Any]) -> LetterKey:
     topic, *values = (document.get(name) for name in KEY_NAMES)
     numbers = [value for value in values if type(value) is int]
     if not isinstance(topic, str) or len(numbers) != len(values):
-        raise LineError(f"{', '.join(KEY_NAMES)}: are what tells the letter, and must stay as they were exported")
+        raise LineError(f"{', '.join(KEY_NAMES)}: identify the letter, and must stay as they were exported")
     if not all(-(2**63) <= number < 2**63 for number in numbers) or not 0 <= numbers[0] < 2**31:
-        raise LineError(f"{', '.join(KEY_NAMES)}: no record has such a place")
+        raise LineError(f"{', '.join(KEY_NAMES)}: there is no such place in a log")
     if "\0" in topic:
-        raise LineError("topic: has a NUL, which no topic has")
+        raise LineError("topic: has a NUL, which a topic cannot have")
     return LetterKey(topic, *numbers)
 
 

@@ -164,7 +164,7 @@ async def redrive_until(
                 raise
             _log.warning("redrive.failed", error=describe(error))
         if not parked:
-            # Another consumer of the group may park one and leave, or hold the lock now: look again, but rarely.
+            # Another consumer of the group may park a conflict and leave, or hold the lock: check again, but rarely.
             backoff.reset()
             await _wait_for_any(stop, wake, backoff.longest)
             wake.set()
@@ -193,7 +193,7 @@ async def _apply_all(connection: AsyncConnection, writer: BatchWriter, events: S
     """Merge the events whose names are free, in order; returns the rejections of the others."""
     possible, refused = await without_conflicts(connection, events, singly=True)
     if possible and await _apply(connection, writer, possible):
-        # Somebody took a name meanwhile.
+        # A name was taken meanwhile.
         refused += [rejection for one in possible if (rejection := await _apply(connection, writer, [one]))]
     return refused
 

@@ -97,14 +97,14 @@ class KafkaRelay:
                 await mark_relayed(connection, self.group, done.letters)
                 await connection.commit()
         self.count(done.acknowledged)
-        # Slow brokers are no failure: the next round goes on behind what this one marked.
+        # Slow brokers are not a failure: the next round continues after the letters that this one has marked.
         if failure is not None and not (isinstance(failure, TimeoutError) and done.letters):
             raise failure
         return len(done.letters)
 
     async def _send(self, messages: Sequence[Message], done: _Done) -> None:
-        # A limit of ours: with its brokers gone the producer may wait for ever (aiokafka#1101). One at a time, because
-        # a refusal of one refuses all that were sent with it.
+        # Its own time limit, because without brokers the producer may wait for ever (aiokafka#1101). One at a time:
+        # if one is refused, so are all that were sent with it.
         async with asyncio.timeout(_SEND_SECONDS):
             for message in messages:
                 done.acknowledged += await self._send_one(message)
@@ -113,7 +113,7 @@ class KafkaRelay:
     async def _send_one(self, message: Message) -> bool:
         """Send the letter in the first form that the topic accepts. Whether it accepted one."""
         refusal: RefusedError | None = None
-        # Kafka knows records without key and value, and aiokafka does not send them.
+        # Kafka allows records without key and value, but aiokafka does not send them.
         whole = [message] if message.key is not None or message.value is not None else []
         for form in (*whole, *shorter_forms(message)):
             try:

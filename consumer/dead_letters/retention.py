@@ -23,7 +23,7 @@ LETTERS_AT_ONCE = 500
 
 _CLOSED = "consumer_group = :consumer_group AND state <> 'parked' AND last_attempt_at < now() - CAST(:age AS interval)"
 
-# The second condition has the index; discarding moves closed_at alone, and the first release set neither.
+# The second condition uses the index. Discarding changes only closed_at, and the first release set neither column.
 _EXPIRED = f"{_CLOSED} AND COALESCE(closed_at, last_attempt_at) < now() - CAST(:age AS interval)"
 
 
@@ -40,7 +40,7 @@ _BLANK = text(
     """
 )
 
-# What an erasure by a consumer of the first release left: it does not know of corrections.
+# Corrections that an erasure by a consumer of the first release left: that release has no corrections.
 _BLANK_CORRECTIONS = text(
     """
     UPDATE dead_letters d

@@ -62,7 +62,7 @@ class Selection:
         if self.after:
             found.append(_after(self.after))
         if self.since:
-            # Nothing is attempted before it was seen; the second condition has the index.
+            # A letter is never attempted before it was first seen. The second condition uses the index.
             found += [column.first_seen_at >= self.since, column.last_attempt_at >= self.since]
         if self.until:
             found.append(column.first_seen_at < self.until)
@@ -81,7 +81,7 @@ class Selection:
     def _about(self) -> Iterator[ColumnElement[bool]]:
         column = TABLE.c
         if self.states:
-            # In the text of the statement: after five runs PostgreSQL may plan for any value, and then no partial
+            # A literal: after five runs PostgreSQL may make a plan for any value of a parameter, and then no partial
             # index matches.
             yield column.state.in_(bindparam(None, list(self.states), expanding=True, literal_execute=True))
         named = {"reason": self.reasons, "event_type": self.event_types, "topic": self.topics}

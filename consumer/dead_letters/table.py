@@ -86,7 +86,7 @@ def received_record(key: LetterKey, row: RowMapping) -> StoredRecord:
 
 def corrected_record(key: LetterKey, row: RowMapping) -> StoredRecord | None:
     """The record as it was corrected, at the place of the received one; None without a correction."""
-    # A letter whose payload is gone is not applied from its correction: the first release erases the one alone.
+    # A letter without payload is not applied, even if it has a correction: the first release erases only the payload.
     if row["corrected_headers"] is None or row["headers"] is None:
         return None
     return record_at(key, row["corrected_key"], row["corrected_value"], headers_of(row["corrected_headers"]))

@@ -87,7 +87,7 @@ class Probe:
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            # aiokafka cancels tasks of its own when a broker is gone, and lets it show.
+            # aiokafka cancels tasks of its own when a broker is gone, and that CancelledError may arrive here.
             self.health.not_reached(server, describe(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, there was no answer
             self.health.not_reached(server, describe(error))

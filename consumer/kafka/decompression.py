@@ -59,7 +59,7 @@ class Packed:
         except (MemoryError, UnpackError):
             raise
         except Exception as error:
-            # Each library has errors of its own, and some raise built-in ones.
+            # Each library raises errors of its own, or built-in ones.
             raise UnpackError(f"it cannot be decompressed ({type(error).__name__})") from error
         self._given += 1
         self._is_over = not chunk
@@ -100,7 +100,7 @@ def _snappy(data: memoryview) -> Iterator[bytes]:
 
 
 def _snappy_block(data: memoryview) -> Iterator[bytes]:
-    # What it says of its size is what the library reserves at once.
+    # The library reserves at once the size that the data claims to have.
     size = cramjam.snappy.decompress_raw_len(data)
     if size > LARGEST_PIECE_BYTES:
         raise too_large(size)
@@ -110,7 +110,7 @@ def _snappy_block(data: memoryview) -> Iterator[bytes]:
 def too_large(size: int) -> UnpackError:
     """The error for a piece of so many bytes."""
     return UnpackError(
-        f"a piece that can only be unpacked whole has {size:,} bytes, and may have {LARGEST_PIECE_BYTES:,}"
+        f"a part that can only be unpacked as a whole has {size:,} bytes, and may have {LARGEST_PIECE_BYTES:,}"
     )
 
 

@@ -104,7 +104,7 @@ async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, l
         if problem is None and not isinstance(error, TimeoutError):
             problem = await _protocol_problem(settings, address)
         if problem is None and (other := await asyncio.to_thread(protocol_of, *address, "Kafka")):
-            raise WrongPortError(f"{address} is no broker: {other} answers there: see {_SERVERS}") from None
+            raise WrongPortError(f"{address} is not a broker: {other} answers there: see {_SERVERS}") from None
         return problem, []
     try:
         brokers = (await connection.send(MetadataRequest([]))).brokers
@@ -131,9 +131,9 @@ def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
             "it refuses the user or the password: see REELSYNC_KAFKA__SASL_USERNAME, …SASL_PASSWORD and …SASL_MECHANISM"
         )
     if isinstance(error, UnsupportedSaslMechanismError):
-        return f"it does not take {settings.sasl_mechanism}: see REELSYNC_KAFKA__SASL_MECHANISM"
+        return f"it does not offer {settings.sasl_mechanism}: see REELSYNC_KAFKA__SASL_MECHANISM"
     if isinstance(error, IllegalSaslStateError | UnsupportedVersionError):
-        return f"it takes no SASL login on that port: see {_PROTOCOL}"
+        return f"it accepts no SASL login on that port: see {_PROTOCOL}"
     return handshake_problem(error, "REELSYNC_KAFKA__SSL_CAFILE", "REELSYNC_KAFKA__SSL_CERTFILE and …SSL_KEYFILE")
 
 
@@ -172,5 +172,5 @@ async def _wants_login(settings: KafkaSettings, address: Address) -> str | None:
             connection.close()
         if not issubclass(for_code(answer.error_code), IllegalSaslStateError):
             with_login = "SASL_SSL" if settings.security_protocol == "SSL" else "SASL_PLAINTEXT"
-            return f"it wants a login on that port: {_PROTOCOL} must be {with_login}"
+            return f"it requires a login on that port: {_PROTOCOL} must be {with_login}"
     return None

@@ -85,7 +85,7 @@ class TopicProducer:
         except _REFUSALS as error:
             raise RefusedError(type(error).__name__) from error
         except UnknownError as error:
-            # What aiokafka makes of INVALID_RECORD (87): a compacted topic takes no record without a key.
+            # aiokafka's error for INVALID_RECORD (87): a compacted topic accepts no record without a key.
             kind = RefusedError if key is None else KafkaFailedError
             raise kind(type(error).__name__) from error
         except KafkaError as error:

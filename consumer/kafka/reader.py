@@ -72,7 +72,7 @@ class Reader(AIOKafkaConsumer):
         """The next records of these partitions: POLL_BYTES together, plus the record that exceeds them."""
         for tp, result in list(self._fetcher._records.items()):  # noqa: SLF001
             if tp in partitions and isinstance(result, Result) and result.owes:
-                # It may take seconds, and heartbeats must not wait.
+                # In a thread, because it may take seconds, and heartbeats must not wait.
                 await asyncio.to_thread(result.pass_over)
         ROOM.set(Room(POLL_BYTES))
         return await super().getmany(*partitions, **limits)
@@ -104,7 +104,7 @@ class Reader(AIOKafkaConsumer):
         node, question = self._client.get_random_node(), DescribeTopics(sorted(names))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                # Over a connection of its own: on the others it would wait for the answer to a fetch.
+                # Over its own connection: on the others it would wait until a fetch is answered.
                 response = await self._client.send(node, question, group=_DESCRIBING)
         except TimeoutError:
             raise KafkaTimeoutError from None
@@ -134,7 +134,7 @@ class Client(AIOKafkaClient):
 
     async def bootstrap(self) -> None:
         """Find the brokers. Whoever is cancelled here does not wait any longer, and `close` does."""
-        # If aiokafka's own is cancelled, it leaves its connection open.
+        # aiokafka's own method leaves its connection open if it is cancelled.
         self._bootstrapping = asyncio.create_task(super().bootstrap())
         await asyncio.shield(self._bootstrapping)
 
@@ -168,7 +168,7 @@ class Client(AIOKafkaClient):
         for tp, topic_id in asked.items():
             if self.topic_ids is None or self.topic_ids.get(tp) != topic_id:
                 continue  # It is to be read from another topic since.
-            # The embedded broker names no id where it does not know the one that was asked for.
+            # The embedded broker answers without an id if it does not know the id that was asked for.
             part = answers.get((topic_id, tp.partition)) or answers.get((None, tp.partition))
             if part is not None and part[1] in _REFUSALS:
                 self.refused.add(tp)

@@ -185,10 +185,10 @@ class _ReadableBatch:
         except UnpackError as error:
             raise self._unreadable(error.args[0]) from error
         except CorruptRecordException as error:
-            raise self._unreadable("a record is not what Kafka calls a record") from error
+            raise self._unreadable("a record does not have Kafka's format") from error
 
     def _unreadable(self, why: str) -> _UnreadableError:
-        # Of a message of old formats only the next offset is known.
+        # Only the next offset is known for a message in an old format.
         following = self._batch.next_offset
         return _UnreadableError(Unreadable(getattr(self._batch, "base_offset", following - 1), following, why))
 

@@ -59,10 +59,10 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
                     del ends[tp]
                     reader.pause(tp)
             for partition, batch in reader.unreadable.items():
-                raise ReelsyncError(f"{partition} cannot be read on: {batch}")
+                raise ReelsyncError(f"{partition} cannot be read further: {batch}")
             if spans:
                 moved_at = time.monotonic()
                 yield Scanned(records, spans)
             elif time.monotonic() - moved_at > _STALLED_SECONDS:
                 waiting = ", ".join(f"{tp.topic}/{tp.partition}" for tp in ends)
-                raise UnavailableError(f"nothing more can be read of {waiting} for a minute: see the brokers")
+                raise UnavailableError(f"nothing more can be read from {waiting} for a minute: see the brokers")

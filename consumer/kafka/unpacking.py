@@ -53,7 +53,7 @@ def slices(batch: memoryview, source: "Source | None" = None) -> Iterator[bytes]
         if not count and not is_cut:
             if left and source.fill(len(source.held) + 1):
                 continue
-            raise UnpackError("it does not end with its last record")
+            raise UnpackError("it goes on after its last record")
         count += is_cut
         left -= count
         struct.pack_into(">i", header, _COUNT_OFFSET, count)
@@ -179,7 +179,7 @@ def _varint(held: bytearray, at: int) -> tuple[int, int]:
         number |= (byte & _REST) << (7 * place)
         if byte < _MORE:
             return (number >> 1) ^ -(number & 1), at + place + 1
-    raise UnpackError("a number is longer than numbers are")
+    raise UnpackError("a number is too long")
 
 
 def _encoded(number: int) -> bytes:

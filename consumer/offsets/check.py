@@ -37,7 +37,7 @@ def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Hal
     if stored.cluster_id is not None and cluster_id is not None and stored.cluster_id != cluster_id:
         return Halt("other_cluster", f"the position was stored for cluster {stored.cluster_id}, this is {cluster_id}")
     if stored.next_offset and stored.topic_id and log.topic_id and stored.topic_id != log.topic_id:
-        # Not at offset 0: nothing was taken from the topic before, and nothing of this one is skipped.
+        # Not at offset 0: no record of the old topic was applied, and none of the new one would be skipped.
         return Halt(
             "recreated",
             f"the topic was deleted and created again: position {stored.next_offset} is of the topic with id "
@@ -52,12 +52,12 @@ def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Hal
     if stored.next_offset > log.end:
         return Halt(
             "truncated",
-            f"the position is {stored.next_offset}, the log ends at {log.end}: it was truncated or made anew",
+            f"the position is {stored.next_offset}, the log ends at {log.end}: it was truncated or created again",
         )
     if stored.anchor is not None and log.anchor is not None and stored.anchor != log.anchor:
         return Halt(
             "recreated",
-            f"the record at offset {stored.anchor.offset} is not the one that was taken: the log was made anew",
+            f"the record at offset {stored.anchor.offset} is not the one that was applied: the log was created again",
         )
     return None
 
@@ -80,7 +80,7 @@ def reset_command(partition: Partition, to: str) -> str:
 def remedy(partition: Partition, halt: Halt) -> str:
     """What to do about a halted partition."""
     if halt.reason == "deleted":
-        return "create the topic again, or take it out of REELSYNC_KAFKA__TOPICS: the consumer creates no topic"
+        return "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic"
     if halt.readable_from is not None:
         return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force --yes')}"
     # Nothing that is there is skipped, and what is read again changes no row.

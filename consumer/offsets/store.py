@@ -63,7 +63,7 @@ _CREATE = text(
 ).bindparams(bindparam("partitions", type_=JsonText()))
 
 
-# Locked in order before any is updated, for the reason of the fence; so is the next one.
+# Rows are locked in order before any is updated, for the same reason as in the fence; also in the next statement.
 _ADOPT = text(
     """
     WITH w AS MATERIALIZED (

@@ -60,7 +60,7 @@ def parse_target(to: str) -> Target:
     if time.tzinfo is None:
         raise ValueError(f"--to {to} needs its time zone, such as {to}Z")
     if time < _KAFKA_BEGINS:
-        raise ValueError(f"--to {to} is before 1970, and Kafka knows no time before that: say earliest")
+        raise ValueError(f"--to {to} is before 1970, and Kafka has no earlier times: use earliest")
     return time
 
 
@@ -70,7 +70,7 @@ async def ask_logs(log: KafkaLog, cluster_id: str | None, partitions: Collection
     Raises:
         KafkaFailedError: the brokers did not answer.
     """
-    # First: should the topic be created again meanwhile, the new position is one that halts.
+    # First, because if the topic is created again meanwhile, the new position then halts.
     topics = await log.topics({partition.topic for partition in partitions})
     topic_ids = {partition: topics[partition.topic].topic_id for partition in partitions if partition.topic in topics}
     ranges = await log.ranges(partitions)
@@ -115,7 +115,7 @@ def refusal_while_live(moves: Sequence[Move], group: str, members: int) -> str |
     named = ", ".join(working[:_NAMED]) + " …" * (len(working) > _NAMED)
     return (
         f"group {group} is live ({members} member{'s' * (members > 1)}) and at work in {named}: stop the consumers, or "
-        "say --force: each is then fenced at its next batch, and goes on from the new position"
+        "use --force: each is then fenced at its next batch, and continues from the new position"
     )
 
 

@@ -25,7 +25,7 @@ _FIXES = {
     "3D": f"there is no such database: create it, or see {_URL}",
     "42P07": "a table of that name exists, and it is not reelsync's: give reelsync a database of its own",
     "42710": "something of that name exists, and it is not reelsync's: give reelsync a database of its own",
-    "42501": "the role lacks a right: run deploy/postgres/roles.sql for it",
+    "42501": "the role lacks a permission: run deploy/postgres/roles.sql for it",
     "42P01": "the schema does not exist: run `reelsync migrate`",
     "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
 }

@@ -26,7 +26,7 @@ class DeadLetterLimit:
             HaltedError: the limits are reached. Nothing of the batch was written, so nothing is lost.
         """
         if not records:
-            # A log of transaction markers has as many batches as one likes, and no records.
+            # A log of transaction markers has any number of batches without records.
             return
         self._batches.append((records, rejected))
         self._records += records
@@ -54,8 +54,8 @@ class DeadLetterLimit:
     def _check(self) -> None:
         if self._rejected >= self._max_count and self._rejected >= self._max_share * self._records:
             message = (
-                f"{self._rejected} of the last {self._records} records were dead letters: a bad deploy, it seems, not "
-                "poison. See them with `reelsync dlq list`; mend the publisher, or deploy a consumer that knows its "
-                "events, or raise REELSYNC_DEAD_LETTERS__MAX_COUNT or …MAX_SHARE; then start again"
+                f"{self._rejected} of the last {self._records} records were dead letters: probably a bad deployment, "
+                "not poison. See them with `reelsync dlq list`; correct the publisher, or deploy a consumer that knows "
+                "its events, or raise REELSYNC_DEAD_LETTERS__MAX_COUNT or …MAX_SHARE; then start again"
             )
             raise HaltedError(message)

@@ -106,7 +106,7 @@ class Deliverer:
         backoff = Backoff()
         while True:
             if not self._is_current(batch.epoch):
-                message = "its partitions were assigned anew meanwhile"
+                message = "its partitions were assigned again meanwhile"
                 raise FencedError(message)
             try:
                 return [await self._writer.write(batch, carefully=carefully)]
@@ -135,9 +135,9 @@ class Deliverer:
         verdict = classify(error)
         if verdict is Verdict.BUG:
             message = (
-                f"the database refused a statement of ours ({describe(error)}: {server_message(error)}): is the schema "
-                "at head (`reelsync check`), may the role use it, and does REELSYNC_DATABASE__POOLER name the pooler "
-                "before it? Nothing was written; nothing is lost"
+                f"the database refused a statement of reelsync ({describe(error)}: {server_message(error)}): is the "
+                "schema at head (`reelsync check`), may the role use it, and does REELSYNC_DATABASE__POOLER name the "
+                "pooler before it? Nothing was written; nothing is lost"
             )
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
@@ -170,8 +170,8 @@ def _check_refusals(refusals: int, error: Exception) -> None:
     """Halt if a batch is refused too often although all refused events were to be parked."""
     if refusals == _REFUSALS:
         message = (
-            f"the database refuses to park what it refuses ({describe(error)}: {server_message(error)}): is its "
-            "encoding UTF8, and does a trigger or a constraint of yours stand on dead_letters or consumer_offsets? "
+            f"the database refuses an event and also its dead letter ({describe(error)}: {server_message(error)}): is "
+            "its encoding UTF8, and is there a trigger or a constraint of yours on dead_letters or consumer_offsets? "
             "Nothing was written; nothing is lost"
         )
         raise HaltedError(message) from error

@@ -19,7 +19,7 @@ from reelsync.models import DeadLetter
 _LOCK_TO_PARK = text("LOCK TABLE erasure_lock IN ROW EXCLUSIVE MODE")
 _LOCK_TO_ERASE = text("LOCK TABLE erasure_lock IN SHARE ROW EXCLUSIVE MODE")
 
-# A letter belongs to the aggregate that its key names and, once it was corrected, to the corrected event's as well.
+# A letter belongs to the aggregate that its key names and, if it was corrected, to that of the corrected event too.
 _ERASE = text(
     """
     UPDATE dead_letters d
@@ -40,13 +40,13 @@ def _park_statement() -> Any:
     parked = insert(table)
     sent = parked.excluded
     again = {name: sent[name] for name in ("stage", "reason", "detail", "last_attempt_at")}
-    # One that was blanked when its retention was over is whole again. One that was corrected stays as it is: the
-    # corrected event's aggregate may have been erased since, which the received record does not tell.
+    # A letter without payload, because its retention was over, gets it again. A corrected one stays as it is: the
+    # aggregate of the corrected event may have been erased since, and the received record does not show that.
     whole = {
         name: case((table.c.corrected_aggregate_id.is_(None), sent[name]), else_=table.c[name])
         for name in ("key", "value", "headers")
     }
-    # A later verdict may know whose it is, which an erasure asks for, and never knows less than that.
+    # A later decision may know the aggregate, which an erasure needs; it never knows less than an earlier one.
     known = {name: func.coalesce(sent[name], table.c[name]) for name in ("event_id", "event_type", "aggregate_id")}
     return parked.on_conflict_do_update(
         constraint="pk_dead_letters",

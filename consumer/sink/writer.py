@@ -75,7 +75,7 @@ class BatchWriter:
             self.forget()
             raise
         if not carefully:
-            # Not otherwise: the row of an event that was refused may not exist.
+            # Only then: the row of an event that was refused may not exist.
             self._remember(batch.plan)
         return written
 

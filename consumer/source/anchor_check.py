@@ -55,7 +55,7 @@ class AnchorCheck:
                 raise FencedError(message)
             self._anchors.update(anchors)
             return
-        message = "its partitions were assigned anew meanwhile"
+        message = "its partitions were assigned again meanwhile"
         raise FencedError(message)
 
     async def _find_changed(self, partitions: Iterable[Partition]) -> list[Partition]:

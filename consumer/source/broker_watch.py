@@ -46,7 +46,9 @@ class BrokerWatch:
             return
         answers = {partition: member.last_poll_timestamp(TopicPartition(*partition)) for partition in partitions}
         if self._silence.waited(waited, answers):
-            _log.warning("brokers.silent", fix="are they up, and is the network? A new membership is tried")
+            _log.warning(
+                "brokers.silent", fix="see whether they and the network are up; the consumer joins its group again"
+            )
             await self._kafka_log.cluster()
             raise KafkaTimeoutError
 

@@ -107,7 +107,7 @@ class KafkaSource(ConsumerRebalanceListener):
         if self._unsettled:
             await self._settle(consumer)
         if self._positions and not self._positions.keys() & set(partitions):
-            # They were chosen before the positions were known: to ask for none of them would be to ask for all.
+            # They were chosen before the positions were known. An empty list would ask for all partitions.
             return Poll(self.epoch, [], {}, {})
         self.fetch_only(partitions)
         started = time.monotonic()
@@ -174,11 +174,11 @@ class KafkaSource(ConsumerRebalanceListener):
         """Pause the partitions until their positions are known. Not a coroutine, so that nothing happens in between."""
         self._observer.rebalanced()
         _log.info("partitions.assigned", count=len(assigned))
-        # A poll that was under way may have settled a partition since the revocation: an assignment is whole.
+        # A poll that was running may have positioned a partition since the revocation: an assignment is complete.
         self.epoch += 1
         self._positions.clear()
         self._assigned = True
-        # Nobody is assigned the partitions of a topic that is deleted: who had them last names them.
+        # Nobody is assigned the partitions of a deleted topic: their last owner reports them.
         before, self._had = self._had, {Partition(*tp) for tp in assigned}
         self._unsettled = self._had | before | self.halts.halted.keys()
         self.halts.gone &= self._had

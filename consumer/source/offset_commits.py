@@ -64,8 +64,8 @@ class OffsetCommits:
         if not offsets:
             return
         try:
-            # Without a time limit of ours: what aiokafka goes on with after a cancellation fails with nobody to
-            # hear it, and into the log. The end of the membership ends it.
+            # Without a time limit here: aiokafka would continue after a cancellation, and its error would only go into
+            # the log. It ends with the membership.
             await member.commit(offsets)
         except Exception as error:  # noqa: BLE001 - nothing depends on it: the positions are in PostgreSQL
             self._observer.kafka_commit_failed()

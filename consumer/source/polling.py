@@ -54,7 +54,7 @@ class RecordSource(Protocol):
         """Check that a batch came from the logs that the stored positions belong to. `anchors` are its last records.
 
         Raises:
-            FencedError: it did not, or its partitions were assigned anew meanwhile.
+            FencedError: it did not, or its partitions were assigned again meanwhile.
         """
 
     def forget(self) -> None:
@@ -105,7 +105,7 @@ class Polling:
         self._turns.took(len(poll.records), room)
         self._pace.took(len(poll.records), now)
         if self._pace.seconds_left(self._lag, now):
-            # Or each record that comes meanwhile would be fetched by itself.
+            # Otherwise each record that comes meanwhile would be fetched in a request of its own.
             self._source.fetch_only(())
         self._backoff.reset()
         self._observer.recovered("read")
@@ -134,7 +134,7 @@ class Polling:
         of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
         if not of_kafka and classify(error) is Verdict.BUG:
             message = (
-                f"reading from Kafka or its positions failed in a way that waiting does not mend ({describe(error)}): "
+                f"reading from Kafka or its positions failed, and waiting does not help ({describe(error)}): "
                 "see `reelsync check`. Nothing is lost: the positions stay where they are"
             )
             raise HaltedError(message) from error

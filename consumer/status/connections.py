@@ -110,7 +110,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - has what a stranger sent
     ) -> web.StreamResponse:
         """Answer what is not a valid HTTP request, in our words."""
-        answer = web.json_response({"error": "this is no request that is answered here"}, status=status)
+        answer = web.json_response({"error": "this request is not supported"}, status=status)
         answer.force_close()
         return answer
 
@@ -175,7 +175,7 @@ class Connections:
             try:
                 client, _ = await loop.sock_accept(listening)
             except OSError:
-                # No descriptor is left, or the client went away.
+                # No file descriptor is left, or the client has gone.
                 self.crowd.count("not_accepted")
                 await asyncio.sleep(_NO_DESCRIPTOR_SECONDS)
                 continue

@@ -186,7 +186,7 @@ def _refusing(settings: HttpSettings) -> Any:
             message = "this Host is not one of REELSYNC_HTTP__ALLOWED_HOSTS"
             return web.json_response({"error": message}, status=421)
         if request.can_read_body:
-            answer = web.json_response({"error": "no request here has a body"}, status=413)
+            answer = web.json_response({"error": "requests with a body are not supported"}, status=413)
             answer.force_close()
             return answer
         return await handler(request)

@@ -116,7 +116,7 @@ class Monitor:
 
     def _task_failed(self, task: Task) -> None:
         self.seen.task_failed(task)
-        # Without the probe nobody knows whether there is work, so that silence proves nothing.
+        # Without the probe it is not known whether there is work, so a lack of progress proves nothing.
         if task == "probe":
             self.health.sign_of_life()
 

@@ -102,7 +102,7 @@ def _rank(notice: Notice) -> tuple[int, bool]:
 def _stuck(facts: Facts) -> Iterator[Notice]:
     if facts.not_live:
         text = f"Stuck: {'; '.join(facts.not_live)}"
-        yield Notice("stuck", "error", text, "restart this process: nothing is lost by it")
+        yield Notice("stuck", "error", text, "restart this process: nothing is lost")
 
 
 def _waiting(facts: Facts) -> Iterator[Notice]:
@@ -171,7 +171,7 @@ def _poisoned(facts: Facts) -> Iterator[Notice]:
     share = f"{100 * total / records:.{0 if total >= records / 100 else 1}f} %"
     text = f"{share} of the records of the last minute became dead letters: {total:,}, most of them {worst}"
     level: Level = "error" if total >= _TROUBLE_SHARE * records else "warning"
-    yield Notice("dead_letters", level, text, "see what they are, and correct what publishes them", command)
+    yield Notice("dead_letters", level, text, "see what they are, and correct their publisher", command)
 
 
 def _retrying(facts: Facts) -> Iterator[Notice]:

@@ -23,7 +23,7 @@ def frame(status: Status, width: int) -> RenderableType:
     parts.append(_figures(status))
     if len(status.workers) > 1:
         parts.append(_workers(status.workers, narrow=width < _NARROW))
-    # The cursor stands in the last line, and there the terminal echoes ^C: in a full one it would break the frame.
+    # The terminal echoes ^C in the last line, where the cursor is: if that line were full, ^C would break the frame.
     return Group(*parts, Text())
 
 

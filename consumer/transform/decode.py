@@ -197,7 +197,7 @@ def _reject_unread(record: Record, error: Exception) -> Rejection:
     """
     if isinstance(error, MemoryError):
         raise error
-    message = f"the decoder failed on it ({type(error).__name__}): please report that; redrive it once that is mended"
+    message = f"the decoder failed on it ({type(error).__name__}): please report that, and redrive it when it is fixed"
     detail = {"problems": [{"path": "", "code": "decoder_failed", "message": message}]}
     return Rejection(record, "decode", "invalid", detail, aggregate_id=_id_in_key(record))
 

@@ -64,7 +64,7 @@ class Plan:
             if row.version >= ERASED_VERSION
         ]
         """Ids of users and videos that are erased."""
-        # Made without a reference to the plan: a cycle would keep its memory until the collector comes.
+        # Made without a reference to the plan: a cycle would keep its memory until the garbage collector runs.
         self._steps = _encode(fold, self.rows)
         self._is_whole = False
 
@@ -74,7 +74,7 @@ class Plan:
         The events of the fold are released one by one, because memory that is used again at once is the fastest.
         """
         if not self._is_whole:
-            # Without a default: a plan whose encoding failed must never pass for a whole one.
+            # Without a default: a plan whose encoding failed must never look like a complete one.
             self._is_whole = not next(self._steps)
         return not self._is_whole
 

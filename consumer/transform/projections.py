@@ -114,7 +114,7 @@ def _erased(table: RowType, key: str) -> Target:
     return Target(table, key, tuple(erased.items()))
 
 
-# By the types as literals, so that mypy refuses one that does not exist. A test sees that none is missing.
+# The keys are literals, so that mypy refuses a type that does not exist. A test checks that none is missing.
 _BY_TYPE: Mapping[EventType | ErasureType | RowChangeType, Projection] = {
     "video.created": _video(details=_details, state=_constant(status="pending", progress=0)),
     "video.updated": _video(details=_details),

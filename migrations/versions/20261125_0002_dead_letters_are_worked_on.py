@@ -33,7 +33,7 @@ def upgrade() -> None:
     for column in _columns():
         op.add_column('dead_letters', column, if_not_exists=True)
     with op.get_context().autocommit_block():
-        # What waits here lets everybody pass: no limit but that of the statement.
+        # This waits without blocking anybody, so the statement's limit is enough.
         op.execute("SET lock_timeout = 0")
         for name, columns, where in INDEXES:
             op.drop_index(name, table_name='dead_letters', if_exists=True, postgresql_concurrently=True)

@@ -148,7 +148,7 @@ def test_a_missing_setting_is_named_with_an_example_and_exit_code_2(command: str
             "REELSYNC_KAFKA__TOPICS, topic t, version: is missing: see docs/debezium.md",
         ),
         ("REELSYNC_BATCH__MAX_RECORDS", "0", "REELSYNC_BATCH__MAX_RECORDS: Input should be greater than or equal to 1"),
-        ("REELSYNC_KAFKA__NO_SUCH", "1", "REELSYNC_KAFKA__NO_SUCH: is no setting"),
+        ("REELSYNC_KAFKA__NO_SUCH", "1", "REELSYNC_KAFKA__NO_SUCH: is not a setting"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not(variable: str, value: str, said: str) -> None:
@@ -216,7 +216,7 @@ async def test_a_port_of_another_protocol_is_named(settings: Settings, broker) -
             "REELSYNC_DATABASE__URL": to_kafka,
             "REELSYNC_DATABASE__CONNECT_TIMEOUT": "2",
         },
-        "is no broker: PostgreSQL answers there: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS": {
+        "is not a broker: PostgreSQL answers there: see REELSYNC_KAFKA__BOOTSTRAP_SERVERS": {
             "REELSYNC_KAFKA__BOOTSTRAP_SERVERS": f"{url.host}:{url.port}"
         },
     }

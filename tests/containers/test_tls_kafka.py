@@ -148,7 +148,7 @@ AT_THE_START = ("authority", "password", "host name", "advertised host name", "e
 WRONGS: dict[str, tuple[Way, str]] = {
     "authority": (
         lambda kafka, made: (kafka.address("both"), {"ssl_cafile": str(made.other_authority)}),
-        "is of an authority that is not trusted here",
+        "is signed by an authority that is not trusted here",
     ),
     "password": (
         lambda kafka, _: (kafka.address("both"), {"sasl_password": WRONG}),
@@ -173,10 +173,10 @@ WRONGS: dict[str, tuple[Way, str]] = {
         "it speaks TLS on that port: REELSYNC_KAFKA__SECURITY_PROTOCOL must be SSL or SASL_SSL",
     ),
     "TLS to plaintext": (lambda kafka, _: (kafka.address("sasl"), {}), "it does not speak TLS on that port"),
-    "login where none is": (lambda kafka, _: (kafka.address("tls"), {}), "it takes no SASL login on that port"),
+    "login where none is": (lambda kafka, _: (kafka.address("tls"), {}), "it accepts no SASL login on that port"),
     "no login where one is": (
         lambda kafka, _: (kafka.address("both"), {"security_protocol": "SSL"}),
-        "it wants a login on that port: REELSYNC_KAFKA__SECURITY_PROTOCOL must be SASL_SSL",
+        "it requires a login on that port: REELSYNC_KAFKA__SECURITY_PROTOCOL must be SASL_SSL",
     ),
     "missing file": (
         lambda kafka, _: (kafka.address("both"), {"ssl_cafile": "/none.pem"}),

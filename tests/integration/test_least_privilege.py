@@ -201,7 +201,7 @@ async def test_every_command_but_migrate_works_in_the_role_that_runs(settings: S
 def test_migrating_in_the_role_that_runs_says_what_it_lacks(admin: URL) -> None:
     made = create_roles(admin.render_as_string(hide_password=False), database=str(admin.database))
     refused = run_command(None, "migrate", REELSYNC_DATABASE__URL=made.run_url)
-    assert_one_error(refused, "the role lacks a right: run deploy/postgres/roles.sql for it (SQLSTATE 42501", [])
+    assert_one_error(refused, "the role lacks a permission: run deploy/postgres/roles.sql for it (SQLSTATE 42501", [])
     early = run_command(None, "offsets", "show", REELSYNC_DATABASE__URL=made.run_url)
     assert_one_error(early, "the schema does not exist: run `reelsync migrate` (SQLSTATE 42P01", [])
 

@@ -157,7 +157,7 @@ async def test_a_wrong_schema_stops_the_consumer_and_loses_nothing(
 async def test_too_many_dead_letters_stop_the_consumer_before_they_are_written(settings: Settings) -> None:
     strict = changed(settings, "dead_letters", window_records=1_000, max_count=50, max_share=0.5)
     await publish(settings, topic_of(settings, "video"), [(b"key", b"from a bad deploy")] * 200)
-    with pytest.raises(HaltedError, match="bad deploy"):
+    with pytest.raises(HaltedError, match="bad deployment"):
         await asyncio.wait_for(Consumer(strict).run(asyncio.Event()), 60)
     assert len(await rows_of(settings, "dead_letters")) < 50
 
@@ -169,7 +169,7 @@ async def test_too_many_refusals_of_the_database_stop_the_consumer(
     strict = changed(changed(settings, "dead_letters", max_count=20, window_records=1_000), "batch", max_records=40)
     events = [(b"one key", video("created", n, title="bad taste")) for n in range(200)]
     await publish(settings, topic_of(settings, "video"), events)
-    with pytest.raises(HaltedError, match="bad deploy"):
+    with pytest.raises(HaltedError, match="bad deployment"):
         await asyncio.wait_for(Consumer(strict).run(asyncio.Event()), 60)
     assert len(await rows_of(settings, "dead_letters")) < 200
 

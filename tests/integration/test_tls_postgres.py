@@ -102,7 +102,7 @@ def verified(certificates: Certificates) -> dict[str, object]:
     [
         (
             lambda made: verified(made) | {"sslrootcert": made.other_authority},
-            "is of an authority that is not trusted here",
+            "is signed by an authority that is not trusted here",
         ),
         (
             lambda made: verified(made) | {"sslrootcert": made.authority.parent / "none.pem"},
@@ -117,7 +117,7 @@ def verified(certificates: Certificates) -> dict[str, object]:
             "server.key does not belong to the certificate in",
         ),
         (lambda _: {"sslmode": "verify-full"}, "root.crt"),
-        (lambda _: {"sslrootcert": "system"}, "is of an authority that is not trusted here"),
+        (lambda _: {"sslrootcert": "system"}, "is signed by an authority that is not trusted here"),
         (lambda _: {"sslmode": "disable"}, "whether it needs ?sslmode=verify-full"),
     ],
 )

@@ -137,7 +137,7 @@ class Log:
         self, epoch: int, _partitions: Collection[Partition], _anchors: Mapping[Partition, Anchor]
     ) -> None:
         if epoch != self.epoch:
-            raise FencedError("its partitions were assigned anew meanwhile")
+            raise FencedError("its partitions were assigned again meanwhile")
 
     def forget(self) -> None:
         self.forgotten += 1

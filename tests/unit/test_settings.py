@@ -168,7 +168,7 @@ def test_a_variable_that_is_no_setting_is_refused_with_the_nearest(
         (tmp_path / ".env").write_text(f"{name}=canary-7c1e\n")
     else:
         monkeypatch.setenv(name, "canary-7c1e")
-    with pytest.raises(VariablesError, match=f"^{r'.env: ' * in_file}{name}: is no setting: .*{near}") as refused:
+    with pytest.raises(VariablesError, match=f"^{r'.env: ' * in_file}{name}: is not a setting: .*{near}") as refused:
         settings()
     assert "canary-7c1e" not in str(refused.value)
 
@@ -195,8 +195,8 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_stops_nothing(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"REELSYNC_KAFKA__GROUP_ID=caf\xe9\n", r"\.env: is no text in UTF-8"),
-        ("REELSYNC_KAFKA__GROUP_ID=a\n".encode("utf-16"), r"\.env: is no text in UTF-8"),
+        (b"REELSYNC_KAFKA__GROUP_ID=caf\xe9\n", r"\.env: is not text in UTF-8"),
+        ("REELSYNC_KAFKA__GROUP_ID=a\n".encode("utf-16"), r"\.env: is not text in UTF-8"),
         (b"A=1\nhello world\nmore of it\n", r"\.env, line 2 \(and 1 more\): is not of the form NAME=value"),
         (b"canary-7c1e\n", r"\.env, line 1: is not of the form NAME=value"),
         (b"REELSYNC_KAFKA__SSL_CAFILE=a\0b\n", r"\.env, line 1: is not of the form NAME=value"),

@@ -62,7 +62,7 @@ def _fate_of_rejected(verdict: Rejection, letter: Mapping[str, Any] | None) -> F
         return Fate("no_letter", f"no event ({verdict.reason}), consumed, and no dead letter: was it removed?")
     if letter["is_blank"] and not letter["was_corrected"]:
         return Fate("erased", "a dead letter, closed and blank: its aggregate was erased, or its retention is over")
-    since = ", and blanked since" if letter["is_blank"] else ""
+    since = ", and since made blank" if letter["is_blank"] else ""
     return Fate("applied", f"a dead letter that was corrected by hand and redriven{since}")
 
 
@@ -137,7 +137,7 @@ def _sharing(seen: Seen, others: Iterable[Seen]) -> list[str]:
         if (other.verdict["id"], other.verdict["source"]) == (seen.verdict["id"], seen.verdict["source"]):
             notes.append(f"the same event as {other.place}")
         elif _claim(other.verdict) == _claim(seen.verdict):
-            notes.append(f"{other.place} is another event with its version: the first one in stands")
+            notes.append(f"{other.place} is another event with its version: the one that was applied first stays")
     return notes[:5]
 
 
