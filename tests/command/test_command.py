@@ -339,7 +339,7 @@ async def test_dlq_shows_the_record_byte_for_byte(settings: Settings) -> None:
     assert base64.b64decode(shown[0]["value_base64"]) == poison
     for_people = run_command(settings, "dlq", "show", place)
     assert "\x1b[31m" not in for_people.stdout
-    assert "look at the publisher's serializer" in for_people.stdout
+    assert "correct the publisher's serializer" in for_people.stdout
 
 
 def test_a_letter_that_is_not_there_is_said_so(settings: Settings) -> None:

@@ -83,7 +83,7 @@ def test_make_demo_publishes_consumes_and_verifies() -> None:
         ["make", "demo", "EVENTS=3000"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=170
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("Videos by status", "Dead letters by reason", "Time by statement", "✓ Every row equals"):
+    for said in ("Videos by status", "Dead letters by reason", "Time by statement", "✓ Every row agrees"):
         assert said in done.stdout
 
 

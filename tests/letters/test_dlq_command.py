@@ -191,7 +191,7 @@ async def test_discard_restore_and_purge(engine: AsyncEngine, letters_settings: 
     await dlq(letters_settings, "restore", PLACE, code=1)
     assert await counted(engine) == {("parked", 1): 3}
     refused = await dlq(letters_settings, "purge", "--older-than", "1d", code=1)
-    assert "it needs the role that migrates" in " ".join(refused.stderr.split())
+    assert "must name the role that migrates" in " ".join(refused.stderr.split())
     migrate_url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
     owner = letters_settings.model_copy(deep=True)
     owner.database = owner.database.model_validate({"url": migrate_url})

@@ -101,7 +101,7 @@ def test_duplicates_and_claims_of_one_version_are_named() -> None:
     ("is_blank", "was_corrected", "what", "said"),
     [
         (False, True, "applied", "corrected by hand and redriven"),
-        (True, True, "applied", "blanked since"),
+        (True, True, "applied", "since made blank"),
         (True, False, "erased", "its aggregate was erased"),
     ],
 )

@@ -125,9 +125,9 @@ def test_a_url_as_psql_takes_it_is_taken(monkeypatch: pytest.MonkeyPatch, scheme
     [
         ("kafka://u:canary-7c1e@h:9092", "address 1 has a scheme"),
         ("a:9092,u:canary-7c1e@h:9092", "address 2 has an @"),
-        ("h:abc", "no number from 1 to 65,535"),
-        ("h:99999", "no number from 1 to 65,535"),
-        ("h:", "no number from 1 to 65,535"),
+        ("h:abc", "not a number from 1 to 65,535"),
+        ("h:99999", "not a number from 1 to 65,535"),
+        ("h:", "not a number from 1 to 65,535"),
         ("a:9092,", "address 2 is not of the form host:port"),
         ("h 1:9092", "is not of the form host:port"),
         ("", "is not of the form host:port"),

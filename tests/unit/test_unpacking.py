@@ -104,7 +104,7 @@ def test_a_wrong_number_of_records_is_not_believed(count: int) -> None:
 
 def test_what_can_only_be_unpacked_whole_has_a_limit() -> None:
     batch = packed([Given(b"key", b"value", 150 * MIB)], "snappy in one piece")
-    with pytest.raises(UnpackError, match="can only be unpacked whole"):
+    with pytest.raises(UnpackError, match="can only be unpacked as a whole"):
         found(batch)
 
 
