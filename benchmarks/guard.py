@@ -137,13 +137,13 @@ def work(log: PublishedLog) -> float:
     found = []
     for start in range(0, len(records), _SLICE):
         part = records[start : start + _SLICE]
-        begun = time.process_time()
+        started = time.process_time()
         batch = Batch(0, decode)
         batch.add(part, [decode(record) for record in part])
         batch.plan.statements(Missing((), ()))
         planned = time.process_time()
         read_and_written = [json.dumps(json.loads(record.value or b"")) for record in part]
-        found.append((planned - begun) / (time.process_time() - planned))
+        found.append((planned - started) / (time.process_time() - planned))
         del read_and_written
     return median(found)
 

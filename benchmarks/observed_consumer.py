@@ -65,22 +65,22 @@ async def _consume(cold_seconds: float) -> None:
     ages = Ages(cold_seconds)
     consumer = Consumer(load(Settings), observe=ages.observe)
     async with consumer.monitor.serving():
-        telling = asyncio.create_task(_tell(consumer, ages))
+        telling = asyncio.create_task(_print_progress(consumer, ages))
         await run_until_signal(consumer)
         telling.cancel()
     print(ages.as_json(), flush=True)
 
 
-async def _tell(consumer: Consumer, ages: Ages) -> None:
+async def _print_progress(consumer: Consumer, ages: Ages) -> None:
     """Print once that the group is joined, and then the number of committed records when it changes."""
     while not consumer.source.settled:  # noqa: ASYNC110 - the consumer has no event for it
         await asyncio.sleep(_LOOK_SECONDS)
     print("ready", flush=True)
-    told = 0
+    printed = 0
     while True:
-        if ages.records != told:
-            told = ages.records
-            print(told, flush=True)
+        if ages.records != printed:
+            printed = ages.records
+            print(printed, flush=True)
         await asyncio.sleep(_LOOK_SECONDS)
 
 

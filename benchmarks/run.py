@@ -67,10 +67,10 @@ async def run(options: Options, console: Console) -> list[Summary]:
     if not pairs:
         raise BenchmarkError("no contender is left that reads any of these workloads")
     turns = len(pairs) * options.rounds
-    with servers(options.broker) as started, shown(turns) as told:
+    with servers(options.broker) as started, shown(turns) as show_step:
         about = await machine(started)
         for workload in options.workloads:
-            told(f"{workload.name}: publishing")
+            show_step(f"{workload.name}: publishing")
             found += await compare(
                 started,
                 workload,
@@ -79,7 +79,7 @@ async def run(options: Options, console: Console) -> list[Summary]:
                 rounds=options.rounds,
                 seed=options.seed,
                 partitions=options.partitions,
-                before=told,
+                before=show_step,
             )
     print_report(console, about, found)
     if options.json:
@@ -124,7 +124,7 @@ def shown(turns: int) -> Iterator[Listener]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=turns, completed=-1)
 
-        def told(what: str) -> None:
+        def show_step(what: str) -> None:
             progress.update(task, description=what, advance=0 if what.endswith("publishing") else 1)
 
-        yield told
+        yield show_step

@@ -105,7 +105,9 @@ def cases(parts: Sequence[str], events: int, *, large: bool) -> list[Case]:
     ]
 
 
-async def scaling(started: Servers, wanted: Sequence[Case], rounds: int, told: Callable[[str], None]) -> list[Found]:
+async def scaling(
+    started: Servers, wanted: Sequence[Case], rounds: int, show_step: Callable[[str], None]
+) -> list[Found]:
     """The result of each case: the turn with the median rate.
 
     Raises:
@@ -126,7 +128,7 @@ async def scaling(started: Servers, wanted: Sequence[Case], rounds: int, told: C
             turns: dict[str, list[Turn]] = {name: [] for name in _CONTENDERS}
             for _ in range(rounds):
                 for name in _CONTENDERS:
-                    told(f"{case.part} {case.size:,}: {name}")
+                    show_step(f"{case.part} {case.size:,}: {name}")
                     turns[name].append(await measure(started, ready, CONTENDERS[name]))
         found.append(Found(case, *(median_turn(turns[name]) for name in _CONTENDERS)))
     return found
@@ -181,9 +183,9 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     turns = len(wanted) * rounds * len(_CONTENDERS)
-    with servers(broker) as started, shown(turns) as told:
+    with servers(broker) as started, shown(turns) as show_step:
         about = asyncio.run(machine(started))
-        found = as_rows(asyncio.run(scaling(started, wanted, rounds, told)))
+        found = as_rows(asyncio.run(scaling(started, wanted, rounds, show_step)))
     table = Table(*_COLUMNS, title="reelsync, one worker, as the work grows", title_justify="left")
     for row in found:
         table.add_row(*(f"{row[column]:,}" if column != "part" else row[column] for column in _COLUMNS))

@@ -34,7 +34,7 @@ class Yardstick:
 
     def __init__(self) -> None:
         self.reading = Reading(0, 0.0)
-        self._has_begun = asyncio.Event()
+        self._has_started = asyncio.Event()
 
     def price_since(self, before: Reading) -> float:
         """CPU seconds for a value since that reading."""
@@ -46,11 +46,11 @@ class Yardstick:
         async for line in output:
             values, seconds = line.split()
             self.reading = Reading(int(values), float(seconds))
-            self._has_begun.set()
+            self._has_started.set()
 
-    async def begun(self) -> None:
-        """Wait until it has begun."""
-        await asyncio.wait_for(self._has_begun.wait(), _FIRST_SECONDS)
+    async def started(self) -> None:
+        """Wait until it has started."""
+        await asyncio.wait_for(self._has_started.wait(), _FIRST_SECONDS)
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def yardstick() -> AsyncIterator[Yardstick]:
     found = Yardstick()
     listening = asyncio.create_task(found.listen(process.stdout))
     try:
-        await found.begun()
+        await found.started()
         yield found
     finally:
         with suppress(ProcessLookupError):

@@ -23,7 +23,7 @@ class KafkaFailedError(ReelsyncError):
 
 
 class MisconfiguredError(ReelsyncError):
-    """A server and our settings do not fit: at the start no waiting mends it, later it is waited out like an outage."""
+    """A server and our settings do not fit. At the start waiting does not help; later it is treated like an outage."""
 
 
 class WrongPortError(MisconfiguredError):

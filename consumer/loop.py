@@ -115,7 +115,7 @@ class BatchLoop:
             await self._polls.pace()
             started = perf_counter()
             poll = await self._polls.poll(self._batch)
-        except Exception as error:  # noqa: BLE001 - told apart there
+        except Exception as error:  # noqa: BLE001 - distinguished there
             await self._polls.wait_out(error)
             return
         if not poll.spans:

@@ -1,4 +1,4 @@
-"""Passwords that change while we run: from a file, or from a function of the operator's, anew for each connection."""
+"""Passwords that may change while the process runs: read from a file or a function for each new connection."""
 
 import asyncio
 import importlib

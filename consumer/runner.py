@@ -63,7 +63,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _check_until_available(consumer: Consumer, stop: asyncio.Event) -> None:
-    """Wait for servers that start later. What waiting does not mend is an error at once."""
+    """Wait for servers that start later. If waiting cannot help, the error is raised at once."""
     backoff = Backoff()
     while not stop.is_set():
         try:

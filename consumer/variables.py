@@ -1,7 +1,7 @@
-"""The variables that settings are read from: whether each of ours, in the environment and in `.env`, is a setting.
+"""Checks the variables that settings are read from, in the environment and in `.env`: each must be a setting.
 
-A variable that nobody reads is a setting that somebody believes to be made. So a name that begins like ours and is no
-setting is refused.
+Without this, a variable with a typing error in its name would be ignored silently. So a name that begins with REELSYNC_
+and is not a setting is refused.
 """
 
 import re
@@ -48,11 +48,11 @@ def settings_by_variable(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 
 def check_variables(environment: Mapping[str, str], env_file: Path, settings: Collection[str]) -> None:
-    """See that every variable of ours is one of the settings, and that the file can be read.
+    """Check that every variable that begins with REELSYNC_ is a setting, and that the file can be read.
 
     Args:
         environment: The variables of this process.
-        env_file: The file with further ones, if it is there.
+        env_file: The file with further variables, if it exists.
         settings: The names of all settings, with their prefix.
 
     Raises:
@@ -79,7 +79,7 @@ def check_variables(environment: Mapping[str, str], env_file: Path, settings: Co
 
 
 def _read(env_file: Path) -> tuple[dict[str, str], list[int]]:
-    """The variables of the file, and the numbers of the lines that are none. Nothing of a file that is not there."""
+    """The variables of the file, and the numbers of lines that are not variables. Both empty without a file."""
     if not env_file.exists():
         return {}, []
     with env_file.open(encoding=ENV_FILE_ENCODING) as stream:

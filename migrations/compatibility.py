@@ -75,9 +75,9 @@ async def schema_state(url: str, password: Password | None = None) -> SchemaStat
 
 
 def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
-    """Usable are our own head, and a newer schema that states a revision of ours as the oldest it still works with.
+    """Usable are our own head, and a newer schema that states one of our revisions as the oldest that it works with.
 
-    `known`: the revisions of this version, all of them at or before `head`.
+    `known` are the revisions of this version, all of them at or before `head`.
     """
     if stated.rows > 1:
         why = f"{VERSION_TABLE} has {stated.rows} rows, and reelsync's has one"

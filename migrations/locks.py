@@ -26,7 +26,7 @@ _OF_OTHER_MIGRATION = text(f"""
 
 
 class LockedError(Exception):
-    """A migration waited for a lock in vain. Its text says for what, who holds it, and what to do."""
+    """A migration waited for a lock too long. The message names the tables, who holds the lock, and what to do."""
 
 
 def tables_are_locked(connection: Connection, seconds: str) -> LockedError:

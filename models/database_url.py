@@ -104,7 +104,7 @@ def parse_url(url: str | URL) -> URL:
     if not (isinstance(size, str) and size.isascii() and size.isdecimal()):
         raise ValueError("has a prepared_statement_cache_size that is no whole number")
     for host, port in _addresses(parsed):
-        _see_that_it_is_an_address(host, port)
+        _check_address(host, port)
     try:
         parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError):
@@ -150,7 +150,7 @@ def _listed(value: str | Iterable[str]) -> list[str]:
     return [part for text in ([value] if isinstance(value, str) else value) for part in text.split(",")]
 
 
-def _see_that_it_is_an_address(host: str | None, port: str | None) -> None:
+def _check_address(host: str | None, port: str | None) -> None:
     if host and not (_SOCKET if host.startswith("/") else _HOST).fullmatch(host):
         raise ValueError(f"has a host that is not valid: {PERCENT_ENCODE}")
     if port is not None and not (port.isascii() and port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT):
@@ -167,7 +167,7 @@ def for_asyncpg(url: str | URL) -> tuple[URL, dict[str, Any]]:
     """
     parsed = parse_url(url)
     given = libpq_parameters(parsed)
-    _see_that_they_are_known(given)
+    _check_known(given)
     bare = parsed.difference_update_query([*(_FOR_ASYNCPG & given.keys()), "ssl"])
     moved = {name: value for name, value in given.items() if name in _FOR_ASYNCPG}
     arguments: dict[str, Any] = {}
@@ -186,7 +186,7 @@ def libpq_parameters(url: URL) -> dict[str, str]:
     return given if mode is None else {"sslmode": mode} | given
 
 
-def _see_that_they_are_known(given: dict[str, str]) -> None:
+def _check_known(given: dict[str, str]) -> None:
     for name in sorted(given.keys() - _FOR_ASYNCPG - _FOR_SQLALCHEMY):
         if name in _OF_LIBPQ:
             what = f"{name} in its query, which reelsync does not accept"

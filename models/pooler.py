@@ -61,7 +61,7 @@ async def find_pooler(engine: AsyncEngine) -> Pooler:
     """
     async with engine.connect() as first, engine.connect() as second:
         lent = await _backend(first)
-        if await _told_at_login(first) == lent:
+        if await _process_id_at_login(first) == lent:
             return "none"
         is_session = await _backend(second) != lent and await _backend(first) == lent
     return "session" if is_session else "transaction"
@@ -74,7 +74,7 @@ async def _backend(connection: AsyncConnection) -> int:
     return int(pid or 0)
 
 
-async def _told_at_login(connection: AsyncConnection) -> int:
+async def _process_id_at_login(connection: AsyncConnection) -> int:
     driver: Any = (await connection.get_raw_connection()).driver_connection
     return int(driver.get_server_pid())
 

@@ -1,9 +1,9 @@
-"""Applying name conflicts again: the one kind of dead letter that order makes, and that time mends.
+"""Applies name conflicts again: the one kind of dead letter that the order of events makes, and that may resolve.
 
-bob is renamed after another bob appears, and the second event arrives first. Singly, swaps and rotations of names would
-stay stuck for ever; so all that depend on each other are taken together, and the names their users no longer have are
-released first. Those that do not are taken in other transactions, some in each: a transaction holds up whatever a batch
-says of its users.
+bob is renamed after another bob appears, and the second event arrives first. One by one, swaps and rotations of names
+would stay in conflict for ever. So all that depend on each other are applied together, and the names that their users
+no longer have are released first. Those that do not depend on each other are applied in several transactions, because a
+transaction blocks whatever a batch writes to its users.
 """
 
 import asyncio

@@ -53,8 +53,8 @@ async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
 async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncError:
     """The error to report for brokers that could not be used.
 
-    MisconfiguredError if a broker answers and one side refuses the other in a way that waiting does not mend; otherwise
-    UnavailableError.
+    MisconfiguredError if a broker answers and one side refuses the other in a way in which waiting does not help;
+    otherwise UnavailableError.
     """
     asked: set[Address] = set()
     not_found: list[str] = []

@@ -167,13 +167,13 @@ def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
 
 
 async def _fetch_at(
-    reader: Reader, offsets: Mapping[TopicPartition, int], told: Callable[[TopicPartition], int | None]
+    reader: Reader, offsets: Mapping[TopicPartition, int], value_of: Callable[[TopicPartition], int | None]
 ) -> None:
-    """Fetch at these offsets until `told` has a value for each partition, which comes with a fetch."""
+    """Fetch at these offsets until `value_of` has one for each partition, which comes with a fetch."""
     for tp, offset in offsets.items():
         reader.seek(tp, offset)
     async with asyncio.timeout(_FETCH_SECONDS):
-        while waiting := [tp for tp in offsets if told(tp) is None]:
+        while waiting := [tp for tp in offsets if value_of(tp) is None]:
             await reader.getmany(*waiting, timeout_ms=20)
 
 

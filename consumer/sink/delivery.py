@@ -112,7 +112,7 @@ class Deliverer:
                 return [await self._writer.write(batch, carefully=carefully)]
             except FencedError:
                 raise
-            except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
+            except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
                 verdict = self._judge(error)
                 refusals += carefully and verdict is Verdict.DATA
                 _check_refusals(refusals, error)
@@ -155,7 +155,7 @@ class Deliverer:
         while True:
             try:
                 stored = await self._ledger.next_offsets(batch.spans)
-            except Exception as error:  # noqa: BLE001 - told apart below; the unknown ones go up
+            except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
                 self._judge(error)
                 await backoff.wait(self._trying_again)
                 continue

@@ -129,7 +129,7 @@ class Polling:
         """Wait until Kafka, or the stored positions, may be back.
 
         Raises:
-            HaltedError: waiting mends nothing.
+            HaltedError: waiting does not help.
         """
         of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
         if not of_kafka and classify(error) is Verdict.BUG:

@@ -52,7 +52,7 @@ class Series:
 
 @dataclass
 class Recent(Step):
-    """The latest steps together. `seconds`: how long they are, less what is still to come of the last."""
+    """The latest steps together. `seconds` is their length, without the part of the last step that is still to come."""
 
     seconds: float = 0.0
     lag_before: int | None = None
@@ -113,7 +113,7 @@ class History:
         )
 
     def recent(self, seconds: float) -> Recent:
-        """About so many seconds: the step that is not over, and whole ones before it."""
+        """The steps of about so many seconds: the one that is not over, and whole ones before it."""
         first = self._step().number - round(seconds / STEP_SECONDS)
         steps = [step for step in self._steps if step.number >= first]
         recent = Recent(

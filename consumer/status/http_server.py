@@ -27,7 +27,7 @@ from .page import status_page
 
 _SHUTDOWN_SECONDS = 1.0
 _REST = 19
-"""Making answers takes at most a twentieth of the time: after one, no other is made for so many times as long."""
+"""Making answers takes at most a twentieth of the time: after one was made, this many times as long must pass."""
 _LONGEST_REST_SECONDS = 1.0
 _KEPT = 16
 _QUICKLY = 1

@@ -16,7 +16,7 @@ class StatementTimings:
     seconds: float = 0.0
     """All calls together."""
     counts: list[int] = field(default_factory=list)
-    """Calls in each bucket; one more than there are bounds, for what is slower than all."""
+    """Calls in each bucket. The last bucket, for calls slower than all bounds, has no bound."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _NARROW = 64
 
 
 def frame(status: Status, width: int) -> RenderableType:
-    """What is shown at the moment, in so many columns. Lines are not filled up: few break when it gets narrower."""
+    """What is shown now, in so many columns. Lines are not padded, so few break when the terminal gets narrower."""
     parts: list[RenderableType] = [_notice(notice) for notice in status.notices]
     parts.append(_figures(status))
     if len(status.workers) > 1:

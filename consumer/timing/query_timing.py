@@ -73,12 +73,12 @@ def attach_query_timing(engine: Engine | AsyncEngine, *publish: Publish, names: 
         for each in publish:
             each(timing)
 
-    def tell_of_connection(query_name: str, seconds: float, error: BaseException | None) -> None:
+    def publish_connection(query_name: str, seconds: float, error: BaseException | None) -> None:
         tell(QueryTiming(query_name, seconds) if error is None else _failed(query_name, seconds, "", error))
 
     _time_statements(sync_engine, tell, names)
-    time_connections(sync_engine, tell_of_connection)
-    time_transactions(sync_engine, tell_of_connection)
+    time_connections(sync_engine, publish_connection)
+    time_transactions(sync_engine, publish_connection)
 
 
 def _time_statements(engine: Engine, tell: Publish, names: Container[str]) -> None:

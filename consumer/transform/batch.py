@@ -16,11 +16,11 @@ from .plan import Plan
 
 @dataclass
 class Batch:
-    """Records, their events folded as they come, and the span of each partition that they stand for.
+    """Records, the fold of their events, and the span of each partition that they cover.
 
-    `epoch` numbers the assignment under which they were read: a batch of an older epoch is forgotten, not written.
-    Events that the fold has no more use for are not kept, for memory that is used again at once is the fastest; who
-    needs all of them, which is rare, decodes again.
+    `epoch` numbers the assignment under which they were read: a batch of an older epoch is dropped, not written. Events
+    that the fold does not need are not kept, because memory that is used again at once is the fastest. Code that needs
+    all events, which is rare, decodes the records again.
     """
 
     epoch: int
@@ -56,13 +56,13 @@ class Batch:
     @property
     def plan(self) -> Plan:
         """All rows that the batch writes. Those that are not encoded yet are encoded now."""
-        return self._plan_begun().finish()
+        return self._started_plan().finish()
 
     def plan_some(self) -> bool:
         """Plan for about 1 ms. Whether there is more to plan. Nothing can be added afterwards."""
-        return self._plan_begun().step()
+        return self._started_plan().step()
 
-    def _plan_begun(self) -> Plan:
+    def _started_plan(self) -> Plan:
         if self._plan is None:
             self._plan, self.fold = Plan(self.fold), Fold()
         return self._plan

@@ -94,7 +94,7 @@ def _native_decoder(topics: Mapping[str, Aggregate], max_value_bytes: int) -> De
             if error.reason == "not_json":
                 return _decode_framed(record, error, lambda r: parse_event(r.value or b"", r.headers), _reject)
             return _reject(record, error)
-        except Exception as error:  # noqa: BLE001 - told there
+        except Exception as error:  # noqa: BLE001 - reported there
             return _reject_unread(record, error)
 
     return decode_native
@@ -113,7 +113,7 @@ def _captured_decoder(topic: RowChangeTopic | OutboxTopic, max_value_bytes: int)
             if error.reason == "not_json":
                 return _decode_framed(record, error, parse, reject)
             return reject(record, error)
-        except Exception as error:  # noqa: BLE001 - told there
+        except Exception as error:  # noqa: BLE001 - reported there
             return _reject_unread(record, error)
 
     return decode_captured
@@ -136,7 +136,7 @@ def _decode_framed(
     except InvalidEventError as inner:
         shown = frame.not_json() if inner.reason == "not_json" else inner
         return reject(unframed, shown)._replace(record=record)
-    except Exception as failure:  # noqa: BLE001 - told there
+    except Exception as failure:  # noqa: BLE001 - reported there
         return _reject_unread(record, failure)
 
 

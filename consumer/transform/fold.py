@@ -54,7 +54,7 @@ class Fold:
     log into batches.
     """
 
-    __slots__ = ("begun", "conflicts", "facts", "rows", "user_references", "video_references")
+    __slots__ = ("conflicts", "created_at", "facts", "rows", "user_references", "video_references")
 
     def __init__(self, events: Iterable[WireEvent] = ()) -> None:
         self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
@@ -64,7 +64,7 @@ class Fold:
         """User id → time of the first event here that refers to it."""
         self.video_references: dict[str, tuple[str, Any]] = {}
         """Video id → its owner by the first fact here that refers to it, and that fact's time."""
-        self.begun: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
+        self.created_at: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
         """Row id → when the row was created in its own database, perhaps before any event's time."""
         self.conflicts = 0
         """Events that share aggregate and version with another, different event: their publisher broke the contract."""
@@ -110,13 +110,13 @@ class Fold:
 
     def _begin_row(self, target: Target, event: WireEvent) -> None:
         """Note when a changed row was created in its own database, if the event says so."""
-        begun = event["data"]["created_at"]
-        if begun is not None:
-            times = self.begun[target.table]
+        created_at = event["data"]["created_at"]
+        if created_at is not None:
+            times = self.created_at[target.table]
             key = event["data"][target.key]
             held = times.get(key)
-            if held is None or begun < held:
-                times[key] = begun
+            if held is None or created_at < held:
+                times[key] = created_at
 
     def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
         self.facts.setdefault(data["usage_id"], event)

@@ -131,13 +131,13 @@ def _encode(fold: Fold, into: dict[TableName, dict[str, bytes]]) -> Iterator[boo
 def _rendered(fold: Fold) -> Iterator[tuple[TableName, str, dict[str, Any]]]:
     """Each row, taken out of the fold."""
     for table, rows in fold.rows.items():
-        merge, begun = MERGES[table], fold.begun[table]
+        merge, created_at = MERGES[table], fold.created_at[table]
         version_columns = {facet: version_column(facet) for facet in merge.facets}
         while rows:
             key, row = rows.popitem()
             rendered = _render(key, row, merge, version_columns)
-            if key in begun:
-                rendered["created_at"] = min(rendered["created_at"], begun[key])
+            if key in created_at:
+                rendered["created_at"] = min(rendered["created_at"], created_at[key])
             yield table, key, rendered
     while fold.facts:
         key, event = fold.facts.popitem()

@@ -16,7 +16,7 @@ from .supervisor import Supervisor
 _ANSWER_SECONDS = 2.0
 """How long a request waits for a worker that does not answer. Probes and browsers wait for five seconds."""
 _GIVEN_UP_SECONDS = 300.0
-"""After so long without a live worker, the supervisor has restarted it in vain."""
+"""After this time without a live worker, the restarts by the supervisor have not helped."""
 
 
 class WorkersMonitor:
@@ -42,7 +42,7 @@ class WorkersMonitor:
         await self._supervisor.ask_all(_ANSWER_SECONDS)
 
     def not_live(self) -> list[str]:
-        """Why this process and its workers should be restarted, which the supervisor could not mend."""
+        """Why this process and its workers should be restarted, because the restarts by the supervisor did not help."""
         number, seconds = self._supervisor.longest_not_live()
         if seconds <= _GIVEN_UP_SECONDS:
             return []

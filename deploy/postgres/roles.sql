@@ -1,5 +1,5 @@
 -- Least privilege for reelsync, in a database of its own: one role that migrates and owns, one that runs and may neither
--- create, alter, drop nor truncate, and optionally one that reads (and sees no dead letter, for they hold payloads).
+-- create, alter, drop nor truncate, and optionally one that reads (and sees no dead letters, because they hold payloads).
 --
 --     psql -f deploy/postgres/roles.sql 'host=… dbname=reelsync user=…'
 --     psql -v migrate_role=app_migrate -v run_role=app_run -v read_role=app_read -f deploy/postgres/roles.sql …

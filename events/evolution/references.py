@@ -42,7 +42,7 @@ def _plain(schema: Any, root: Any, inside: tuple[str, ...]) -> Schema:
         raise ValueError("a schema is an object, true or false")  # noqa: TRY004 - what a file holds is a value
     if "$id" in schema and schema is not root:
         return {"$ref": "a schema with an id of its own"}
-    _see_that_keywords_are_well_formed(schema)
+    _check_keywords(schema)
     known = {name: part for name, part in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
     pointer = known.pop("$ref", None)
     found = {name: _below(name, part, root, inside) for name, part in known.items()}
@@ -65,7 +65,7 @@ def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:
     return part
 
 
-def _see_that_keywords_are_well_formed(schema: dict[str, Any]) -> None:
+def _check_keywords(schema: dict[str, Any]) -> None:
     """Refuse keywords that have another meaning in another dialect, or a value that no dialect knows."""
     for kinds, names in _SHAPES:
         for name in names & schema.keys():

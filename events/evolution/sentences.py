@@ -10,46 +10,48 @@ Direction = Literal["backward", "forward"]
 _LONGEST = 80
 
 
-class _Told(NamedTuple):
+class _Wording(NamedTuple):
     """The two sentences about one kind of difference: backward, the old contract writes; forward, the new one does."""
 
     backward: str
     forward: str
 
 
-_BOUND = _Told(
+_BOUND = _Wording(
     "tightened {keyword} from {written} to {read}",
     "loosened {keyword} from {read} to {written}: old readers keep to it",
 )
-_REWRITTEN = _Told(
+_REWRITTEN = _Wording(
     "changed its {keyword} from {written} to {read}: old values may not match",
     "changed its {keyword} from {read} to {written}: old readers may refuse new values",
 )
-_TOLD: dict[Rule, _Told] = {
-    "required": _Told(
+_TOLD: dict[Rule, _Wording] = {
+    "required": _Wording(
         "is required now: events of the old contract may lack it", "may be left out now: old readers require it"
     ),
-    "missing": _Told(
+    "missing": _Wording(
         "was added as a required field: events of the old contract lack it", "was removed: old readers require it"
     ),
-    "field": _Told("was removed, and new readers are closed", "was added, and old readers are closed"),
-    "open": _Told(
+    "field": _Wording("was removed, and new readers are closed", "was added, and old readers are closed"),
+    "open": _Wording(
         "is restricted to {read}: the old contract, being open, let more through",
         "is no longer restricted to {read}: old readers expect that",
     ),
-    "type": _Told(
+    "type": _Wording(
         "narrowed its type: {written} was allowed, now {listed}",
         "widened its type: {written} is allowed now, old readers take {listed}",
     ),
-    "value": _Told("lost the value {written}", "gained the value {written}: old readers do not know it"),
-    "values": _Told("is limited to {listed} now", "is no longer limited to {listed}: old readers expect one of them"),
+    "value": _Wording("lost the value {written}", "gained the value {written}: old readers do not know it"),
+    "values": _Wording(
+        "is limited to {listed} now", "is no longer limited to {listed}: old readers expect one of them"
+    ),
     "lower_bound": _BOUND,
     "upper_bound": _BOUND,
     "multiple": _BOUND,
     "unique": _BOUND,
     "pattern": _REWRITTEN,
     "format": _REWRITTEN,
-    "undecided": _Told(
+    "undecided": _Wording(
         "uses {keyword} in the new contract, which cannot be decided here: it counts as breaking",
         "uses {keyword} in the old contract, which cannot be decided here: it counts as breaking",
     ),
@@ -59,10 +61,10 @@ _TOLD: dict[Rule, _Told] = {
 def sentence(found: Difference, direction: Direction) -> str:
     """What changed at the path, and which side cannot read it."""
     template: str = getattr(_TOLD[found.rule], direction)
-    told = template.format(
+    sentence_end = template.format(
         keyword=found.keyword, written=_shown(found.written), read=_shown(found.read), listed=_listed(found.read)
     )
-    return f"{found.path or 'the whole'} {told}"
+    return f"{found.path or 'the whole'} {sentence_end}"
 
 
 def _listed(parts: Any) -> str:

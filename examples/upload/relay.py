@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
-    """Send what waits, up to 500 records, and remove it once acknowledged; how many. 0 if another relay is at work.
+    """Send up to 500 waiting records, and delete them once acknowledged. Returns how many; 0 if another relay works.
 
-    A crash after the first and before the second sends the same bytes again, which whoever reads must ignore by the
-    event's id or version: reelsync does.
+    A crash between sending and deleting sends the same bytes again. Readers must ignore that by the event's id or
+    version, as reelsync does.
 
     Raises:
-        DeliveryError: the brokers did not take all; all stay, to be sent again in order.
+        DeliveryError: the brokers did not acknowledge all; all stay, to be sent again in order.
     """
     async with AsyncSession(engine) as session, session.begin():
         if not await session.scalar(_WE_ARE_THE_RELAY):
@@ -47,7 +47,7 @@ async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
 
 
 async def waiting(engine: AsyncEngine) -> int:
-    """How many records wait: what to alert on, for it grows while the relay or the brokers are down."""
+    """How many records wait. Alert on it, because it grows while the relay or the brokers are down."""
     async with AsyncSession(engine) as session:
         return await session.scalar(select(func.count()).select_from(Outbox)) or 0
 
@@ -73,5 +73,5 @@ async def relay_until(stop: asyncio.Event, engine: AsyncEngine, producer: AnyPro
 
 
 def pause(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: at most half a minute, and no two relays in step."""
+    """Seconds to wait after so many failures in a row: at most half a minute, and different for each relay."""
     return random.uniform(0.1, min(_LONGEST_SECONDS, _IDLE_SECONDS * 2 ** min(failures, 30)))  # noqa: S311 - jitter

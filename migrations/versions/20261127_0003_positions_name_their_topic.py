@@ -24,5 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it. Topics that are created again are told by their records alone from then on."""
+    """Drop the column. From then on, topics that are created again are recognised only by their records."""
     op.drop_column('consumer_offsets', 'topic_id')
