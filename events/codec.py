@@ -20,7 +20,7 @@ InvalidReason = Literal["bad_tombstone", "not_json", "not_an_event", "unknown_ty
 _ATTRIBUTE_NAMES = ("specversion", "id", "source", "type", "time", "subject", "dataschema")
 
 
-_HTTP_HEADERS = "the headers begin with ce-, as over HTTP: over Kafka they begin with ce_"
+_HTTP_HEADERS = "the headers begin with ce-, as over HTTP: over Kafka they must begin with ce_"
 _PREFIXES: Mapping[bytes, str] = {
     b"\x00": "it begins with a zero byte, as a serializer with a schema registry writes it: send JSON alone",
     b"\xef\xbb\xbf": "it begins with a byte order mark: send it without",
@@ -182,7 +182,7 @@ def _dump(document: dict[str, Any]) -> bytes:
 
 def _known_type(event_type: object) -> EventType:
     if event_type is None:
-        raise InvalidEventError("not_an_event", [Problem("type", "missing", "a CloudEvent names its type")])
+        raise InvalidEventError("not_an_event", [Problem("type", "missing", "a CloudEvent must have a type")])
     for known in EVENT_DATA:
         if known == event_type:
             return known

@@ -85,7 +85,7 @@ def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:
     if stated.revision is None or stated.revision in known:
         return SchemaState(stated.revision, usable=stated.revision == head, newer=False)
     if not stated.ours:
-        why = f"{VERSION_TABLE} is at revision {stated.revision}, and no table of reelsync's is there"
+        why = f"{VERSION_TABLE} is at revision {stated.revision}, and has no table of reelsync"
         return SchemaState(stated.revision, usable=False, newer=False, foreign=why)
     return SchemaState(stated.revision, usable=stated.compatible_from in known, newer=True)
 

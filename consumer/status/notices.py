@@ -115,7 +115,7 @@ def _waiting(facts: Facts) -> Iterator[Notice]:
         off = next((off for off in outages.values() if off.server in {server, None}), None)
         why = in_words(off.why if off else facts.unreachable[server])
         text = f"Waiting for {name}: {why}{_attempts(off, facts.now) if off else ''}"
-        yield Notice("waiting", "error", text, f"see to {name}; the consumer goes on by itself, and nothing is lost")
+        yield Notice("waiting", "error", text, f"check {name}; the consumer continues by itself, and nothing is lost")
     if outages and not away:
         off = next(iter(outages.values()))
         text = f"Waiting for the servers: {in_words(off.why)}{_attempts(off, facts.now)}"
@@ -149,12 +149,16 @@ def _starting(facts: Facts) -> Iterator[Notice]:
     if not facts.schema_verified:
         yield Notice("starting", "warning", "Starting: the schema is not verified yet")
     elif not facts.settled:
-        yield Notice("starting", "warning", "Joining the group: partitions are not assigned yet, or not positioned")
+        yield Notice(
+            "starting",
+            "warning",
+            "Joining the group: partitions are not assigned yet, or their positions are not known",
+        )
 
 
 def _absent(facts: Facts) -> Iterator[Notice]:
     for number, why in facts.absent.items():
-        yield Notice("worker", "warning", f"Worker {number} {why}", "see its last lines in the log, if it goes on")
+        yield Notice("worker", "warning", f"Worker {number} {why}", "if this continues, see its last lines in the log")
 
 
 def _poisoned(facts: Facts) -> Iterator[Notice]:
@@ -178,7 +182,7 @@ def _retrying(facts: Facts) -> Iterator[Notice]:
     for activity, off in facts.backing_off.items():
         if not off.outage and facts.now - off.since > _LONG_RETRY_SECONDS:
             text = f"A {activity} fails and is tried again: {in_words(off.why)}{_attempts(off, facts.now)}"
-            fix = 'if it goes on, see "The database is away" in docs/runbook.md'
+            fix = 'if this continues, see "The database is away" in docs/runbook.md'
             yield Notice("retrying", "warning", text, fix)
 
 

@@ -15,13 +15,13 @@ _BY_NAME = {
     "NodeNotReadyError": "no connection",
 }
 _BY_SQLSTATE = {
-    "25006": "it takes no writes now: a replica?",
+    "25006": "it accepts no writes at present: is it a replica?",
     "28P01": "it refuses the password",
     "3D000": "there is no such database",
     "40001": "a serialization failure",
     "40P01": "a deadlock",
     "53300": "it has too many connections",
-    "55P03": "somebody else holds a lock for too long",
+    "55P03": "another session holds a lock for too long",
     "57014": "a statement took too long",
     "57P01": "it is shutting down",
     "57P02": "it is recovering from a crash",

@@ -86,7 +86,7 @@ class Supervisor:
             raise HaltedError(self._refusal)
         if self._unclean:
             why = "; ".join(sorted(self._unclean))
-            raise ReelsyncError(f"{why}. Nothing is lost: the next start goes on from what is stored")
+            raise ReelsyncError(f"{why}. Nothing is lost: the next start continues from what is stored")
 
     async def ask_all(self, seconds: float) -> None:
         """Ask all workers for reports. A silent one is waited for so many seconds at most."""

@@ -24,14 +24,10 @@ _ROW_DELETED: Mapping[str, RowChangeType] = {"user": "user.row_deleted", "video"
 _ROW_TOMBSTONE: Mapping[str, RowChangeType] = {"user": "user.row_tombstone", "video": "video.row_tombstone"}
 _SET = ("c", "r", "u")
 """A row was inserted, read by a snapshot, or updated."""
-_TRUNCATED = (
-    "a TRUNCATE names no rows: leave it out with skipped.operations=t, and delete rows one by one to have them removed"
-)
-_NO_ENVELOPE = (
-    "has no op and no source: Debezium's envelope is needed whole, without the transform ExtractNewRecordState"
-)
+_TRUNCATED = "a TRUNCATE names no rows: skip it with skipped.operations=t, and DELETE the rows instead"
+_NO_ENVELOPE = "has no op and no source: send Debezium's whole envelope, without the transform ExtractNewRecordState"
 _NO_VERSION = "must be a whole number from 1 to 2^62 - 1"
-_NO_POSITION = "is not there, as in rows of an incremental snapshot: only a version in a column orders those"
+_NO_POSITION = "is missing, as in rows of an incremental snapshot: these need a version in a column"
 _LATEST_MICROSECONDS = (LATEST_TIME - EARLIEST_TIME) // timedelta(microseconds=1)
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -208,7 +204,7 @@ def _id_in_key(record: CapturedRecord, topic: RowChangeTopic) -> str:
     try:
         return id_in_key(record.key or b"", column)
     except ValueError:
-        message = f"a removal's key must name the row: an object with {column}, or a text, and a UUID"
+        message = f"the key of a deleted row must be its id, a UUID: as an object with {column}, or as text"
         raise InvalidEventError("bad_tombstone", [Problem("key", "bad_tombstone", message)]) from None
 
 

@@ -95,7 +95,9 @@ def _iso(timestamp_ms: int) -> str:
 
 def _missing_header(attribute: str, topic: OutboxTopic) -> Problem:
     if attribute == "id":
-        return Problem("header id", "missing", "the outbox event router sends it: is this another layout?")
+        return Problem(
+            "header id", "missing", "the outbox event router sends this header: does the topic have another layout?"
+        )
     placed = f"table.fields.additional.placement=type:header:{topic.type_header}"
     return Problem(
         f"header {topic.type_header}", "missing", f"the event's type: have the router place it with {placed}"

@@ -81,4 +81,4 @@ def _read(file: Path) -> Schema:
 def _check_dialect(document: Any) -> None:
     dialect = document.get("$schema") if isinstance(document, dict) else None
     if dialect is not None and dialect not in _DIALECTS:
-        raise ValueError("it must be in JSON Schema 2020-12, the one dialect that is compared here")
+        raise ValueError("it must be in JSON Schema 2020-12, the only dialect that can be compared")

@@ -70,7 +70,7 @@ def _check_keywords(schema: dict[str, Any]) -> None:
     for kinds, names in _SHAPES:
         for name in names & schema.keys():
             if not isinstance(schema[name], kinds) or (isinstance(schema[name], bool) and bool not in kinds):
-                raise ValueError(f"{name} is not what JSON Schema 2020-12 has there")
+                raise ValueError(f"{name} has a value that JSON Schema 2020-12 does not allow")
 
 
 def _at(root: Any, pointer: str) -> Any:
@@ -79,6 +79,6 @@ def _at(root: Any, pointer: str) -> Any:
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if not isinstance(place, dict) or key not in place:
-            raise ValueError(f"$ref {pointer} leads nowhere")
+            raise ValueError(f"$ref {pointer} has no target")
         place = place[key]
     return place

@@ -19,7 +19,7 @@ class _Wording(NamedTuple):
 
 _BOUND = _Wording(
     "tightened {keyword} from {written} to {read}",
-    "loosened {keyword} from {read} to {written}: old readers keep to it",
+    "loosened {keyword} from {read} to {written}: old readers still enforce the old one",
 )
 _REWRITTEN = _Wording(
     "changed its {keyword} from {written} to {read}: old values may not match",
@@ -34,12 +34,12 @@ _TOLD: dict[Rule, _Wording] = {
     ),
     "field": _Wording("was removed, and new readers are closed", "was added, and old readers are closed"),
     "open": _Wording(
-        "is restricted to {read}: the old contract, being open, let more through",
+        "is restricted to {read}: the old contract is open, and allowed more",
         "is no longer restricted to {read}: old readers expect that",
     ),
     "type": _Wording(
         "narrowed its type: {written} was allowed, now {listed}",
-        "widened its type: {written} is allowed now, old readers take {listed}",
+        "widened its type: {written} is allowed now, old readers accept {listed}",
     ),
     "value": _Wording("lost the value {written}", "gained the value {written}: old readers do not know it"),
     "values": _Wording(

@@ -64,14 +64,14 @@ class HybridClock:
         """
         if not 0 <= after <= MAX_VERSION:
             raise ValueError(
-                "after must be a version, from 1 to 2^62 - 1, or 0; above are erasures, which nothing follows"
+                "after must be a version, from 1 to 2^62 - 1, or 0; higher ones are erasures, which no event follows"
             )
         with self._lock:
             physical = min(max(self._wall_clock(), 0), _LATEST_MS) << _COUNTER_BITS
             least = max(physical, self._last + 1, after + 1)
             version = least + (self._node - least) % self._nodes
             if version > MAX_VERSION:
-                raise ValueError("no version is left below 2^62: a publisher of this aggregate jumped to the end")
+                raise ValueError("no version is left below 2^62: a publisher of this aggregate used the highest one")
             self._last = max(self._last, version)
             return version
 

@@ -131,7 +131,7 @@ def _way_of(producer: Any) -> Callable[[Sequence[OutgoingRecord]], Awaitable[lis
     if callable(produce) and hasattr(producer, "poll"):
         return lambda records: asyncio.to_thread(_through_confluent, producer, records)
     kind = type(producer).__qualname__
-    raise TypeError(f"{kind} is no producer that is known here: an AIOKafkaProducer, a Producer of confluent_kafka")
+    raise TypeError(f"{kind} is not a known producer: use an AIOKafkaProducer, or a Producer of confluent_kafka")
 
 
 async def _through_aiokafka(producer: AiokafkaProducer, records: Sequence[OutgoingRecord]) -> list[Outcome]:

@@ -155,7 +155,7 @@ async def test_an_outage_of_the_database_is_told_in_words(
             wanted = r"^Waiting for PostgreSQL: connection refused, next try in [\d.]+ m?s \(for \d"
             await says(browser, "#headline", wanted)
             await says(browser, "#level", "^Trouble$")
-            await says(browser, "#fix", "see to PostgreSQL; the consumer goes on by itself, and nothing is lost")
+            await says(browser, "#fix", "check PostgreSQL; the consumer continues by itself, and nothing is lost")
             await says(browser, "#servers", r"PostgreSQL\s+no\s")
             await asyncio.to_thread(photograph, browser, "outage", 1280, 390)
         finally:
@@ -196,7 +196,7 @@ async def test_a_lock_that_holds_everything_up_is_told_in_words(
         async with operator.connect() as connection:
             await connection.execute(text("LOCK TABLE videos IN EXCLUSIVE MODE"))
             await publish(settings, topic_of(settings, "video"), events(500))
-            await says(browser, "#headline", "^A write fails and is tried again: somebody else holds a lock")
+            await says(browser, "#headline", "^A write fails and is tried again: another session holds a lock")
             await says(browser, "#further", "500 records to go, and none was applied in the last")
             await says(browser, "#tiles", r"Lag\s+500")
             await asyncio.to_thread(photograph, browser, "lag", 1280, 390)

@@ -73,7 +73,7 @@ def test_check_names_the_break_and_fails_by_what_is_required(tmp_path: Path) -> 
                     "direction": "forward",
                     "path": "data.title",
                     "rule": "upper_bound",
-                    "sentence": "data.title loosened maxLength from 100 to 200: old readers keep to it",
+                    "sentence": "data.title loosened maxLength from 100 to 200: old readers still enforce the old one",
                 }
             ],
         }

@@ -216,7 +216,7 @@ async def test_a_producer_that_does_not_run_is_an_error_and_not_a_wait_without_e
 
 
 async def test_what_is_no_producer_is_said() -> None:
-    with pytest.raises(TypeError, match="object is no producer that is known here"):
+    with pytest.raises(TypeError, match="object is not a known producer"):
         await deliver(object(), [])
 
 

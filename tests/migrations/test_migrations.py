@@ -159,7 +159,7 @@ async def test_whoever_holds_a_table_is_named_with_it(empty: str) -> None:
         (["CREATE TABLE users (name text)"], "a table of that name exists, and it is not reelsync's"),
         (
             ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('ae1027a6acf')"],
-            "alembic_version is at revision ae1027a6acf, and no table of reelsync's is there: it is another program's",
+            "alembic_version is at revision ae1027a6acf, and has no table of reelsync: it is another program's",
         ),
         (
             ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('a'), ('b')"],

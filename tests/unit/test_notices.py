@@ -146,7 +146,9 @@ def test_a_batch_that_is_tried_again_is_told_once_it_takes_long() -> None:
     assert said(backing_off={"write": short})[0][0] == "ok"
     long = BackingOff("Error, SQLSTATE 55P03", 90.0, outage=False, attempts=3)
     text = said(backing_off={"write": long})[0][1]
-    assert text.startswith("A write fails and is tried again: somebody else holds a lock for too long (SQLSTATE 55P03)")
+    assert text.startswith(
+        "A write fails and is tried again: another session holds a lock for too long (SQLSTATE 55P03)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[list[Change], list[Change], str, list[str]]] = {
         [],
         [setting("version", type=["integer", "null"])],
         "BACKWARD",
-        ["forward: data.version widened its type: null is allowed now, old readers take integer"],
+        ["forward: data.version widened its type: null is allowed now, old readers accept integer"],
     ),
     "another type": (
         [],
@@ -133,7 +133,7 @@ CASES: dict[str, tuple[list[Change], list[Change], str, list[str]]] = {
         "NONE",
         [
             "backward: data.version narrowed its type: integer was allowed, now string",
-            "forward: data.version widened its type: string is allowed now, old readers take integer",
+            "forward: data.version widened its type: string is allowed now, old readers accept integer",
         ],
     ),
     "text shortened": (
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[list[Change], list[Change], str, list[str]]] = {
         [],
         [setting("title", maxLength=300)],
         "BACKWARD",
-        ["forward: data.title loosened maxLength from 200 to 300: old readers keep to it"],
+        ["forward: data.title loosened maxLength from 200 to 300: old readers still enforce the old one"],
     ),
     "limit added": (
         [],
@@ -160,7 +160,7 @@ CASES: dict[str, tuple[list[Change], list[Change], str, list[str]]] = {
         "NONE",
         [
             "backward: data.rank tightened minimum from 0 to 1",
-            "forward: data.rank loosened maximum from 9 to 10: old readers keep to it",
+            "forward: data.rank loosened maximum from 9 to 10: old readers still enforce the old one",
         ],
     ),
     "pattern changed": (
@@ -253,7 +253,11 @@ def one_schema(file: Path, **schema: Any) -> Path:
     ("closed", "expected", "reason"),
     [
         (True, "BACKWARD", "forward: a was added, and old readers are closed"),
-        (False, "FORWARD", 'backward: a is restricted to {"type": "string"}: the old contract, being open, let more'),
+        (
+            False,
+            "FORWARD",
+            'backward: a is restricted to {"type": "string"}: the old contract is open, and allowed more',
+        ),
     ],
 )
 def test_one_schema_for_both_sides_follows_its_content_model(
@@ -310,9 +314,9 @@ def test_a_directory_of_plain_schemas_is_a_contract(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "is not a schema: a schema is an object"),
         ('{"$schema": "http://json-schema.org/draft-07/schema#"}', "must be in JSON Schema 2020-12"),
-        ('{"exclusiveMinimum": true}', "exclusiveMinimum is not what JSON Schema 2020-12 has there"),
+        ('{"exclusiveMinimum": true}', "exclusiveMinimum has a value that JSON Schema 2020-12 does not allow"),
         ('{"properties": {"a": {"required": true}}}', "required is not what"),
-        ('{"$ref": "#/$defs/none"}', "leads nowhere"),
+        ('{"$ref": "#/$defs/none"}', "has no target"),
         ("[" * 100_000, "is nested too deep"),
     ],
     ids=["JSON", "array", "dialect", "draft 4", "nested", "reference", "deep"],
