@@ -82,7 +82,7 @@ def rebuild(
 
 
 def _confirm_loss(planned: Rebuilt) -> None:
-    """Ask before rows are removed, or made older, because the log does not tell of them."""
+    """Ask before rows are removed, or made older, because their data is not in the log."""
     removed, changed = (sum(getattr(part, what) for part in planned.tables) for what in ("removed", "changed"))
     if removed or changed:
         confirm(f"{plural(removed, 'row')} will be removed and {plural(changed, 'row')} changed", yes=False)
@@ -183,8 +183,8 @@ def _print(result: Rebuilt, *, applied: bool) -> None:
     kept = sum(part.kept for part in result.tables)
     if kept:
         err.print(
-            f"{kept:,} rows hold data that is not in the log, and keep it. How many of them --accept-loss would delete: "
-            "reelsync rebuild --accept-loss --dry-run",
+            f"{kept:,} rows hold data that is not in the log, and keep it. To see how many of them --accept-loss would "
+            "delete: reelsync rebuild --accept-loss --dry-run",
             soft_wrap=True,
         )
     if result.parked_again:
