@@ -160,7 +160,7 @@ WRONGS: dict[str, tuple[Way, str]] = {
     ),
     "mechanism": (
         lambda kafka, _: (kafka.address("both"), {"sasl_mechanism": "PLAIN"}),
-        "it does not take PLAIN: see REELSYNC_KAFKA__SASL_MECHANISM",
+        "it does not offer PLAIN: see REELSYNC_KAFKA__SASL_MECHANISM",
     ),
     "host name": (lambda kafka, _: (kafka.address("elsewhere"), {}), "its certificate is for another host name"),
     "advertised host name": (

@@ -125,7 +125,7 @@ async def test_show_has_the_error_with_its_path_the_advice_and_both_forms(
     await park(engine, POISON, DECODE)
     shown = (await dlq(letters_settings, "show", PLACE)).stdout
     assert "problem: data.progress: " in shown
-    assert "advice: Have the publisher mend the fields named" in shown
+    assert "advice: Have the publisher correct these fields" in shown
     assert f"key: {an_id(1)}" in shown
     assert '\n    "progress": 101' in shown
     (told,) = await dlq(letters_settings, "show", PLACE, "--json")
