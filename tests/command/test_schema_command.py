@@ -89,7 +89,7 @@ def test_check_compares_single_schemas() -> None:
 def test_what_cannot_be_compared_is_a_usage_error(tmp_path: Path) -> None:
     schema = SCHEMA_DIRECTORY / "writer" / "video.created.1.json"
     for old, new, said in (
-        (tmp_path / "none", SCHEMA_DIRECTORY, "is not there"),
+        (tmp_path / "none", SCHEMA_DIRECTORY, "does not exist"),
         (schema, SCHEMA_DIRECTORY, "a directory with a directory"),
         (tmp_path, SCHEMA_DIRECTORY, "holds no schemas"),
     ):

@@ -147,7 +147,8 @@ async def test_whoever_holds_a_table_is_named_with_it(empty: str) -> None:
     said = refused.stderr
     assert refused.returncode == 1, said
     assert re.search(
-        rf"others hold: dead_letters by process {pid} \(\w+, a.*report, idle in transaction, for \d+ s\)", said
+        rf"sessions have locked: dead_letters by process {pid} \(\w+, a.*report, idle in transaction, for \d+ s\)",
+        said,
     )
     assert f"pg_terminate_backend({pid})" in said
     assert "\x1b" not in said
