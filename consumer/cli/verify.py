@@ -23,29 +23,15 @@ _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 def verify(
     slices: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=MOST_SLICES,
-            help="Read the log so many times, for a part of the rows each time: saves memory. 0: automatic.",
-        ),
+        int, typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, to save memory. 0: automatic.")
     ] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
-    values: Annotated[
-        bool, typer.Option("--values", help="Show the values of the columns, which are personal data.")
-    ] = False,
+    values: Annotated[bool, typer.Option("--values", help="Show the values, which are personal data.")] = False,
     unlogged_ok: Annotated[
-        bool,
-        typer.Option(
-            "--unlogged-ok", help="Accept rows that are not in the log, because services write some themselves."
-        ),
+        bool, typer.Option("--unlogged-ok", help="Accept rows that are not in the log: services write some.")
     ] = False,
     letters_ok: Annotated[
-        bool,
-        typer.Option(
-            "--deleted-letters-ok",
-            help="Accept invalid records without a dead letter, because some letters were deleted.",
-        ),
+        bool, typer.Option("--deleted-letters-ok", help="Accept invalid records whose dead letter was deleted.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
