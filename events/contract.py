@@ -12,6 +12,7 @@ from .user import (
     UserCreated,
     UserDeactivated,
     UserDeleted,
+    UserErased,
     UserLoggedIn,
     UserPreferencesChanged,
     UserProfileUpdated,
@@ -47,6 +48,7 @@ EventType = Literal[
     "user.profile_updated",
     "user.deleted",
     "user.restored",
+    "user.erased",
     "model_usage.recorded",
 ]
 
@@ -70,6 +72,7 @@ EVENT_DATA: dict[EventType, type[EventData]] = {
         UserProfileUpdated,
         UserDeleted,
         UserRestored,
+        UserErased,
         ModelUsageRecorded,
     )
 }

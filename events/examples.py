@@ -8,6 +8,7 @@ from .user import (
     UserCreated,
     UserDeactivated,
     UserDeleted,
+    UserErased,
     UserLoggedIn,
     UserPreferencesChanged,
     UserProfileUpdated,
@@ -57,6 +58,7 @@ _ALL: tuple[EventData, ...] = (
     UserActivated(user_id=_USER, version=7),
     UserDeleted(user_id=_USER, version=8),
     UserRestored(user_id=_USER, version=9),
+    UserErased(user_id=_USER),
     VideoCreated(video_id=_VIDEO, user_id=_USER, version=1, title="A tour of the harbour"),
     VideoCreated(
         video_id=_VIDEO,

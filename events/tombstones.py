@@ -8,8 +8,9 @@ from .fields import EARLIEST_TIME, LATEST_TIME, canonical_id
 ERASED_VERSION = 2**62
 """An erasure has this version plus the record's timestamp in milliseconds. No version of a publisher is that high."""
 
-ErasureType = Literal["user.erased", "video.erased"]
-"""The types of the events that tombstones become. They are not in the contract, so no publisher can send them."""
+ErasureType = Literal["user.tombstone", "video.tombstone", "video.owner_erased"]
+"""The types of the events that tombstones become, and events of an erased person's videos. Not in the contract: no
+publisher can send them."""
 
 _EARLIEST_MS = 0
 _LATEST_MS = (LATEST_TIME - EARLIEST_TIME) // timedelta(milliseconds=1)

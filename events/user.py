@@ -93,3 +93,12 @@ class UserRestored(UserEvent):
     """The user was restored: `deleted_at` is NULL again."""
 
     type: ClassVar[Literal["user.restored"]] = "user.restored"
+
+
+class UserErased(EventData):
+    """The person is forgotten, for good: the user, the profile and all of their videos. No version: it is above all."""
+
+    aggregate: ClassVar = "user"
+    type: ClassVar[Literal["user.erased"]] = "user.erased"
+
+    user_id: Id

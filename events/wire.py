@@ -120,7 +120,7 @@ def erasure_event(erased: Tombstone, *, event_id: str, source: str) -> WireEvent
         "specversion": "1.0",
         "id": event_id,
         "source": source,
-        "type": "user.erased" if erased.aggregate == "user" else "video.erased",
+        "type": "user.tombstone" if erased.aggregate == "user" else "video.tombstone",
         "time": erased.time,
         "subject": None,
         "dataschema": None,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    Uuid,
     func,
     text,
 )
@@ -34,6 +35,25 @@ LETTER_LOCKS = Table(
 )
 """A row is locked by whoever works on the group's dead letters: one redriving consumer, one that relays, one operator.
 """
+
+
+class ErasedUser(Base):
+    """A person who was erased, without the id: what recognises events of theirs that come later.
+
+    `digest` cannot be turned back into an id, but whoever has an id can ask whether it is here.
+    """
+
+    __tablename__ = "erased_users"
+    created_at = None  # type: ignore[assignment]
+    updated_at = None  # type: ignore[assignment]
+
+    digest: Mapped[UUID] = mapped_column(primary_key=True)
+    """The first 128 bits of SHA-256 of the id, in a spelling of its own."""
+    erased_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    """When this database was told first."""
+    erased_by: Mapped[str] = mapped_column(server_default=func.session_user())
+    because: Mapped[str | None]
+    """What the operator said."""
 
 
 class ConsumerOffset(Base):
@@ -90,6 +110,17 @@ class DeadLetter(Base):
             postgresql_where=text("state <> 'parked' AND headers IS NOT NULL"),
         ),
         Index(
+            "ix_dead_letters_named_ids",
+            "named_ids",
+            postgresql_using="gin",
+            postgresql_where=text("named_ids IS NOT NULL"),
+        ),
+        Index(
+            "ix_dead_letters_unread",
+            "consumer_group",
+            postgresql_where=text("named_ids IS NULL AND headers IS NOT NULL"),
+        ),
+        Index(
             "ix_dead_letters_corrected",
             "corrected_aggregate_id",
             postgresql_where=text("corrected_aggregate_id IS NOT NULL"),
@@ -127,6 +158,9 @@ class DeadLetter(Base):
     state: Mapped[str] = mapped_column(String(20), server_default="parked")
     first_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     last_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    named_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    """All ids that stand anywhere in the record or in its correction: what the erasure of a person looks for. NULL in
+    blank letters, and in those that an earlier release parked."""
     corrected_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     corrected_value: Mapped[bytes | None] = mapped_column(LargeBinary)
     corrected_headers: Mapped[list[list[bytes | None]] | None] = mapped_column(ARRAY(LargeBinary, dimensions=2))

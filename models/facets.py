@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import BigInteger, FromClause
 from sqlalchemy.orm import MappedColumn, mapped_column
 
+FORMER_OWNERS = "former_owners"
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -22,6 +24,8 @@ class Merge:
     facets: Mapping[str, tuple[str, ...]]
     version: str = "version"
     with_version: tuple[str, ...] = ()
+    owner: str | None = None
+    """The column of these that says whose the row is. `former_owners` then holds whoever else was named as that."""
     key: str = "id"
     columns: tuple[str, ...] = field(init=False)
     """Every column that the merge sets, key first."""
@@ -29,7 +33,8 @@ class Merge:
     def __post_init__(self) -> None:
         facet_columns = tuple(column for columns in self.facets.values() for column in columns)
         versions = tuple(dict.fromkeys((*map(version_column, self.facets), self.version)))
-        columns = (self.key, *self.with_version, *facet_columns, *versions, "created_at", "updated_at")
+        former = (FORMER_OWNERS,) if self.owner else ()
+        columns = (self.key, *self.with_version, *former, *facet_columns, *versions, "created_at", "updated_at")
         object.__setattr__(self, "columns", columns)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     FromClause,
@@ -28,7 +29,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.types import UserDefinedType
 
 from .base import Base
-from .facets import Merge, version_column
+from .facets import FORMER_OWNERS, Merge, version_column
 from .usage import ModelUsage
 from .users import User, UserProfile
 from .videos import Video
@@ -68,6 +69,10 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
         changes[version_column(facet)] = func.greatest(table.c[version_column(facet)], sent[version_column(facet)])
     changes |= {name: case((highest, sent[name]), else_=table.c[name]) for name in merge.with_version}
     changes[merge.version] = func.greatest(table.c[merge.version], sent[merge.version])
+    named: list[ColumnElement[bool]] = []
+    if merge.owner:
+        changes[FORMER_OWNERS], names_another = _owners(table, merge)
+        named = [names_another]
     changes["updated_at"] = case((or_(highest, tied), sent.updated_at), else_=table.c.updated_at)
     changes["created_at"] = case(
         (table.c[merge.version] == _ZERO, sent.created_at), else_=func.least(table.c.created_at, sent.created_at)
@@ -75,8 +80,27 @@ def compile_upsert(model: type[Base], merge: Merge) -> Insert:
     return incoming.on_conflict_do_update(
         constraint=f"pk_{table.name}",
         set_=changes,
-        where=and_(sent[merge.version] > _ZERO, or_(*newer.values(), highest, tied, earlier)),
+        where=and_(sent[merge.version] > _ZERO, or_(*newer.values(), highest, tied, earlier, *named)),
     )
+
+
+def _owners(table: Table, merge: Merge) -> tuple[ColumnElement[Any], ColumnElement[bool]]:
+    """The merged `former_owners`, and whether the sent row names an owner that the held one has not seen.
+
+    They are the union of all owners that the row's events named, but for the present one; none once the row is erased.
+    In SQL as it is, because SQLAlchemy would give the subquery a FROM of its own for `excluded`.
+    """
+    held, version, owner = table.name, merge.version, merge.owner
+    is_erased = f"greatest({held}.{version}, excluded.{version}) >= 4611686018427387904"
+    none_differs = f"({held}.{owner} = excluded.{owner} AND excluded.{FORMER_OWNERS} IS NULL)"
+    # The owner of a placeholder was named by a fact, not by an event of the row.
+    known = f"array_append({held}.{FORMER_OWNERS}, CASE WHEN {held}.{version} > 0 THEN {held}.{owner} END)"
+    coming = f"array_remove(array_append(excluded.{FORMER_OWNERS}, excluded.{owner}), NULL)"
+    winner = f"CASE WHEN excluded.{version} > {held}.{version} THEN excluded.{owner} ELSE {held}.{owner} END"
+    others = f"SELECT array_agg(DISTINCT id ORDER BY id) FROM unnest({known} || {coming}) AS o(id) WHERE id <> {winner}"  # noqa: S608 - names of columns
+    merged = f"CASE WHEN {is_erased} THEN NULL WHEN {none_differs} THEN {held}.{FORMER_OWNERS} ELSE ({others}) END"
+    has_new = f"NOT {is_erased} AND NOT {none_differs} AND NOT {coming} <@ {known}"
+    return literal_column(merged, table.c[FORMER_OWNERS].type), literal_column(has_new, Boolean())
 
 
 def compile_insert_once(model: type[Base]) -> Insert:

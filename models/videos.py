@@ -16,10 +16,12 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
+    Uuid,
     desc,
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
@@ -62,8 +64,14 @@ class Video(SoftDeleteMixin, Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="status"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
-        CheckConstraint("user_id IS NOT NULL OR version >= 4611686018427387904", name="owner_until_erased"),
+        CheckConstraint("user_id IS NOT NULL OR version = 0 OR version >= 4611686018427387904", name="owner_or_erased"),
         Index("ix_videos_user_id_created_at", "user_id", desc("created_at")),
+        Index(
+            "ix_videos_former_owners",
+            "former_owners",
+            postgresql_using="gin",
+            postgresql_where=text("former_owners IS NOT NULL"),
+        ),
         Index("ix_videos_unfinished", "status", postgresql_where=text("status IN ('pending', 'processing')")),
         Index("ix_videos_created_at", "created_at", postgresql_using="brin"),
         Index("ix_videos_updated_at", "updated_at", postgresql_using="brin"),
@@ -85,11 +93,14 @@ class Video(SoftDeleteMixin, Base):
             "deletion": ("deleted_at",),
         },
         with_version=("user_id",),
+        owner="user_id",
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     video_id: Mapped[UUID] = synonym("id")
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    former_owners: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    """Whom else its events named as owner, sorted: erasing any of them erases the video. NULL in nearly all rows."""
     title: Mapped[str | None] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(String(5000))
     avatar_id: Mapped[str | None] = mapped_column(String(100))

@@ -19,6 +19,7 @@ from reelsync.events import (
     UserCreated,
     UserDeactivated,
     UserDeleted,
+    UserErased,
     UserLoggedIn,
     UserPreferencesChanged,
     UserProfileUpdated,
@@ -100,6 +101,10 @@ class AUser:
         """The user was restored."""
         return self._event(UserRestored, data)
 
+    def erased(self) -> UserErased:
+        """The person is forgotten, with all of their videos."""
+        return UserErased(user_id=self.id)
+
     def _account(self) -> dict[str, Any]:
         return {"username": self.username, "email": self.email}
 
@@ -173,14 +178,17 @@ def a_video(owner: AUser | None = None, *, video_id: str | None = None) -> AVide
 
 
 def every_event() -> list[EventData]:
-    """One event of every type of the contract, about one user and one video, in an order that could have happened."""
+    """One event of every type of the contract, about one user and one video, in an order that could have happened.
+
+    The last one erases the user, and the video with it.
+    """
     user = AUser()
     video = AVideo(user)
     made = [getattr(video if "video" in name else user, name.partition(".")[2])() for name in _LIFE]
-    return [*made, video.usage()]
+    return [*made, video.usage(), user.erased()]
 
 
-_LIFE = tuple(name for name in EVENT_DATA if name != "model_usage.recorded")
+_LIFE = tuple(name for name in EVENT_DATA if name not in {"model_usage.recorded", "user.erased"})
 
 
 def _filled(cls: type[Event], data: dict[str, Any]) -> Event:

@@ -69,4 +69,4 @@ def _read_tombstone(record: ValidRecord) -> tuple[str, datetime, Row]:
     time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
     row_id = str(UUID((record.key or b"").decode()))
     aggregate = "user" if "user" in record.topic else "video"
-    return f"{aggregate}.erased", time, {f"{aggregate}_id": row_id, "version": ERASED + milliseconds}
+    return f"{aggregate}.tombstone", time, {f"{aggregate}_id": row_id, "version": ERASED + milliseconds}

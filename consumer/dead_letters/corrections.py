@@ -15,8 +15,10 @@ from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
 from reelsync.consumer.records import StoredRecord
-from reelsync.consumer.sink.parking import blank_erased, lock
+from reelsync.consumer.sink.erasure import ErasedPeople
+from reelsync.consumer.sink.parking import blank_erased, forget_people, lock
 from reelsync.consumer.transform.decode import Decode, Rejection
+from reelsync.consumer.transform.erased_people import named_ids
 from reelsync.events import aggregate_id
 
 from .advice import sentence
@@ -197,6 +199,8 @@ async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Cha
     Raises:
         ChangedError: a letter was changed since it was read.
     """
+    named = [named_ids(change.record) if change.record else set() for change in changes]
+    gone = await ErasedPeople().among(connection, {one for ids in named for one in ids})
     await lock(connection, alone=False)
     keys = sorted(change.key for change in changes)
     held = {key: version async for key, version in _lock_versions(connection, group, keys)}
@@ -211,13 +215,15 @@ async def _store(connection: AsyncConnection, group: str, changes: Sequence[_Cha
             await connection.execute(
                 _store_statement(action, entry), [_row(group, change) for change in some], execution_options=options
             )
+    await forget_people(connection, gone)
     await blank_erased(connection, {change.aggregate for change in changes} - {None})
 
 
 def _store_statement(action: str, entry: Entry) -> Any:
     key = [TABLE.c[name] == bindparam(f"key_{name}", type_=TABLE.c[name].type) for name in KEY_NAMES]
-    values = {name: bindparam(f"new_{name}", type_=TABLE.c[name].type) for name in _CORRECTED}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}", type_=TABLE.c[name].type) for name in _CORRECTED}
     change = update(TABLE).where(TABLE.c.consumer_group == bindparam("group"), *key)
+    values["named_ids"] = TABLE.c.named_ids.op("||")(bindparam("more_named_ids", type_=TABLE.c.named_ids.type))
     return change.values(**values, redrives=0, audit=audited(action, entry))
 
 
@@ -228,4 +234,5 @@ def _row(group: str, change: _Change) -> dict[str, Any]:
     record = change.record
     contents = (record.key, record.value, stored_headers(record.headers), change.aggregate) if record else (None,) * 4
     row = {f"new_{name}": content for name, content in zip(_CORRECTED, contents, strict=True)}
-    return row | {f"key_{name}": part for name, part in change.key._asdict().items()} | {"group": group}
+    more = {"more_named_ids": sorted(map(UUID, named_ids(record))) if record else []}
+    return row | more | {f"key_{name}": part for name, part in change.key._asdict().items()} | {"group": group}

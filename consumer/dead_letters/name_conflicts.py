@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, is_name_conflict
+from reelsync.consumer.sink.erasure import ErasedPeople
 from reelsync.consumer.sink.refusals import refusal, without_conflicts
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
@@ -112,6 +113,8 @@ async def _redrive_together(
         outcomes = [verdict_on(letter_of(row), decode) for row in rows.mappings()]
         if not outcomes:
             return Redriven(0, 0)
+        # In the order of a batch: before any row is locked, whoever erases people is waited for.
+        await ErasedPeople().among(connection, ())
         await _release_names(connection, _located(outcomes))
         refusals = await _apply_all(connection, writer, sorted(_located(outcomes), key=_newest_first))
         refused = {id(rejection.record): rejection for rejection in refusals}

@@ -12,9 +12,10 @@ import orjson
 from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reelsync.consumer.sink.parking import blank_erased, lock
+from reelsync.consumer.sink.erasure import Erased
+from reelsync.consumer.sink.parking import blank_erased, forget_people, lock
 from reelsync.consumer.transform.decode import Decode, Located, Rejection
-from reelsync.events import ERASED_VERSION, aggregate_id
+from reelsync.events import aggregate_id
 from reelsync.models.upsert import JsonText
 
 from .table import KEY_NAMES, KEY_TYPES, Letter
@@ -51,6 +52,7 @@ def _close_statement(waiting: str) -> Any:
     ).bindparams(bindparam("rows", type_=JsonText()))
 
 
+_NOBODY = Erased()
 _CLOSE = _close_statement("")
 _CLOSE_OR_PASS = _close_statement("SKIP LOCKED")
 
@@ -80,9 +82,16 @@ def verdict_on(letter: Letter, decode: Decode) -> Outcome:
 
 
 async def close(
-    connection: AsyncConnection, group: str, outcomes: Sequence[Outcome], *, by_operator: bool = True
+    connection: AsyncConnection,
+    group: str,
+    outcomes: Sequence[Outcome],
+    erased: Erased = _NOBODY,
+    *,
+    by_operator: bool = True,
 ) -> None:
     """Count the attempts, and close the letters that were applied. `outcomes` are in the order of their keys.
+
+    Letters of those who were `erased` by it are blanked after that, because they must be as they were read until then.
 
     A consumer does not wait for locks here, because it holds rows that others need; and its attempts do not count
     towards the limit of redrives.
@@ -91,15 +100,15 @@ async def close(
         ChangedError: a letter was changed since it was read, or (not `by_operator`) is being changed.
     """
     rows = [_row(number, outcome) for number, outcome in enumerate(outcomes)]
-    erased = {UUID(row["aggregate_id"]) for row, outcome in zip(rows, outcomes, strict=True) if _erases(outcome)}
-    await lock(connection, alone=bool(erased))
+    await lock(connection, alone=bool(erased.aggregates))
     parameters = {"consumer_group": group, "rows": orjson.dumps(rows).decode(), "counted": int(by_operator)}
     statement, name = (_CLOSE, "dead_letters.close") if by_operator else (_CLOSE_OR_PASS, "redrive.close")
     closed = await connection.execute(statement, parameters, execution_options={"query_name": name})
     if closed.rowcount != len(rows):
         raise ChangedError
     ids = {UUID(row["aggregate_id"]) for row in rows if row["aggregate_id"]}
-    await blank_erased(connection, ids)
+    await forget_people(connection, erased.people)
+    await blank_erased(connection, ids | set(map(UUID, erased.aggregates)))
 
 
 def _row(number: int, outcome: Outcome) -> dict[str, Any]:
@@ -114,8 +123,3 @@ def _row(number: int, outcome: Outcome) -> dict[str, Any]:
         event = verdict.event
         row |= {"event_id": event["id"], "event_type": event["type"], "aggregate_id": aggregate_id(event)}
     return row
-
-
-def _erases(outcome: Outcome) -> bool:
-    verdict = outcome.verdict
-    return isinstance(verdict, Located) and verdict.event["data"].get("version", 0) >= ERASED_VERSION

@@ -111,11 +111,10 @@ class Redrive:
                 return []
             outcomes = [verdict_on(letter, self.decode) for letter in letters]
             events = [verdict for _, verdict in outcomes if isinstance(verdict, Located)]
-            refused = {
-                id(rejection.record): rejection for rejection in await self.writer.merge_carefully(connection, events)
-            }
+            rejections, erased = await self.writer.merge_carefully(connection, events)
+            refused = {id(rejection.record): rejection for rejection in rejections}
             outcomes = [Outcome(letter, refused.get(id(letter.record), verdict)) for letter, verdict in outcomes]
-            await close(connection, self.group, outcomes)
+            await close(connection, self.group, outcomes, erased)
             await connection.commit()
         return outcomes
 

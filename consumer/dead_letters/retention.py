@@ -30,7 +30,7 @@ _EXPIRED = f"{_CLOSED} AND COALESCE(closed_at, last_attempt_at) < now() - CAST(:
 _BLANK = text(
     f"""
     UPDATE dead_letters
-       SET key = NULL, value = NULL, headers = NULL,
+       SET key = NULL, value = NULL, headers = NULL, named_ids = NULL,
            corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
      WHERE ctid = ANY(ARRAY(
        SELECT ctid FROM dead_letters
@@ -44,7 +44,7 @@ _BLANK = text(
 _BLANK_CORRECTIONS = text(
     """
     UPDATE dead_letters d
-       SET key = NULL, value = NULL, headers = NULL,
+       SET key = NULL, value = NULL, headers = NULL, named_ids = NULL,
            corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
      WHERE d.consumer_group = :consumer_group
        AND d.corrected_aggregate_id IS NOT NULL AND (d.headers IS NOT NULL OR d.corrected_headers IS NOT NULL)

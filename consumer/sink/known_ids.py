@@ -1,4 +1,7 @@
-"""Ids known to be in a table. Rows are never deleted, so an id that was seen once need not be looked up again."""
+"""Ids known to be in a table. An id that was seen once need not be looked up again.
+
+Only the rows of erased people are deleted, and no batch refers to them afterwards.
+"""
 
 from collections.abc import Iterable
 

@@ -17,11 +17,13 @@ from reelsync.consumer.offsets.store import fence
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Located, Rejection
+from reelsync.consumer.transform.erased_people import without_person
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, Plan, plan
 from reelsync.models import User, UserProfile, Video
 from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
 
+from .erasure import Erased, ErasedPeople, erase_people, lock_alone
 from .known_ids import KnownIds
 from .parking import settle
 from .refusals import refusal, without_conflicts
@@ -46,6 +48,7 @@ class BatchWriter:
         """What the latest transaction wrote, if it was committed: for a caller who finds that out later."""
         self._known_users = KnownIds()
         self._known_videos = KnownIds()
+        self._people = ErasedPeople()
 
     async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
         """Commit the batch. `carefully` looks for the events that the database refuses, and parks only those.
@@ -60,11 +63,16 @@ class BatchWriter:
             async with self._engine.connect() as connection:
                 try:
                     await fence(connection, self._group, batch.spans, batch.anchors)
+                    planned = batch.plan
+                    people, erased = await self._erase(connection, planned)
+                    if people:
+                        planned = _plan_of(_without(batch.events, people))
                     if carefully:
-                        await self._merge_carefully(connection, batch.events, written)
+                        await self._merge_carefully(connection, _without(batch.events, people), written)
                     else:
-                        await self._merge(connection, batch.plan, written)
-                    await settle(connection, self._group, written.rejections, batch.plan.erased)
+                        await self._merge(connection, planned, written)
+                    erased = erased._replace(aggregates=[*erased.aggregates, *planned.erased])
+                    await settle(connection, self._group, written.rejections, erased, self._people)
                     written.write_seconds = perf_counter() - started
                     await connection.commit()
                     written.commit_seconds = perf_counter() - started - written.write_seconds
@@ -76,7 +84,7 @@ class BatchWriter:
             raise
         if not carefully:
             # Only then: the row of an event that was refused may not exist.
-            self._remember(batch.plan)
+            self._remember(planned)
         return written
 
     def forget(self) -> None:
@@ -85,14 +93,30 @@ class BatchWriter:
         self._known_videos.clear()
 
     async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
-        """Merge events inside the caller's transaction."""
-        await self._merge(connection, _plan_of(events), Written())
+        """Merge events inside the caller's transaction. None of them erases anybody."""
+        events = list(events)
+        people, _ = await self._erase(connection, _plan_of(events))
+        await self._merge(connection, _plan_of(_without(events, people)), Written())
 
-    async def merge_carefully(self, connection: AsyncConnection, events: Sequence[Located]) -> list[Rejection]:
-        """Merge events inside the caller's transaction; returns the events that the database refuses."""
+    async def merge_carefully(
+        self, connection: AsyncConnection, events: Sequence[Located]
+    ) -> tuple[list[Rejection], Erased]:
+        """Merge events inside the caller's transaction; returns the refused events, and whose letters are to blank."""
         written = Written()
-        await self._merge_carefully(connection, events, written)
-        return written.rejections
+        people, erased = await self._erase(connection, _plan_of(events))
+        kept = _without(events, people)
+        await self._merge_carefully(connection, kept, written)
+        return written.rejections, erased._replace(aggregates=[*erased.aggregates, *_plan_of(kept).erased])
+
+    async def _erase(self, connection: AsyncConnection, planned: Plan) -> tuple[set[str], Erased]:
+        """Erase the people whom events of the plan erase. Whom of all that it names are erased, and what that did."""
+        if not planned.erased_people:
+            return await self._people.among(connection, planned.user_ids), Erased()
+        await lock_alone(connection)
+        steps = [step async for step in erase_people(connection, planned.erased_people)]
+        videos = [video for step in steps for video in step.videos]
+        people = planned.erased_people | await self._people.among(connection, planned.user_ids)
+        return people, Erased(planned.erased_people, videos)
 
     async def _merge(self, connection: AsyncConnection, planned: Plan, written: Written) -> None:
         users, videos = planned.referenced_users(), planned.referenced_videos()
@@ -142,6 +166,13 @@ class BatchWriter:
         self._known_users.add(planned.user_references)
         self._known_videos.add(planned.rows["videos"])
         self._known_videos.add(planned.video_references)
+
+
+def _without(events: Sequence[Located], people: Collection[str]) -> Sequence[Located]:
+    """The events as they are once these users are erased."""
+    if not people:
+        return events
+    return [Located(record, kept) for record, event in events for kept in without_person(event, people)]
 
 
 def _plan_of(events: Iterable[Located]) -> Plan:

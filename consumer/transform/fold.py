@@ -8,6 +8,7 @@ from typing import Any
 
 from reelsync.events import WireEvent
 
+from .erased_people import ANONYMOUS_USER
 from .projections import PROJECTIONS, Fill, RowType, Target, targets_of
 
 
@@ -17,18 +18,22 @@ class Row:
     `facets`: for each facet that was set, its version, its event, and what fills it in.
     """
 
-    __slots__ = ("created_at", "facets", "latest", "updated_at", "version")
+    __slots__ = ("created_at", "facets", "former_owners", "latest", "updated_at", "version")
 
     def __init__(self, event: WireEvent, version: int) -> None:
         self.version = version
         self.latest = event
         self.created_at = self.updated_at = event["time"]
         self.facets: dict[str, tuple[int, WireEvent, Fill]] = {}
+        self.former_owners: set[str] | None = None
+        """Of a video: whom else its events named as owner. None if nobody."""
 
     def merge(self, event: WireEvent, version: int, facets: tuple[tuple[str, Fill], ...]) -> bool:
         """Merge one more event, which sets these facets. Whether it conflicts with another of the same version."""
         time = event["time"]
         conflict = False
+        if event["data"].get("user_id") != self.latest["data"].get("user_id"):
+            self._note_owner(event if version <= self.version else self.latest)
         if version > self.version:
             self.version = version
             self.latest = event
@@ -46,6 +51,11 @@ class Row:
                 conflict = conflict or not _is_resend(event, held[1])
         return conflict
 
+    def _note_owner(self, event: WireEvent) -> None:
+        owner = event["data"].get("user_id")
+        if owner is not None:
+            self.former_owners = {*(self.former_owners or ()), owner}
+
 
 class Fold:
     """The rows and facts of some events, and the ids that any of them refers to.
@@ -54,7 +64,7 @@ class Fold:
     log into batches.
     """
 
-    __slots__ = ("conflicts", "created_at", "facts", "rows", "user_references", "video_references")
+    __slots__ = ("conflicts", "created_at", "erased_people", "facts", "rows", "user_references", "video_references")
 
     def __init__(self, events: Iterable[WireEvent] = ()) -> None:
         self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
@@ -62,8 +72,10 @@ class Fold:
         """Model usage by id. The first fact stands."""
         self.user_references: dict[str, Any] = {}
         """User id → time of the first event here that refers to it."""
-        self.video_references: dict[str, tuple[str, Any]] = {}
+        self.video_references: dict[str, tuple[str | None, Any]] = {}
         """Video id → its owner by the first fact here that refers to it, and that fact's time."""
+        self.erased_people: set[str] = set()
+        """Ids of users who are erased with all of their videos."""
         self.created_at: dict[RowType, dict[str, Any]] = {"users": {}, "user_profiles": {}, "videos": {}}
         """Row id → when the row was created in its own database, perhaps before any event's time."""
         self.conflicts = 0
@@ -89,6 +101,9 @@ class Fold:
         if not targets:
             if event["type"] == "model_usage.recorded":
                 self._add_fact(event, data)
+                return
+            if event["type"] == "user.erased":
+                self.erased_people.add(data["user_id"])
                 return
             targets = targets_of(event)
             if not targets:
@@ -120,8 +135,10 @@ class Fold:
 
     def _add_fact(self, event: WireEvent, data: dict[str, Any]) -> None:
         self.facts.setdefault(data["usage_id"], event)
-        self.video_references.setdefault(data["video_id"], (data["user_id"], event["time"]))
-        self.user_references.setdefault(data["user_id"], event["time"])
+        owner = None if data["user_id"] == ANONYMOUS_USER else data["user_id"]
+        self.video_references.setdefault(data["video_id"], (owner, event["time"]))
+        if owner is not None:
+            self.user_references.setdefault(owner, event["time"])
 
 
 def _is_resend(event: WireEvent, other: WireEvent) -> bool:

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from reelsync.events import ERASED_VERSION
-from reelsync.models.facets import Merge, version_column
+from reelsync.models.facets import FORMER_OWNERS, Merge, version_column
 
+from .erased_people import ERASED_TIME, OWNER_ERASED
 from .fold import Fold, Row
 from .projections import MERGES
 
@@ -54,6 +55,9 @@ class Plan:
         """By key, the members of the row's JSON object."""
         self.user_references = fold.user_references
         self.video_references = fold.video_references
+        self.user_ids = [*{**fold.user_references, **fold.rows["users"]}]
+        """Ids of all users of whom any event says anything."""
+        self.erased_people = fold.erased_people
         self.conflicts = fold.conflicts
         self.earliest = fold.earliest
         """The earliest time of all events; None if there are none."""
@@ -152,15 +156,19 @@ def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -
     rendered[merge.version] = row.version
     for column in merge.with_version:
         rendered[column] = row.latest["data"].get(column)
+    if row.former_owners and row.version < ERASED_VERSION:
+        rendered[FORMER_OWNERS] = sorted(row.former_owners - {row.latest["data"].get("user_id")}) or None
+    if row.latest["type"] == OWNER_ERASED:
+        rendered["updated_at"] = ERASED_TIME
     return rendered
 
 
-def _placeholder(key: str, time: Any, **others: str) -> bytes:
+def _placeholder(key: str, time: Any, **others: str | None) -> bytes:
     """A row of version 0. Its times are provisional: the row's own first event replaces them."""
     return _members({"id": key, "created_at": time, "updated_at": time, "version": 0, **others})
 
 
-def _placeholder_video(key: str, user_id: str, time: Any) -> bytes:
+def _placeholder_video(key: str, user_id: str | None, time: Any) -> bytes:
     return _placeholder(key, time, user_id=user_id)
 
 

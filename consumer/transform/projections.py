@@ -15,6 +15,8 @@ from reelsync.events.wire import RowChangeType
 from reelsync.models import User, UserProfile, Video
 from reelsync.models.facets import Merge
 
+from .erased_people import ERASED_TIME
+
 RowType = Literal["users", "user_profiles", "videos"]
 
 Columns = dict[str, Any]
@@ -104,11 +106,11 @@ def _encoded(preferences: Mapping[str, Any]) -> orjson.Fragment:
     return orjson.Fragment(json.dumps(preferences))
 
 
-def _erased(table: RowType, key: str) -> Target:
+def _erased(table: RowType, key: str, deletion: Fill | None = None) -> Target:
     """Every facet at its erased value: NULL, or the default where NULL is not allowed."""
     erased: dict[str, Fill] = dict.fromkeys(MERGES[table].facets, _constant())
     if "deletion" in erased:
-        erased["deletion"] = _time("deleted_at")
+        erased["deletion"] = deletion or _time("deleted_at")
     if table == "users":
         erased |= {"activation": _constant(is_active=True), "preferences": _constant(preferences={})}
     return Target(table, key, tuple(erased.items()))
@@ -138,8 +140,11 @@ _BY_TYPE: Mapping[EventType | ErasureType | RowChangeType, Projection] = {
     "user.deleted": _user(deletion=_time("deleted_at")),
     "user.restored": _user(deletion=_constant()),
     "model_usage.recorded": Projection(()),
-    "user.erased": Projection((_erased("users", "user_id"), _erased("user_profiles", "user_id"))),
-    "video.erased": Projection((_erased("videos", "video_id"),)),
+    "user.tombstone": Projection((_erased("users", "user_id"), _erased("user_profiles", "user_id"))),
+    "video.tombstone": Projection((_erased("videos", "video_id"),)),
+    # Leaves no row of the user: see erased_people.
+    "user.erased": Projection(()),
+    "video.owner_erased": Projection((_erased("videos", "video_id", _constant(deleted_at=ERASED_TIME)),)),
     "user.row_deleted": _user(deletion=_time("deleted_at")),
     "video.row_deleted": _video(deletion=_time("deleted_at")),
     # What these set depends on the row: see targets_of.

@@ -89,12 +89,13 @@ BEGIN
         ('alembic_version', 'SELECT', false),
         ('consumer_offsets', 'SELECT, INSERT, UPDATE', false),
         ('dead_letters', 'SELECT, INSERT, UPDATE', false),
+        ('erased_users', 'SELECT, INSERT, UPDATE', false),
         ('erasure_lock', 'SELECT, UPDATE', false),
         ('letter_locks', 'SELECT, INSERT, UPDATE', false),
-        ('users', 'SELECT, INSERT, UPDATE', true),
-        ('user_profiles', 'SELECT, INSERT, UPDATE', true),
+        ('users', 'SELECT, INSERT, UPDATE, DELETE', true),
+        ('user_profiles', 'SELECT, INSERT, UPDATE, DELETE', true),
         ('videos', 'SELECT, INSERT, UPDATE', true),
-        ('model_usage', 'SELECT, INSERT', true)
+        ('model_usage', 'SELECT, INSERT, UPDATE (user_id)', true)
     LOOP
         CONTINUE WHEN to_regclass('public.' || name) IS NULL;
         EXECUTE format('ALTER TABLE public.%I OWNER TO %I', name, migrate_role);

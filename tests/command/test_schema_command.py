@@ -45,7 +45,7 @@ def test_check_of_the_contract_against_itself_is_full(tmp_path: Path) -> None:
     done = run_command(None, "schema", "check", str(exported(tmp_path)), str(SCHEMA_DIRECTORY), "--require", "full")
     assert done.returncode == 0
     assert "✓ video.created: FULL" in done.stdout
-    assert "18 of 18 are at least FULL" in done.stdout
+    assert "19 of 19 are at least FULL" in done.stdout
 
 
 def test_check_names_the_break_and_fails_by_what_is_required(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def _not_an_event() -> Iterator[Input]:
     hyphens = tuple((name.replace("_", "-"), content) for name, content in attributes_of(created))
     value = compact(created["data"])
     yield Input("headers of another binding, ce-type", "video", value, hyphens, reason="not_an_event", path="type")
-    for strange in ("video.exploded", "Video.created", "video.created ", "", "user.erased", 7, ["video.created"]):
+    for strange in ("video.exploded", "Video.created", "video.created ", "", "user.tombstone", 7, ["video.created"]):
         document = created | {"type": strange}
         yield structured(f"type {strange!r}", document, reason="unknown_type", path="type")
 

@@ -25,7 +25,7 @@ def test_the_file_is_what_its_makers_say() -> None:
 def test_there_are_enough_of_them_and_each_has_a_name_of_its_own() -> None:
     assert min(len(ACCEPTED), len(REFUSED)) >= 100
     assert len({vector["name"] for vector in KEPT}) == len(KEPT) == len(ACCEPTED) + len(REFUSED)
-    assert {vector["type"] for vector in KEPT if "type" in vector} == {*EVENT_DATA, "user.erased", "video.erased"}
+    assert {vector["type"] for vector in KEPT if "type" in vector} == {*EVENT_DATA, "user.tombstone", "video.tombstone"}
     assert {vector["reason"] for vector in KEPT if "reason" in vector} == {
         *("not_json", "not_an_event", "unknown_type", "unknown_schema", "invalid", "bad_tombstone", "too_large")
     }

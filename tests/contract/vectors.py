@@ -113,7 +113,8 @@ def _what_it_sets(given: Input) -> Json:
     facts = [fact for heard in oracle.facts.values() for fact in heard]
     data = event["data"]
     own = data.get("usage_id") or data.get("video_id") or data["user_id"]
-    set_by_it = {"fact": facts[0]} if facts else {"version": data["version"], "facets": facets}
+    version = {"version": data["version"]} if "version" in data else {}
+    set_by_it = {"fact": facts[0]} if facts else {**version, "facets": facets}
     found: Json = plain({"type": event["type"], "aggregate_id": own, "time": event["time"], **set_by_it})
     return found
 

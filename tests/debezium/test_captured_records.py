@@ -106,7 +106,7 @@ def test_a_change_of_key_removes_the_one_row_and_makes_the_other() -> None:
 
 def test_where_removals_erase_both_the_removal_and_the_null_value_do() -> None:
     removed, null = (verdict_on("studio.public.videos", offset, deletes="erase") for offset in (9, 10))
-    assert {removed["type"], null["type"]} == {"video.erased"}
+    assert {removed["type"], null["type"]} == {"video.tombstone"}
     assert {removed["data"]["video_id"], null["data"]["video_id"]} == {TOUR}
     assert min(removed["data"]["version"], null["data"]["version"]) >= 2**62
 
@@ -120,7 +120,7 @@ def test_without_replica_identity_full_a_removal_s_columns_are_made_up_and_not_b
     assert problems_of(verdict_on("defaults.plain.videos", 9)) == [("before.user_id", "id_format")]
     by_position = verdict_on("defaults.plain.users", 2, version="source.lsn")
     assert by_position["type"] == "user.row_deleted"
-    assert verdict_on("defaults.plain.videos", 9, deletes="erase")["type"] == "video.erased"
+    assert verdict_on("defaults.plain.videos", 9, deletes="erase")["type"] == "video.tombstone"
 
 
 def test_a_snapshot_while_a_transaction_is_open_is_ordered_by_a_column_and_refused_without_a_position() -> None:
@@ -150,7 +150,7 @@ def test_an_outbox_row_is_the_event_it_holds_whatever_the_converter(layout: str)
     changed = verdict_on(f"{layout}.event.user", 0)
     assert changed["data"]["preferences"] == {"theme": "light", "ratio": 1.5}
     erased = verdict_on(f"{layout}.event.user", 1)
-    assert (erased["type"], erased["data"]["user_id"]) == ("user.erased", ADA.removesuffix("01") + "02")
+    assert (erased["type"], erased["data"]["user_id"]) == ("user.tombstone", ADA.removesuffix("01") + "02")
 
 
 def test_the_advice_in_the_documentation_is_what_was_captured_with() -> None:

@@ -123,7 +123,7 @@ def test_a_removal_that_does_not_say_whose_video_it_was_is_refused_unless_it_era
     found = record(envelope("d", before), topic=VIDEOS, key=key_of(an_id(1)))
     assert problems_of(found) == {"before.user_id": "id_format"}
     event = event_of(found, deletes="erase")
-    assert (event["type"], event["data"]["video_id"], event["time"]) == ("video.erased", an_id(1), AT)
+    assert (event["type"], event["data"]["video_id"], event["time"]) == ("video.tombstone", an_id(1), AT)
 
 
 def test_a_removal_of_a_user_needs_its_row_only_for_the_version_in_a_column() -> None:
@@ -136,7 +136,7 @@ def test_a_removal_of_a_user_needs_its_row_only_for_the_version_in_a_column() ->
 def test_the_null_value_after_a_removal_erases_only_where_removals_do(deletes: str) -> None:
     event = event_of(record(None, topic=USERS, key=key_of(an_id(1001))), deletes=deletes)
     fold = Fold([event])
-    assert event["type"] == ("user.erased" if deletes == "erase" else "user.row_tombstone")
+    assert event["type"] == ("user.tombstone" if deletes == "erase" else "user.row_tombstone")
     assert bool(fold.rows["users"]) == (deletes == "erase")
     assert fold.conflicts == 0
 
@@ -371,7 +371,7 @@ def test_what_is_wrong_with_an_outbox_row_is_said_in_the_router_s_words() -> Non
 
 
 def test_a_null_payload_erases_if_its_type_says_so() -> None:
-    assert event_of(outbox(None, event_type="video.erased"))["type"] == "video.erased"
+    assert event_of(outbox(None, event_type="video.erased"))["type"] == "video.tombstone"
     assert problems_of(outbox(None, event_type=None)) == {"header eventType": "bad_tombstone"}
     for other in ("video.created", "video.craeted", "user.erased"):
         assert problems_of(outbox(None, event_type=other)) == {"value": "bad_tombstone"}
@@ -393,7 +393,7 @@ def test_native_topics_beside_are_decoded_as_ever() -> None:
     assert decode(native, mixed, 20_000) == decode(native, {"video-events": "video"}, 20_000)
     erased = decode(record(None, key=an_id(1).encode()), mixed, 20_000)
     assert not isinstance(erased, Rejection)
-    assert erased["type"] == "video.erased"
+    assert erased["type"] == "video.tombstone"
     assert isinstance(decode(record(structured("x.y", {})), mixed, 20_000), Rejection)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.records import Partition
+from reelsync.consumer.sink.erasure import Erased, ErasedPeople
 from reelsync.consumer.sink.parking import settle
 from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import ERASED_VERSION
@@ -50,7 +51,7 @@ async def test_a_letter_whose_aggregate_is_known_only_later_is_blanked_with_it(e
     read = unread._replace(stage="validate", reason="invalid", event_type="user.created", aggregate_id=UUID(USER))
     for verdict in (unread, read, unread):
         async with engine.begin() as connection:
-            await settle(connection, GROUP, [verdict], [])
+            await settle(connection, GROUP, [verdict], Erased(), ErasedPeople())
     assert ((await letter(engine))["aggregate_id"], (await letter(engine))["event_type"]) == (
         UUID(USER),
         "user.created",

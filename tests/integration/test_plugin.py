@@ -17,7 +17,8 @@ from tests.support.running import eventually, topic_of
 
 
 async def test_every_event_of_the_builders_is_applied(reelsync_consumer: RunningConsumer) -> None:
-    sent = await reelsync_consumer.publish(*every_event())
+    *life, erasure = every_event()
+    sent = await reelsync_consumer.publish(*life)
     assert len({one.id for one in sent}) == len(sent)
     await reelsync_consumer.until_applied()
     assert await reelsync_consumer.dead_letters() == []
@@ -25,6 +26,10 @@ async def test_every_event_of_the_builders_is_applied(reelsync_consumer: Running
     (profile,) = await reelsync_consumer.rows("user_profiles")
     (video,) = await reelsync_consumer.rows("videos")
     assert user["id"] == profile["user_id"] == video["user_id"]
+    await reelsync_consumer.publish(erasure)
+    await reelsync_consumer.until_applied()
+    (erased,) = await reelsync_consumer.rows("videos")
+    assert (await reelsync_consumer.rows("users"), erased["user_id"], erased["title"]) == ([], None, None)
 
 
 async def test_a_dead_letter_fails_the_wait_and_says_why(reelsync_consumer: RunningConsumer) -> None:

@@ -86,7 +86,7 @@ async def test_every_event_is_applied(settings: Settings, made: Any, mode: Any) 
     async with consuming(settings):
         async with made(settings) as producer:
             publisher = Publisher(producer, source="/tests", topics=topics_of(settings), mode=mode)
-            events = every_event()
+            *events, _erasure = every_event()
             sent = [await publisher.send(events[0]), *await publisher.send_many(events[1:])]
         await until_applied(settings)
     assert await rows_of(settings, "dead_letters") == []

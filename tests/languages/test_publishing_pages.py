@@ -74,7 +74,7 @@ def test_the_program_runs_and_sends_an_event_and_a_tombstone(
     records = asyncio.run(_records(kafka))
     event, erased = (decode(one, DEFAULT_TOPICS, 10**6) for one in records)
     assert (event["type"], event["data"]) == ("video.completed", COMPLETED)  # type: ignore[index]
-    assert (erased["type"], erased["data"]["video_id"]) == ("video.erased", ERASED)  # type: ignore[index]
+    assert (erased["type"], erased["data"]["video_id"]) == ("video.tombstone", ERASED)  # type: ignore[index]
     place = f"video-events/{records[0].partition}/{records[0].offset}"
     assert said == f"event {event['id']} is at {place}\n"  # type: ignore[index]
     expected = [DefaultPartitioner()(key.encode(), PARTITIONS, PARTITIONS) for key in (VIDEO, ERASED)]

@@ -70,7 +70,7 @@ async def test_a_user_erased_a_fact_and_a_name_that_waits(settings: Settings) ->
         await until_applied(settings)
     erased = await traced(settings, an_id(1001))
     assert fates(erased)[0] == ("user.created", "erased")
-    assert ("user.erased", "applied") in fates(erased)
+    assert ("user.tombstone", "applied") in fates(erased)
     assert {row["erased"] for row in erased["rows"]} == {True}
     assert fates(await traced(settings, an_id(2001))) == [("model_usage.recorded", "applied")]
     waiting = await traced(settings, an_id(1003))

@@ -176,7 +176,7 @@ def assert_counts(consumer: Consumer) -> None:
         return found["reelsync_events_total", event_type, outcome]
 
     assert events("video.created") == 400
-    assert events("video.completed") == events("video.erased") == 1
+    assert events("video.completed") == events("video.tombstone") == 1
     assert events("user.created") == 11
     assert events("user.profile_updated") == 1
     assert events("model_usage.recorded") == 52

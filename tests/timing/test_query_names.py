@@ -35,6 +35,7 @@ from reelsync.models import (
 from tests.queries.cases import CASES, Sample
 from tests.queries.reader import reading, run
 from tests.support.builders import an_id, usage, user, video
+from tests.support.erasing import erased
 from tests.support.processes import ROOT, environment
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
@@ -140,6 +141,7 @@ def test_every_name_says_what_it_does() -> None:
         "alembic_version",
         "consumer_offsets",
         "dead_letters",
+        "erased_users",
         "erasure_lock",
         "letter_locks",
         "model_usage",
@@ -167,16 +169,20 @@ async def test_no_statement_of_the_consumer_is_other(settings: Settings) -> None
             await publish(settings, user_topic, [(an_id(1002).encode(), event) for event in taken])
             await until_applied(settings)
             renamed = user("updated", 1, 2, username="renamed", email="renamed@example.com")
-            await publish(settings, user_topic, [(an_id(1001).encode(), renamed)])
+            await publish(settings, user_topic, [(an_id(1001).encode(), renamed), (b"e", erased(5).value)])
 
             async def redriven() -> bool:
                 return "redriven" in {row["state"] for row in await rows_of(settings, "dead_letters")}
 
             await eventually(redriven, "the conflict is redriven")
+            await until_applied(settings)
             stop.set()
             await running
     assert not [statement for statement in unnamed(sent) if not statement.startswith("SELECT * FROM")], "ours do not"
-    assert {name for name in QUERIES if name.startswith(("offsets.", "redrive.", "dead_letters."))} - set(sent) == {
+    assert {name for name in QUERIES if name.startswith(("offsets.", "redrive.", "dead_letters.", "erasure."))} - set(
+        sent
+    ) == {
+        "erasure.count",
         "offsets.adopt",
         "offsets.reset",
         *(f"dead_letters.{action}" for action in ("insert", "update", "delete", *OPERATORS, "relay_turn", "relayed")),

@@ -69,7 +69,7 @@ def test_a_value_may_be_as_long_as_the_limit_and_no_longer() -> None:
 
 @pytest.mark.parametrize(
     ("topic", "kind", "field"),
-    [("video-events", "video.erased", "video_id"), ("user-events", "user.erased", "user_id")],
+    [("video-events", "video.tombstone", "video_id"), ("user-events", "user.tombstone", "user_id")],
 )
 @pytest.mark.parametrize(
     "key", [KEY, KEY.upper(), KEY.replace(b"-", b"")], ids=["canonical", "upper case", "no dashes"]
@@ -119,7 +119,7 @@ def test_a_null_value_that_names_nothing_to_erase_is_a_bad_tombstone(fields: dic
 
 
 def test_headers_that_are_no_attributes_do_not_keep_a_tombstone_from_erasing() -> None:
-    assert verdict(None, key=KEY, headers=(("traceparent", b"\xff"), ("x", None)))["type"] == "video.erased"
+    assert verdict(None, key=KEY, headers=(("traceparent", b"\xff"), ("x", None)))["type"] == "video.tombstone"
 
 
 def test_a_rejection_tells_what_can_be_told_of_the_event() -> None:
@@ -177,7 +177,7 @@ def test_no_record_is_without_a_verdict_and_no_verdict_holds_what_json_cannot(
         json.dumps(found.detail).encode()
         assert found.stage in {"decode", "validate"}
     else:
-        assert found["type"] == "video.erased"
+        assert found["type"] == "video.tombstone"
 
 
 @pytest.mark.parametrize("field", ["video_id", "user_id", "version", "title", "description"])

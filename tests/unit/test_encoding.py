@@ -143,7 +143,7 @@ def test_topics_are_the_publishers_to_name_and_one_that_is_missing_is_said() -> 
 def test_a_tombstone_is_read_as_an_erasure(aggregate: Any) -> None:
     record = ENCODER.tombstone(aggregate, uuid7())
     verdict: Any = decode(_Received(record), DEFAULT_TOPICS, 1)
-    assert verdict["type"] == f"{aggregate}.erased"
+    assert verdict["type"] == f"{aggregate}.tombstone"
     assert verdict["data"][f"{aggregate}_id"] == record.key.decode()
 
 

@@ -175,7 +175,7 @@ def test_an_optional_field_left_out_is_null() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["video.exploded", "Video.created", "", "user.erased", "video.erased", 7, ["video.created"]]
+    "kind", ["video.exploded", "Video.created", "", "user.tombstone", "video.erased", 7, ["video.created"]]
 )
 def test_a_type_that_is_not_in_the_contract_is_unknown(kind: Any) -> None:
     error = invalid(changed(video("created"), type=kind))

@@ -115,7 +115,7 @@ def test_references_do_not_depend_on_order_or_on_who_won(log: list[Any], data: s
 def test_a_log_that_keeps_the_contract_has_no_conflicts_however_often_it_is_read(
     log: list[Any], data: st.DataObject
 ) -> None:
-    videos = [event for event in log if event["type"].startswith("video.") and event["type"] != "video.erased"]
+    videos = [event for event in log if event["type"].startswith("video.") and event["type"] != "video.tombstone"]
     assert Fold(data.draw(st.permutations(videos + videos))).conflicts == 0
 
 

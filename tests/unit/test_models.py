@@ -169,7 +169,7 @@ def test_a_file_over_100_mib_is_large_and_one_of_unknown_size_is_not(size: int |
         ("user_profiles", "pk_user_profiles fk_user_profiles_user_id_users"),
         (
             "videos",
-            "pk_videos fk_videos_user_id_users ck_videos_status ck_videos_progress ck_videos_owner_until_erased",
+            "pk_videos fk_videos_user_id_users ck_videos_status ck_videos_progress ck_videos_owner_or_erased",
         ),
         ("model_usage", "pk_model_usage fk_model_usage_video_id_videos"),
         ("consumer_offsets", "pk_consumer_offsets ck_consumer_offsets_next_offset"),
@@ -186,14 +186,17 @@ def test_constraints_are_named_by_kind_table_and_column(table: str, names: str) 
         ("users", "ix_users_created_at ix_users_updated_at"),
         (
             "videos",
-            "ix_videos_user_id_created_at ix_videos_unfinished ix_videos_created_at ix_videos_updated_at",
+            (
+                "ix_videos_user_id_created_at ix_videos_former_owners ix_videos_unfinished ix_videos_created_at "
+                "ix_videos_updated_at"
+            ),
         ),
         ("model_usage", "ix_model_usage_video_id ix_model_usage_user_id ix_model_usage_used_at"),
         (
             "dead_letters",
             (
                 "ix_dead_letters_aggregate_id ix_dead_letters_parked ix_dead_letters_latest ix_dead_letters_closed "
-                "ix_dead_letters_corrected ix_dead_letters_unrelayed"
+                "ix_dead_letters_corrected ix_dead_letters_unrelayed ix_dead_letters_named_ids ix_dead_letters_unread"
             ),
         ),
     ],

@@ -84,6 +84,7 @@ def test_a_created_video_is_a_whole_row() -> None:
     assert the_video(video("created", 3, **details, from_the_future=1)) == {
         "id": UUID(VIDEO),
         "user_id": UUID(USER),
+        "former_owners": None,
         **details,
         **dict.fromkeys(("description", "avatar_id", "resolution")),
         "status": "pending",

@@ -146,7 +146,14 @@ def test_every_type_has_a_projection_and_the_tables_above_have_every_type() -> N
     types = {*get_args(EventType), *get_args(ErasureType), *get_args(RowChangeType)}
     assert set(PROJECTIONS) == types
     named = {f"video.{kind}" for kind, *_ in VIDEOS} | {f"user.{kind}" for kind, *_ in USERS}
-    elsewhere = {"user.profile_updated", "model_usage.recorded", "user.erased", "video.erased"}
+    elsewhere = {
+        "user.profile_updated",
+        "model_usage.recorded",
+        "user.erased",
+        "user.tombstone",
+        "video.tombstone",
+        "video.owner_erased",
+    }
     assert types - named == elsewhere | {*get_args(RowChangeType)}
 
 

@@ -93,7 +93,7 @@ def test_the_tombstone_shown_erases() -> None:
     assert shown == {"key": canonical_id(shown["key"]), "value": "null"}
     decoded = decode(record(None, key=shown["key"].encode()), DEFAULT_TOPICS, 1)
     assert not isinstance(decoded, Rejection)
-    assert decoded["type"] == "video.erased"
+    assert decoded["type"] == "video.tombstone"
 
 
 def test_every_type_is_in_the_table() -> None:

@@ -32,7 +32,7 @@ async def add_letters(connection: AsyncConnection, live: str, group: str) -> Non
         text(
             f"""
             UPDATE {live}.dead_letters d
-               SET key = NULL, value = NULL, headers = NULL,
+               SET key = NULL, value = NULL, headers = NULL, named_ids = NULL,
                    corrected_key = NULL, corrected_value = NULL, corrected_headers = NULL
              WHERE d.consumer_group = :consumer_group AND d.headers IS NOT NULL
                AND d.aggregate_id IN (SELECT aggregate_id FROM {SCHEMA}.dead_letters)

@@ -19,6 +19,7 @@ from reelsync.consumer.records import Partition, Span
 
 from . import shadow_tables
 from .dead_letters import add_letters, park_corrections
+from .erased_people import copy_erased, erase_in_shadow, erase_in_use
 from .replacement import Replaced, hold, note_differences, replace_rows, total
 from .replay import Filling
 
@@ -84,8 +85,11 @@ class Rebuild:
             await connection.commit()
             try:
                 await self._prepare()
+                await copy_erased(connection, await shadow_tables.live_schema(connection))
+                await connection.commit()
                 await self._fill(connection)
                 live = await shadow_tables.live_schema(connection)
+                await erase_in_shadow(connection, live)
                 await shadow_tables.analyze(connection)
                 await connection.commit()
                 await note_differences(connection, live)
@@ -161,6 +165,8 @@ class Rebuild:
                 stored = {Partition(*place): at for place, at in positions.items()}
                 goals = {place: at for place, at in stored.items() if self._is_read(place)}
                 await self._read(await self.filling.remaining(goals))
+                await erase_in_shadow(connection, live)
+                await erase_in_use(connection, live)
                 group = self.filling.group
                 self.result.tables = await replace_rows(connection, live, exactly=self.exactly)
                 await add_letters(connection, live, group)

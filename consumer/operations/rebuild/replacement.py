@@ -11,7 +11,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.models import ConsumerOffset, User, UserProfile, Video
-from reelsync.models.facets import Merge, version_column
+from reelsync.models.facets import FORMER_OWNERS, Merge, version_column
 from reelsync.models.upsert import table_of
 
 from .shadow_tables import SCHEMA, TABLES
@@ -201,6 +201,14 @@ def _rebuilt(table: Table, *, exactly: bool) -> dict[str, str]:
         else f"CASE WHEN s.{version} = 0 THEN l.created_at WHEN l.{version} = 0 THEN s.created_at"
         " ELSE LEAST(l.created_at, s.created_at) END"
     )
+    if merge.owner:
+        owner = rebuilt[merge.owner]
+        named = f"""
+            s.{FORMER_OWNERS} || CASE WHEN s.{version} > 0 THEN s.{merge.owner} END
+            || l.{FORMER_OWNERS} || CASE WHEN l.{version} > 0 THEN l.{merge.owner} END
+        """
+        others = f"(SELECT array_agg(DISTINCT id ORDER BY id) FROM unnest({named}) AS o(id) WHERE id <> {owner})"
+        rebuilt[FORMER_OWNERS] = f"s.{FORMER_OWNERS}" if exactly else others
     return {name: rebuilt[name] for name in columns}
 
 

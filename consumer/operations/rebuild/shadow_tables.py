@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video
-from reelsync.models.consumer_state import ERASURE_LOCK, LETTER_LOCKS
+from reelsync.models.consumer_state import ERASURE_LOCK, LETTER_LOCKS, ErasedUser
 from reelsync.models.upsert import table_of
 
 SCHEMA = "reelsync_rebuild"
 TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
 """In the order in which they refer to one another."""
-_ALL = (*TABLES, table_of(ConsumerOffset), table_of(DeadLetter), ERASURE_LOCK, LETTER_LOCKS)
+_ALL = (*TABLES, table_of(ConsumerOffset), table_of(DeadLetter), table_of(ErasedUser), ERASURE_LOCK, LETTER_LOCKS)
 
 _EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 _IS_MARKED = text(f"SELECT to_regclass('{SCHEMA}.replay') IS NOT NULL")

@@ -1,6 +1,6 @@
 """What became of one record, from the group's position, its dead letter, and the versions in the rows. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from reelsync.consumer.records import Record
@@ -38,10 +38,18 @@ class Seen(NamedTuple):
         return None if isinstance(self.verdict, Rejection) else self.verdict["data"].get("version")
 
 
-def fate_of(
-    seen: Seen, position: int | None, letter: Mapping[str, Any] | None, rows: Versions, others: Iterable[Seen]
+def fate_of(  # noqa: PLR0913, PLR0917 - all that is known
+    seen: Seen,
+    position: int | None,
+    letter: Mapping[str, Any] | None,
+    rows: Versions,
+    others: Iterable[Seen],
+    erased: Collection[str] = (),
 ) -> Fate:
-    """What became of the record `seen`. `letter` is its dead letter, `others` are the records that match as well."""
+    """What became of the record `seen`.
+
+    `letter` is its dead letter, `others` are the records that match as well, `erased` are people who were erased.
+    """
     if letter is not None and letter["state"] != "redriven":
         return Fate("dead_letter", _letter_sentence(seen, letter))
     if position is None:
@@ -51,10 +59,21 @@ def fate_of(
         return Fate("waiting", f"not yet consumed: the group is at {position}, with {before:,} offsets to go before it")
     if isinstance(seen.verdict, Rejection):
         return _fate_of_rejected(seen.verdict, letter)
+    if seen.verdict["type"] == "user.erased" or seen.verdict["data"].get("user_id") in erased:
+        return _fate_of_person(seen.verdict, erased)
     fate = _fate_of_event(seen.verdict, rows)
     notes = ["redriven from the dead letters"] if letter else []
     notes += _sharing(seen, others)
     return fate._replace(sentence="; ".join((fate.sentence, *notes)))
+
+
+def _fate_of_person(event: WireEvent, erased: Collection[str]) -> Fate:
+    """What became of an event that names a person who is erased, or who should be."""
+    if event["type"] != "user.erased":
+        return Fate("erased", "its user was erased as a person, with all of their videos: nothing of it is kept")
+    if event["data"]["user_id"] in erased:
+        return Fate("applied", "applied: the person is erased, with all of their videos")
+    return Fate("not_applied", f"{_NOT_APPLIED} (the person is not erased)")
 
 
 def _fate_of_rejected(verdict: Rejection, letter: Mapping[str, Any] | None) -> Fate:

@@ -15,8 +15,10 @@ from reelsync.consumer.kafka.scan import scan
 from reelsync.consumer.offsets.store import list_positions
 from reelsync.consumer.records import Partition, Record, Span, record_crc
 from reelsync.consumer.transform.decode import Decode, Rejection
+from reelsync.consumer.transform.erased_people import digest_of
 from reelsync.events import ERASED_VERSION, aggregate_id, canonical_id
 from reelsync.models import ModelUsage, User, UserProfile, Video
+from reelsync.models.consumer_state import ErasedUser
 from reelsync.models.upsert import table_of
 
 from .outcome import Fate, Seen, fate_of
@@ -153,13 +155,15 @@ class Trace:
         positions = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         letters = {_key(letter): letter for letter in await self._letters(connection, seen)}
         versions = await _read_versions(connection, _ids(seen, letters.values(), self.needle))
+        erased = await _read_erased(connection, seen)
         result = Traced(looked)
         for one in seen:
             record = one.record
             key = (record.topic, record.partition, record.offset, record.timestamp, record_crc(record))
             letter = letters.pop(key, None)
             position = positions.get(Partition(record.topic, record.partition))
-            result.found.append((one, fate_of(one, position, dict(letter) if letter else None, versions, seen)))
+            fate = fate_of(one, position, dict(letter) if letter else None, versions, seen, erased)
+            result.found.append((one, fate))
         result.letters = list(letters.values())
         result.rows = [_row_document(table, row_id, held) for (table, row_id), held in sorted(versions.items())]
         return result
@@ -204,6 +208,15 @@ async def _read_versions(connection: AsyncConnection, ids: Collection[str]) -> d
             held = dict(row)
             versions[table.name, str(held.pop("key"))] = held
     return versions
+
+
+async def _read_erased(connection: AsyncConnection, seen: Iterable[Seen]) -> set[str]:
+    """Which of the users that the records name are erased as people."""
+    verdicts = [one.verdict["data"] for one in seen if not isinstance(one.verdict, Rejection)]
+    digests = {UUID(digest_of(data["user_id"])): str(data["user_id"]) for data in verdicts if data.get("user_id")}
+    query = select(ErasedUser.digest).where(ErasedUser.digest.in_(digests))
+    found = await connection.scalars(query, execution_options={"query_name": "trace.rows"})
+    return {digests[digest] for digest in found}
 
 
 def _row_document(table: str, row_id: str, held: Mapping[str, int]) -> dict[str, Any]:

@@ -6,13 +6,16 @@ error there cannot hide itself here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
 ERASED = 2**62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_PEOPLE = ("users", "user_profiles")
 Row = dict[str, Any]
 Tables = dict[str, dict[str, Row]]
 
@@ -65,6 +68,10 @@ class Oracle:
         """By table and id, in the order in which their events were added."""
         self.facts: dict[str, list[Row]] = defaultdict(list)
         """All facts, by id. The first one stands. Facts of one id that differ break the publisher's contract."""
+        self.erased: set[str] = set()
+        """Users whom events here erase as people, with all of their videos."""
+        self.digests: Collection[UUID] = ()
+        """Of people whom the database remembers as erased, whatever erased them."""
         self._referenced: dict[str, set[str]] = {"users": set(), "videos": set()}
 
     def add(self, event_type: str, time: datetime, data: Row) -> None:
@@ -78,8 +85,11 @@ class Oracle:
             return
         if what == "row_tombstone":
             return
+        if event_type == "user.erased":
+            self.erased.add(data["user_id"])
+            return
         row_id, version = data[f"{aggregate}_id"], data["version"]
-        if what == "erased":
+        if what == "tombstone":
             for table in ("users", "user_profiles") if aggregate == "user" else ("videos",):
                 self._change(table, row_id, Change(version, time, _blank(table, time)))
             return
@@ -111,15 +121,33 @@ class Oracle:
     def ids(self, table: str) -> set[str]:
         """The ids of the rows that must be there."""
         added = self.facts if table == "model_usage" else self.changes[table]
-        return added.keys() | self._referenced.get(table, set())
+        ids = added.keys() | self._referenced.get(table, set())
+        return {one for one in ids if not self._is_erased(one)} if table in _OF_PEOPLE else ids
 
     def row(self, table: str, row_id: str) -> Row | None:
         """The expected row; `{"version": 0}` for a placeholder; None if there must be no row."""
         if table == "model_usage":
-            return self.facts[row_id][0] if row_id in self.facts else None
+            return self.anonymous(self.facts[row_id][0]) if row_id in self.facts else None
+        if table in _OF_PEOPLE and self._is_erased(row_id):
+            return None
         if row_id in self.changes[table]:
-            return row_of(table, row_id, self.changes[table][row_id])
+            changes = self.changes[table][row_id]
+            row = row_of(table, row_id, changes)
+            if not any(change.owner and self._is_erased(change.owner) for change in changes):
+                return row
+            erasure = Change(ERASED, _EPOCH, _blank("videos", _EPOCH))
+            return row_of(table, row_id, [*changes, erasure]) | {"created_at": row["created_at"]}
         return {"version": 0} if row_id in self._referenced.get(table, ()) else None
+
+    def anonymous(self, fact: Row) -> Row:
+        """The fact, without the id of a user who is erased."""
+        return fact | {"user_id": UUID(int=0)} if self._is_erased(str(fact["user_id"])) else fact
+
+    def _is_erased(self, user_id: str) -> bool:
+        if user_id in self.erased or not self.digests:
+            return user_id in self.erased
+        digest = sha256(f"reelsync erased user {user_id}".encode()).hexdigest()[:32]
+        return UUID(digest) in self.digests
 
     def tables(self) -> Tables:
         """All rows, by table and id."""
@@ -143,7 +171,10 @@ def row_of(table: str, row_id: str, changes: Iterable[Change]) -> Row:
         row |= setters[-1].facets[facet] if setters else unset
         row[f"{facet}_version"] = setters[-1].version if setters else 0
     if table == "videos":
-        row["user_id"] = UUID(ordered[-1].owner) if ordered[-1].owner else None
+        owner = ordered[-1].owner
+        others = {UUID(change.owner) for change in ordered if change.owner and change.owner != owner}
+        row["user_id"] = UUID(owner) if owner else None
+        row["former_owners"] = sorted(others) if others and ordered[-1].version < ERASED else None
     if table != "user_profiles":
         row["version"] = ordered[-1].version
         row["is_deleted"] = row["deleted_at"] is not None

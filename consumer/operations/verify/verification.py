@@ -37,6 +37,7 @@ def _rows_of(table: str) -> TextClause:
     return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({key}), 15) % :slices = :slice")
 
 
+_ERASED = text("SELECT digest FROM erased_users")
 _ROWS = {table: _rows_of(table) for table in TABLES}
 
 
@@ -99,6 +100,8 @@ class Verification:
             connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             applied.letters = await read_letters(connection, self.group)
             positions = await self._positions(connection)
+            erased = await connection.scalars(_ERASED, execution_options={"query_name": "verify"})
+            oracle.digests = frozenset(erased)
             tail = {place: Span(span.next, positions.get(place, 0)) for place, span in stretches.items()}
             tail = {place: span for place, span in tail.items() if span.start < span.next}
             seen.update(await self._read(applied, tail))
@@ -177,6 +180,7 @@ class Verification:
         beyond = Oracle(ids.__contains__)
         for table, by_id in oracle.changes.items():
             beyond.changes[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
+        beyond.erased, beyond.digests = oracle.erased, oracle.digests
         for listed in applied.unapplied():
             beyond.add(listed["type"], listed["time"], listed["data"])
         ends = await self.log.readable_ends(positions)

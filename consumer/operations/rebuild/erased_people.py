@@ -1,0 +1,52 @@
+"""People who are erased in the tables in use, or by the log, are erased in both when a rebuild ends.
+
+An operator's erasure is not in the log, so the shadow must be told of it, or the rebuild would bring the person back.
+"""
+
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelsync.consumer.sink.erasure import erase_people
+from reelsync.consumer.sink.parking import forget_people
+
+from .shadow_tables import SCHEMA
+
+_NAMED = {"query_name": "rebuild.erase"}
+# As `digest_of` in consumer/transform/erased_people.py.
+_DIGEST = """
+    CAST(encode(substring(sha256(convert_to('reelsync erased user ' || u.id, 'UTF8')) FOR 16), 'hex') AS uuid)
+"""
+
+
+async def copy_erased(connection: AsyncConnection, live: str) -> None:
+    """Tell the shadow who is erased in the tables in use, before anything is replayed into it."""
+    await connection.execute(_copy(live, SCHEMA), execution_options=_NAMED)
+
+
+async def erase_in_shadow(connection: AsyncConnection, live: str) -> None:
+    """Erase in the shadow whoever was erased in the tables in use since."""
+    await _erase(connection, live, SCHEMA)
+
+
+async def erase_in_use(connection: AsyncConnection, live: str) -> None:
+    """Erase in the tables in use whom only the log erases: the database lost it, perhaps by a restore."""
+    await _erase(connection, SCHEMA, live)
+
+
+async def _erase(connection: AsyncConnection, source: str, target: str) -> None:
+    await connection.execute(_copy(source, target), execution_options=_NAMED)
+    there = text(f"SELECT u.id FROM {target}.users u JOIN {target}.erased_users e ON e.digest = {_DIGEST}")
+    user_ids = [str(found) for found in await connection.scalars(there, execution_options=_NAMED)]
+    if user_ids:
+        path = await connection.scalar(text("SHOW search_path"), execution_options=_NAMED)
+        await connection.execute(text(f"SET LOCAL search_path TO {target}"), execution_options=_NAMED)
+        async for _ in erase_people(connection, user_ids):
+            pass
+        await forget_people(connection, user_ids)
+        await connection.execute(text(f"SET LOCAL search_path TO {path}"), execution_options=_NAMED)
+
+
+def _copy(source: str, target: str) -> Any:
+    return text(f"INSERT INTO {target}.erased_users SELECT * FROM {source}.erased_users ON CONFLICT DO NOTHING")
