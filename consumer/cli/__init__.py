@@ -31,6 +31,7 @@ class _Reelsync(LazyGroup):
         "trace": "trace:trace",
         "verify": "verify:verify",
         "rebuild": "rebuild:rebuild",
+        "archive": "archive:archive",
         "dlq": dlq.app,
         "offsets": new_app(
             _Offsets, "Show or reset the positions of the group, which are stored in PostgreSQL.", add_completion=False

@@ -108,7 +108,7 @@ async def test_what_the_group_never_read_is_not_applied(settings: Settings, read
         await publish(settings, topic, [(b"", video("created", 2))], partitioner=_first)
         await until_applied(settings)
     await publish(settings, topic, [(b"", video("created", number)) for number in range(3, 6)], partitioner=_first)
-    assert (await run_inside(settings, "offsets", "reset", topic, "0", "--to", "5", "--force")).returncode == 0
+    assert (await run_inside(settings, "offsets", "reset", topic, "0", "--to", "5", "--force", "--yes")).returncode == 0
     async with consuming(settings):
         assert await reading.outcome(places[5], settings)
     outcomes = [bool(await reading.outcome(place, settings, 0)) for place in places]

@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.kafka.scan import scan
 from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.transform.decode import Decode, Rejection
 
@@ -50,7 +50,7 @@ class Verification:
         progress: Called with the number of records that were read since the last call, for each slice.
     """
 
-    log: KafkaLog
+    log: KafkaLog | ArchivedLog
     engine: AsyncEngine
     decode: Decode
     group: str
@@ -121,7 +121,7 @@ class Verification:
 
     async def _read(self, applied: AppliedEvents, stretches: Mapping[Partition, Span]) -> Counter[Partition]:
         seen: Counter[Partition] = Counter()
-        async for scanned in scan(self.log, stretches):
+        async for scanned in self.log.scan(stretches):
             for record in scanned.records:
                 applied.add(record)
                 seen[Partition(record.topic, record.partition)] += 1
@@ -182,7 +182,7 @@ class Verification:
         ends = await self.log.readable_ends(positions)
         ranges = await self.log.ranges(positions)
         rest = {p: Span(max(positions[p], ranges[p][0]), ends[p]) for p in positions if positions[p] < ends[p]}
-        async for scanned in scan(self.log, rest):
+        async for scanned in self.log.scan(rest):
             for record in scanned.records:
                 event = self.decode(record)
                 if not isinstance(event, Rejection):
