@@ -17,14 +17,14 @@ from .logs import ArchiveOption, log_to_read
 from .progress import counted
 from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
 
-_RECORDS_A_SLICE = 1_000_000
+_RECORDS_A_SLICE = 100_000
 _NAMED = 6
 _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
 def verify(
     slices: Annotated[
-        int, typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, to save memory. 0: automatic.")
+        int, typer.Option(min=0, max=MOST_SLICES, help="Compare in so many parts, to save memory. 0: automatic.")
     ] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
     values: Annotated[bool, typer.Option("--values", help="Show the values, which are personal data.")] = False,
@@ -81,7 +81,7 @@ async def run_verification(settings: Settings, slices: int, archive: Path | None
                 )
                 records = sum(span.next - span.start for span in (await verification.stretches()).values())
                 verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)
-                with counted("Folding the log", records * verification.slices) as verification.progress:
+                with counted("Folding the log", records) as verification.progress:
                     return await verification.run()
     finally:
         await engine.dispose()

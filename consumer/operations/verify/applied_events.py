@@ -13,6 +13,7 @@ from reelsync.consumer.transform.decode import Decode, Rejection
 from reelsync.events import WireEvent
 
 from .reference import Oracle
+from .spool import EventSpool
 
 _LETTERS = text(
     """
@@ -42,7 +43,9 @@ class Letter(NamedTuple):
 class AppliedEvents:
     """Passes the events of the log that the group applied on to an oracle, record by record."""
 
-    def __init__(self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle) -> None:
+    def __init__(
+        self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle | EventSpool
+    ) -> None:
         self.letters = letters
         self.corrected: set[UUID] = set()
         self.without_letter: list[Record] = []
