@@ -14,6 +14,7 @@ from .types import JSONType
 from .usage import ModelUsage
 from .users import User, UserProfile
 from .videos import Video, VideoStatus
+from .waiting import Outcome, Place, wait_until_applied, wait_until_applied_blocking
 from .writing import bulk_delete, bulk_insert, bulk_soft_delete, bulk_update
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "JSONType",
     "ModelUsage",
     "NewVideo",
+    "Outcome",
+    "Place",
     "PoolStats",
     "SessionFactory",
     "SoftDeleteMixin",
@@ -41,4 +44,6 @@ __all__ = [
     "create_user_with_videos",
     "get_pool_stats",
     "get_session",
+    "wait_until_applied",
+    "wait_until_applied_blocking",
 ]

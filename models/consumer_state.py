@@ -83,6 +83,8 @@ class ConsumerOffset(Base):
     """The id of the topic that the position belongs to, as Kafka prints it; NULL if the position was stored without
     one.
     """
+    read_from: Mapped[int | None] = mapped_column(BigInteger)
+    """The group has read every record from here to `next_offset`. NULL while that is not known."""
 
 
 class DeadLetter(Base):

@@ -52,6 +52,7 @@ _TABLES = (*_MERGED, "model_usage", "consumer_offsets", "dead_letters")
 MODEL_QUERIES: dict[str, Query] = {
     **{f"queries.{name}": Query("SELECT", table) for table, names in _READ.items() for name in names},
     "queries.fetch_page": Query("SELECT"),
+    "queries.wait_until_applied": Query("SELECT", "consumer_offsets"),
     **{f"{table}.merge": Query("INSERT", table) for table in (*_MERGED, "model_usage")},
     **{f"{table}.lock": Query("SELECT", table) for table in _MERGED},
     **{f"{table}.insert": Query("INSERT", table) for table in _TABLES},

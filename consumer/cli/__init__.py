@@ -32,6 +32,7 @@ class _Reelsync(LazyGroup):
         "verify": "verify:verify",
         "rebuild": "rebuild:rebuild",
         "erase": "erase:erase",
+        "archive": "archive:archive",
         "dlq": dlq.app,
         "offsets": new_app(
             _Offsets, "Show or reset the positions of the group, which are stored in PostgreSQL.", add_completion=False

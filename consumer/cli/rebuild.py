@@ -1,24 +1,26 @@
 """`reelsync rebuild`."""
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.rebuild import shadow_tables
 from reelsync.consumer.operations.rebuild.rebuild import Rebuild, Rebuilt, total
 from reelsync.consumer.operations.rebuild.rebuild import discard as discard_shadow
 from reelsync.consumer.operations.rebuild.replay import Filling
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
-from reelsync.consumer.preflight import check_schema, check_session, check_topics
+from reelsync.consumer.preflight import check_schema, check_session
+from reelsync.consumer.runner import tune_garbage_collector
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.summary import package_version
 from reelsync.consumer.transform.decode import decoder
 
+from .logs import ArchiveOption, log_to_read
 from .progress import counted
 from .terminal import (
     JsonOption,
@@ -53,6 +55,7 @@ def rebuild(
     ] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Only drop the shadow tables of an earlier run.")] = False,
     yes: YesOption = False,
+    archive: ArchiveOption = None,
     json: JsonOption = False,
 ) -> None:
     """Replay the whole log into shadow tables, up to the group's positions, and replace the rows that differ.
@@ -64,17 +67,18 @@ def rebuild(
 
     Example: reelsync rebuild --dry-run
     """
-    if discard and (dry_run or accept_loss or restart):
+    if discard and (dry_run or accept_loss or restart or archive):
         raise UsageError("--discard cannot be combined with other options")
     settings = load(Settings)
     if discard:
         run_async(_discard(settings))
         _print_discarded(json=json)
         return
+    tune_garbage_collector()
     if accept_loss and not (dry_run or yes):
-        _confirm_loss(run_async(run_rebuild(settings, exactly=True, apply=False, restart=restart)))
+        _confirm_loss(run_async(run_rebuild(settings, exactly=True, apply=False, restart=restart, archive=archive)))
         restart = False  # The shadow tables are new.
-    result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart))
+    result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart, archive=archive))
     if json:
         print_json(as_json_document(result, applied=not dry_run))
     else:
@@ -89,7 +93,12 @@ def _confirm_loss(planned: Rebuilt) -> None:
 
 
 async def run_rebuild(
-    settings: Settings, *, exactly: bool = False, apply: bool = True, restart: bool = False
+    settings: Settings,
+    *,
+    exactly: bool = False,
+    apply: bool = True,
+    restart: bool = False,
+    archive: Path | None = None,
 ) -> Rebuilt:
     """Rebuild.
 
@@ -99,13 +108,9 @@ async def run_rebuild(
     revision = await check_schema(settings.database)
     await check_session(settings.database, "rebuild")
     kafka = settings.kafka
-    log = KafkaLog(kafka)
-    cluster_id, found = await log.cluster()
-    topics = check_topics(found, kafka)
-    engine, shadow_engine = (
-        patient_engine_of(settings.database),
-        patient_engine_of(settings.database, shadow_tables.SCHEMA),
-    )
+    log, cluster_id, topics = await log_to_read(kafka, archive)
+    engine = patient_engine_of(settings.database)
+    shadow_engine = patient_engine_of(settings.database, shadow_tables.SCHEMA)
     decode = decoder(kafka.topics, kafka.max_value_bytes)
     redrive = partial(redrive_conflicts, shadow_engine, kafka.group_id, decode=decode)
     filling = Filling(log, shadow_engine, decode, kafka.group_id, cluster_id, redrive, settings.batch)
@@ -113,18 +118,17 @@ async def run_rebuild(
         with explained(settings.database), counted("Replaying") as bar:
             filling.progress = bar
             async with diagnosed(kafka):
-                work = Rebuild(
+                return await Rebuild(
                     engine,
                     filling,
                     revision,
                     topics,
                     _decoding(settings),
-                    exactly=exactly,
-                    apply=apply,
-                    restart=restart,
-                    expect=bar.expect,
-                )
-                return await work.run()
+                    exactly,
+                    apply,
+                    restart,
+                    bar.expect,
+                ).run()
     finally:
         await shadow_engine.dispose()
         await engine.dispose()

@@ -1,29 +1,30 @@
 """`reelsync verify`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.verify.verification import MOST_SLICES, Finding, Kind, Report, Verification
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
-from reelsync.consumer.preflight import check_topics
+from reelsync.consumer.runner import tune_garbage_collector
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import decoder
 
+from .logs import ArchiveOption, log_to_read
 from .progress import counted
 from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
 
-_RECORDS_A_SLICE = 1_000_000
+_RECORDS_A_SLICE = 100_000
 _NAMED = 6
 _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
 def verify(
     slices: Annotated[
-        int, typer.Option(min=0, max=MOST_SLICES, help="Read the log so many times, to save memory. 0: automatic.")
+        int, typer.Option(min=0, max=MOST_SLICES, help="Compare in so many parts, to save memory. 0: automatic.")
     ] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
     values: Annotated[bool, typer.Option("--values", help="Show the values, which are personal data.")] = False,
@@ -33,6 +34,7 @@ def verify(
     letters_ok: Annotated[
         bool, typer.Option("--deleted-letters-ok", help="Accept invalid records whose dead letter was deleted.")
     ] = False,
+    archive: ArchiveOption = None,
     json: JsonOption = False,
 ) -> None:
     """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
@@ -43,7 +45,8 @@ def verify(
     Example: reelsync verify --limit 20
     """
     settings = load(Settings)
-    report = run_async(run_verification(settings, slices))
+    tune_garbage_collector()
+    report = run_async(run_verification(settings, slices, archive))
     wrong = sum(report.found[kind] for kind in _ALWAYS_WRONG)
     if not letters_ok:
         wrong += report.found["no_letter"]
@@ -58,7 +61,7 @@ def verify(
         raise typer.Exit(1)
 
 
-async def run_verification(settings: Settings, slices: int) -> Report:
+async def run_verification(settings: Settings, slices: int, archive: Path | None = None) -> Report:
     """Compare the rows with the log. With 0 slices, the size of the log decides how many there are.
 
     Raises:
@@ -68,8 +71,7 @@ async def run_verification(settings: Settings, slices: int) -> Report:
     try:
         with explained(settings.database):
             async with diagnosed(settings.kafka):
-                log = KafkaLog(settings.kafka)
-                topics = check_topics((await log.cluster())[1], settings.kafka)
+                log, _, topics = await log_to_read(settings.kafka, archive)
                 verification = Verification(
                     log,
                     engine,
@@ -79,7 +81,7 @@ async def run_verification(settings: Settings, slices: int) -> Report:
                 )
                 records = sum(span.next - span.start for span in (await verification.stretches()).values())
                 verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)
-                with counted("Folding the log", records * verification.slices) as verification.progress:
+                with counted("Folding the log", records) as verification.progress:
                     return await verification.run()
     finally:
         await engine.dispose()

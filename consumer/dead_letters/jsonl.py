@@ -69,15 +69,15 @@ _NOTHING = "Nothing was stored"
 def line_of(group: str, letter: Letter) -> dict[str, Any]:
     """A letter for `dlq export`: its origin, what is wrong with it, and the record as it is to be applied."""
     record = letter.record
-    headers = [{**_shown("name", _name(name)), **_shown("value", content)} for name, content in record.headers]
+    headers = [header_shown(name, content) for name, content in record.headers]
     return {
         "group": group,
         **letter.key._asdict(),
         **{name: letter.row[name] for name in _TOLD},
         "aggregate_id": None if letter.row["aggregate_id"] is None else str(letter.row["aggregate_id"]),
         "corrected": letter.is_corrected,
-        **_shown("key", record.key),
-        **_shown("value", record.value),
+        **shown("key", record.key),
+        **shown("value", record.value),
         "headers": headers,
     }
 
@@ -101,17 +101,19 @@ def edited_line(group: str, line: bytes) -> Edited:
         raise LineError("headers: must be a list of objects with name and value")
     return Edited(
         _key_of(document),
-        _bytes_of(document, "key"),
-        _bytes_of(document, "value", or_object=True),
-        tuple(_header_of(header, f"headers.{number}.") for number, header in enumerate(headers)),
+        received_bytes(document, "key"),
+        received_bytes(document, "value", or_object=True),
+        tuple(header_of(header, f"headers.{number}.") for number, header in enumerate(headers)),
     )
 
 
-def _name(name: str) -> bytes:
-    return name.encode(errors="surrogateescape")
+def header_shown(name: str, content: bytes | None) -> dict[str, str | None]:
+    """A header as an object with name and value."""
+    return {**shown("name", name.encode(errors="surrogateescape")), **shown("value", content)}
 
 
-def _shown(name: str, content: bytes | None) -> dict[str, str | None]:
+def shown(name: str, content: bytes | None) -> dict[str, str | None]:
+    """Bytes as a member of an object: as text, or with the suffix `_base64` if they are no text."""
     try:
         return {name: None if content is None else content.decode()}
     except UnicodeDecodeError:
@@ -130,14 +132,24 @@ def _key_of(document: Mapping[str, Any]) -> LetterKey:
     return LetterKey(topic, *numbers)
 
 
-def _header_of(header: Mapping[str, Any], path: str) -> Header:
-    name = _bytes_of(header, "name", path)
+def header_of(header: Mapping[str, Any], path: str = "") -> Header:
+    """What `header_shown` has shown.
+
+    Raises:
+        LineError: it is something else. `path` is where.
+    """
+    name = received_bytes(header, "name", path)
     if name is None:
         raise LineError(f"{path}name: is missing")
-    return name.decode(errors="surrogateescape"), _bytes_of(header, "value", path)
+    return name.decode(errors="surrogateescape"), received_bytes(header, "value", path)
 
 
-def _bytes_of(document: Mapping[str, Any], name: str, path: str = "", *, or_object: bool = False) -> bytes | None:
+def received_bytes(document: Mapping[str, Any], name: str, path: str = "", *, or_object: bool = False) -> bytes | None:
+    """What `shown` has shown.
+
+    Raises:
+        LineError: it is something else. `path` is where.
+    """
     encoded = f"{name}_base64"
     if (name in document) == (encoded in document):
         raise LineError(f"{path}{name}: give {name} or {encoded}, one of them")

@@ -10,12 +10,13 @@ from aiokafka.errors import KafkaError, for_code
 
 from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.reader import Reader, Topic
-from reelsync.consumer.records import Anchor, Partition, anchor_of
+from reelsync.consumer.records import Anchor, Partition, Span, anchor_of
 from reelsync.consumer.settings import KafkaSettings
 
 from .clients import admin_client, connection_options, stop_within
 from .diagnosis import diagnose
 from .record_batches import read_all_batches
+from .scan import Scanned, scan
 
 _FETCH_SECONDS = 15.0
 _STOP_SECONDS = 5.0
@@ -136,6 +137,10 @@ class KafkaLog:
                             if records[0].offset == wanted[tp]:
                                 found[Partition(*tp)] = anchor_of(records[0])
         return found
+
+    def scan(self, stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
+        """The readable records of these ranges: see `scan`."""
+        return scan(self, stretches)
 
     @asynccontextmanager
     async def reader(self, partitions: list[TopicPartition], **options: Any) -> AsyncIterator[Reader]:

@@ -1,19 +1,22 @@
 """Reading a range of a log without a group, so no position is moved."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka import TopicPartition
 
 from reelsync.consumer.errors import ReelsyncError, UnavailableError
 from reelsync.consumer.records import Partition, Record, Span
 
-from .log import KafkaLog
+if TYPE_CHECKING:
+    from .log import KafkaLog
 
 _POLL_MS = 500
 _POLL_RECORDS = 2_000
 _STALLED_SECONDS = 60.0
+_ALONE = 2_000
+"""A partition of which more offsets are left is read alone: events of one row are in one partition, and merge."""
 
 
 class Scanned(NamedTuple):
@@ -26,7 +29,7 @@ class Scanned(NamedTuple):
     spans: dict[Partition, Span]
 
 
-async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
+async def scan(log: "KafkaLog", stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
     """The readable records of these ranges, without those of open and aborted transactions.
 
     Close the iterator if it is left early. A span may begin later than its range, because retention and compaction
@@ -46,10 +49,11 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
             reader.seek(tp, positions[tp])
         moved_at = time.monotonic()
         while ends:
-            fetched = await reader.getmany(*ends, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+            polled = _turn(ends, positions)
+            fetched = await reader.getmany(*polled, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
             records: list[Record] = []
             spans: dict[Partition, Span] = {}
-            for tp, end in list(ends.items()):
+            for tp, end in [(tp, ends[tp]) for tp in polled]:
                 records += [record for record in fetched.get(tp, ()) if record.offset < end]
                 position = min(await reader.position(tp), end)
                 if position != positions[tp]:
@@ -64,5 +68,14 @@ async def scan(log: KafkaLog, stretches: Mapping[Partition, Span]) -> AsyncItera
                 moved_at = time.monotonic()
                 yield Scanned(records, spans)
             elif time.monotonic() - moved_at > _STALLED_SECONDS:
-                waiting = ", ".join(f"{tp.topic}/{tp.partition}" for tp in ends)
-                raise UnavailableError(f"nothing more can be read from {waiting} for a minute: see the brokers")
+                raise _stalled(ends)
+
+
+def _turn(ends: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> list[TopicPartition]:
+    """The partitions to poll: one that has much left, or all of the rest together."""
+    return next(([tp] for tp, end in ends.items() if end - positions[tp] > _ALONE), list(ends))
+
+
+def _stalled(partitions: Iterable[TopicPartition]) -> UnavailableError:
+    waiting = ", ".join(f"{tp.topic}/{tp.partition}" for tp in partitions)
+    return UnavailableError(f"nothing more can be read from {waiting} for a minute: see the brokers")

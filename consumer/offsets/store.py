@@ -31,6 +31,7 @@ _FENCE = text(
          FOR NO KEY UPDATE OF o)
     UPDATE consumer_offsets o
        SET next_offset = h.next,
+           read_from = COALESCE(o.read_from, o.next_offset),
            anchor_offset = COALESCE(h.anchor_offset, o.anchor_offset),
            anchor_timestamp = COALESCE(h.anchor_timestamp, o.anchor_timestamp),
            anchor_crc = COALESCE(h.anchor_crc, o.anchor_crc),
@@ -54,8 +55,8 @@ _READ = text(
 
 _CREATE = text(
     """
-    INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset, cluster_id, topic_id)
-    SELECT :consumer_group, r.topic, r.partition, r.next_offset, :cluster_id, r.topic_id
+    INSERT INTO consumer_offsets (consumer_group, topic, partition, next_offset, read_from, cluster_id, topic_id)
+    SELECT :consumer_group, r.topic, r.partition, r.next_offset, r.next_offset, :cluster_id, r.topic_id
       FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint, topic_id text)
      ORDER BY r.topic, r.partition
         ON CONFLICT ON CONSTRAINT pk_consumer_offsets DO NOTHING
@@ -94,7 +95,8 @@ _RESET = text(
        ORDER BY o.topic, o.partition
          FOR NO KEY UPDATE OF o)
     UPDATE consumer_offsets o
-       SET next_offset = h.next_offset, cluster_id = :cluster_id, topic_id = h.topic_id, updated_at = now(),
+       SET next_offset = h.next_offset, read_from = h.next_offset,
+           cluster_id = :cluster_id, topic_id = h.topic_id, updated_at = now(),
            anchor_offset = NULL, anchor_timestamp = NULL, anchor_crc = NULL
       FROM held h
      WHERE o.consumer_group = :consumer_group AND (o.topic, o.partition) = (h.topic, h.partition)

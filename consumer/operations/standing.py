@@ -8,6 +8,7 @@ from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog, is_there
 from reelsync.consumer.offsets.check import Halt, LogState, check_position, remedy
 from reelsync.consumer.offsets.store import Stored, read_positions
+from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
@@ -87,7 +88,7 @@ async def standings(
 
 
 async def find_halted(
-    log: KafkaLog, logs: Logs, stored: Mapping[Partition, Stored], anchor_seconds: float
+    log: KafkaLog | ArchivedLog, logs: Logs, stored: Mapping[Partition, Stored], anchor_seconds: float
 ) -> dict[Partition, Halt]:
     """The partitions whose stored position does not fit the log, by the rule that the consumer halts them by.
 

@@ -1,5 +1,6 @@
 -- Least privilege for reelsync, in a database of its own: one role that migrates and owns, one that runs and may neither
--- create, alter, drop nor truncate, and optionally one that reads (and sees no dead letters, because they hold payloads).
+-- create, alter, drop nor truncate, and optionally one that reads (of dead letters only where they are and why, because
+-- they hold payloads).
 --
 --     psql -f deploy/postgres/roles.sql 'host=… dbname=reelsync user=…'
 --     psql -v migrate_role=app_migrate -v run_role=app_run -v read_role=app_read -f deploy/postgres/roles.sql …
@@ -61,6 +62,7 @@ DECLARE
     name text;
     run_rights text;
     is_product boolean;
+    shown text;
 BEGIN
     -- PUBLIC may connect and make temporary tables by default and, up to PostgreSQL 14, create in the schema: enough to
     -- put an object in front of ours on somebody's search_path.
@@ -106,6 +108,17 @@ BEGIN
             IF is_product THEN
                 EXECUTE format('GRANT SELECT ON public.%I TO %I', name, read_role);
             END IF;
+            -- What `wait_until_applied` asks for.
+            FOR shown IN SELECT quote_ident(attname) FROM pg_attribute
+                WHERE attrelid = to_regclass('public.' || name) AND attname = ANY (CASE name
+                    WHEN 'consumer_offsets' THEN
+                        ARRAY['consumer_group', 'topic', 'partition', 'next_offset', 'read_from']
+                    WHEN 'dead_letters' THEN
+                        ARRAY['consumer_group', 'topic', 'partition', 'offset', 'record_timestamp', 'reason', 'state']
+                    END)
+            LOOP
+                EXECUTE format('GRANT SELECT (%s) ON public.%I TO %I', shown, name, read_role);
+            END LOOP;
         END IF;
     END LOOP;
 END

@@ -28,11 +28,22 @@ from examples.api.responses import (
 from reelsync.consumer.timing.query_metrics import QueryMetrics
 from reelsync.consumer.timing.query_names import QUERIES
 from reelsync.consumer.timing.query_timing import attach_query_timing
-from reelsync.models import VideoStatus, create_engine, create_session_factory, get_pool_stats, get_session, queries
+from reelsync.models import (
+    Place,
+    VideoStatus,
+    create_engine,
+    create_session_factory,
+    get_pool_stats,
+    get_session,
+    queries,
+    wait_until_applied,
+)
 from reelsync.models.query_names import Query as QueryName
 
 _STATEMENT_SECONDS = 5.0
 """A request does not wait longer for one answer of the database."""
+_APPLIED_SECONDS = 2.0
+"""Nor for an event that its client has just caused."""
 _QUERIES = QUERIES | {"api.healthz": QueryName("SELECT")}
 """The names of statements, those of `models` and our own."""
 
@@ -52,8 +63,10 @@ AdminSession = Annotated[AsyncSession, Depends(_admin_session)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-def create_app(url: str | None = None) -> FastAPI:
+def create_app(url: str | None = None, group: str | None = None) -> FastAPI:
     """The application on the database at `url`, or at REELSYNC_DATABASE__URL.
+
+    `group` is the consumer group whose rows it shows, by default that of REELSYNC_KAFKA__GROUP_ID.
 
     Raises:
         ValueError: neither is given.
@@ -72,6 +85,7 @@ def create_app(url: str | None = None) -> FastAPI:
 
     app = FastAPI(title="reelsync example", lifespan=lifespan)
     app.state.engine, app.state.sessions, app.state.registry = engine, create_session_factory(engine), registry
+    app.state.group = group or os.environ.get("REELSYNC_KAFKA__GROUP_ID", "reelsync")
     app.get("/healthz")(healthz)
     app.get("/metrics", include_in_schema=False)(metrics)
     app.get("/users")(list_users)
@@ -155,12 +169,26 @@ async def list_videos_by_status(
     return [VideoOfUser(username=user.username, video=VideoDetails.of(video)) for user, video in rows]
 
 
-async def show_video(session: Session, video_id: UUID) -> VideoDetails:
-    """A video."""
+async def show_video(request: Request, session: Session, video_id: UUID, after: str | None = None) -> VideoDetails:
+    """A video; with `after`, as it is once the event at that place is applied (`video-events/0/42`)."""
+    if after is not None:
+        await _wait_until_applied(session, after, request.app.state.group)
     video = (await session.scalars(queries.video_by_id(video_id))).one_or_none()
     if video is None:
         raise HTTPException(404, "no such video")
     return VideoDetails.of(video)
+
+
+async def _wait_until_applied(session: AsyncSession, after: str, group: str) -> None:
+    try:
+        place = Place.parse(after)
+    except ValueError as error:
+        raise HTTPException(422, f"after: {error}") from None
+    outcome = await wait_until_applied(session, place, timeout=_APPLIED_SECONDS, group=group)
+    if outcome.state == "dead letter":
+        raise HTTPException(409, f"the event was not applied: {outcome.reason}")
+    if outcome.state == "timed out":
+        raise HTTPException(503, "the event is not applied yet", {"Retry-After": "1"})
 
 
 async def list_daily_costs(

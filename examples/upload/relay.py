@@ -10,12 +10,13 @@ import asyncio
 import logging
 import random
 from contextlib import suppress
+from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from examples.upload.tables import Outbox
+from examples.upload.tables import Outbox, Video
 from reelsync.events.publishing import DeliveryError, deliver
 from reelsync.events.publishing.delivery import AnyProducer
 
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
     """Send up to 500 waiting records, and delete them once acknowledged. Returns how many; 0 if another relay works.
 
+    Videos remember where their latest event is, for those who wait until it is applied.
+
     A crash between sending and deleting sends the same bytes again. Readers must ignore that by the event's id or
     version, as reelsync does.
 
@@ -41,7 +44,9 @@ async def relay(engine: AsyncEngine, producer: AnyProducer) -> int:
             return 0
         waiting = (await session.scalars(select(Outbox).order_by(Outbox.position).limit(_AT_ONCE))).all()
         if waiting:
-            await deliver(producer, [row.record() for row in waiting])
+            for sent, row in zip(await deliver(producer, [row.record() for row in waiting]), waiting, strict=True):
+                place = f"{sent.topic}/{sent.partition}/{sent.offset}"
+                await session.execute(update(Video).where(Video.id == UUID(row.key.decode())).values(place=place))
             await session.execute(delete(Outbox).where(Outbox.position.in_([row.position for row in waiting])))
         return len(waiting)
 

@@ -25,6 +25,8 @@ class Video(Base):
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None]
     version: Mapped[int] = mapped_column(BigInteger)
+    place: Mapped[str | None]
+    """Where the latest event that was sent about it is in the log: `topic/partition/offset`."""
 
 
 class Outbox(Base):

@@ -3,6 +3,7 @@
 from typing import TypedDict
 from uuid import UUID
 
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from examples.upload.tables import Outbox, Video
@@ -72,6 +73,20 @@ class Uploads:
         async with self._sessions.begin() as session:
             await session.delete(await _locked(session, video_id))
             session.add(Outbox.of(self._encoder.tombstone("video", video_id)))
+
+    async def place_of(self, video_id: UUID) -> str | None:
+        """Where its latest event is in the log, for whoever reads the video after that; None while one is not sent.
+
+        Raises:
+            NoSuchVideoError: there is none.
+        """
+        waits = exists().where(Outbox.key == str(video_id).encode())
+        async with self._sessions() as session:
+            found = (await session.execute(select(Video.place, waits).where(Video.id == video_id))).one_or_none()
+        if found is None:
+            raise NoSuchVideoError(str(video_id))
+        place, is_waiting = found
+        return None if is_waiting else place
 
     def _tell(self, session: AsyncSession, event: EventData) -> None:
         session.add(Outbox.of(self._encoder.encode(event)))

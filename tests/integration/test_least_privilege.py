@@ -22,6 +22,12 @@ from tests.support.secrets_kept import assert_one_error
 
 WRITTEN = ("INSERT", "SELECT", "UPDATE")
 ERASED = ("DELETE", *WRITTEN)
+READABLE = ("model_usage", "user_profiles", "users", "videos")
+SHOWN = {
+    "consumer_offsets": ("consumer_group", "topic", "partition", "next_offset", "read_from"),
+    "dead_letters": ("consumer_group", "topic", "partition", "offset", "record_timestamp", "reason", "state"),
+}
+"""The columns that a role that reads needs to wait for what it published."""
 RIGHTS = {
     RUN_ROLE: {
         "alembic_version": ("SELECT",),
@@ -36,7 +42,9 @@ RIGHTS = {
         "users": ERASED,
         "videos": WRITTEN,
     },
-    READ_ROLE: dict.fromkeys(("model_usage", "user_profiles", "users", "videos"), ("SELECT",)),
+    READ_ROLE: dict.fromkeys(
+        (*READABLE, *(f"{table}.{column}" for table, columns in SHOWN.items() for column in columns)), ("SELECT",)
+    ),
 }
 _RELATIONS = """
 SELECT json_agg(json_build_array(grantee, relation, privilege)) FROM (
@@ -246,15 +254,15 @@ def test_the_role_that_runs_may_not(roles: Roles, statement: str) -> None:
         psql(make_url(roles.run_url), "--command", statement)
 
 
-def test_the_role_that_reads_sees_no_dead_letter_and_writes_nothing(roles: Roles) -> None:
+def test_the_role_that_reads_sees_no_payload_and_writes_nothing(roles: Roles) -> None:
     reader = make_url(roles.read_url)
-    for table in RIGHTS[READ_ROLE]:
+    for table in (*READABLE, *SHOWN):
         assert psql(reader, "--command", f"SELECT count(*) FROM {table}").strip() == "0"
         with pytest.raises(AssertionError, match="permission denied"):
             psql(reader, "--command", f"DELETE FROM {table}")
-    for table in ("dead_letters", "consumer_offsets"):
+    for column in ("key", "value", "headers", "corrected_value", "detail", "audit"):
         with pytest.raises(AssertionError, match="permission denied"):
-            psql(reader, "--command", f"SELECT count(*) FROM {table}")
+            psql(reader, "--command", f"SELECT {column} FROM dead_letters")
 
 
 async def test_locks_of_a_role_that_reads_stop_no_batch(settings: Settings, operator_url: str) -> None:
@@ -269,7 +277,7 @@ async def test_locks_of_a_role_that_reads_stop_no_batch(settings: Settings, oper
             await stranger.execute(text(f"SELECT pg_advisory_lock({keys})"))
             group = {"consumer_group": settings.kafka.group_id}
             await stranger.execute(text(f"SELECT pg_advisory_lock({keys}, hashtext(:consumer_group))"), group)
-        await stranger.execute(text(f"LOCK TABLE {', '.join(RIGHTS[READ_ROLE])} IN ACCESS SHARE MODE"))
+        await stranger.execute(text(f"LOCK TABLE {', '.join(READABLE)} IN ACCESS SHARE MODE"))
         for mode in ("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE"):
             savepoint = await stranger.begin_nested()
             with pytest.raises(DBAPIError, match="permission denied"):

@@ -28,13 +28,6 @@ from tests.support.roles import psql, roles_of
 from tests.support.running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 
 
-@pytest.fixture
-def migrating(settings: Settings, operator_url: str) -> Settings:
-    """The settings of the role that migrates."""
-    url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
-    return Settings.model_validate(settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0}})
-
-
 async def rebuilt(migrating: Settings, *, exactly: bool = False, apply: bool = True) -> dict[str, Any]:
     return as_json_document(await run_rebuild(migrating, exactly=exactly, apply=apply), applied=apply)
 

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from examples.api.app import create_app
 from reelsync.testing.servers.child_process import free_port
@@ -22,6 +24,7 @@ from tests.queries.story import DAY, EVENTS, HOUR, id_of, user_id
 from tests.support.builders import START
 from tests.support.processes import ROOT
 from tests.support.running import eventually
+from tests.support.writing import GROUP
 
 (COMMAND,) = re.findall(r"^\.venv/bin/(uvicorn .*)$", (ROOT / "docs" / "reading.md").read_text(), re.MULTILINE)
 
@@ -29,7 +32,7 @@ from tests.support.running import eventually
 @pytest.fixture
 async def client(database: str, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
     await merge(reader.engine, *EVENTS)
-    app = create_app(database)
+    app = create_app(database, GROUP)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client,
@@ -56,10 +59,10 @@ async def test_users(client: httpx.AsyncClient) -> None:
 async def test_its_queries_are_timed_by_name(client: httpx.AsyncClient) -> None:
     for path in ("/healthz", f"/users/{user_id(1)}", f"/users/{user_id(1)}", f"/admin/users/{user_id(1)}/videos"):
         await get(client, path)
-    text = (await client.get("/metrics")).text
+    said = (await client.get("/metrics")).text
     counted = {
         sample.labels["query_name"]: sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(said)
         for sample in family.samples
         if sample.name == "db_client_operation_duration_seconds_count"
     }
@@ -92,6 +95,22 @@ async def test_an_old_output_is_not_shown_while_a_video_is_rendered_again(client
     again = await get(client, f"/videos/{id_of(9)}")
     assert (again["status"], again["output"]) == ("processing", None)
     assert (await client.get(f"/videos/{id_of(5)}")).status_code == 404
+
+
+async def test_a_video_is_shown_once_an_event_is_applied(
+    client: httpx.AsyncClient, operator: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.api.app._APPLIED_SECONDS", 0.05)
+    path = f"/videos/{id_of(9)}"
+    assert (await get(client, path, after="video-events/0/0"))["id"] == str(id_of(9))
+    late = await client.get(path, params={"after": "video-events/0/999"})
+    assert (late.status_code, late.headers["Retry-After"]) == (503, "1")
+    columns = 'consumer_group, topic, partition, "offset", record_timestamp, crc, stage, reason'
+    letter = f"INSERT INTO dead_letters ({columns}) VALUES ('{GROUP}', 'video-events', 0, 1, 0, 0, 'write', 'conflict')"
+    await operator.execute(text(letter))
+    refused = await client.get(path, params={"after": "video-events/0/1"})
+    assert (refused.status_code, "conflict" in refused.text) == (409, True)
+    assert (await client.get(path, params={"after": "nonsense"})).status_code == 422
 
 
 async def test_admins_see_a_total_and_may_see_what_is_deleted(client: httpx.AsyncClient) -> None:

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 from sqlalchemy import event
 
-from reelsync.models import queries
+from reelsync.models import Place, queries
 from tests.queries.documented import run, shown, snippets
 from tests.queries.merged import merge
 from tests.queries.reader import Reader
 from tests.queries.story import DAY, EVENTS, id_of, user_id
 from tests.support.builders import START
 from tests.support.processes import ROOT
+from tests.support.writing import GROUP
 
 
 async def test_every_snippet_runs_and_sends_what_the_page_shows(database: str, reader: Reader) -> None:
@@ -28,6 +29,8 @@ async def test_every_snippet_runs_and_sends_what_the_page_shows(database: str, r
         "until": START + 10 * DAY,
         "now": START + 10 * DAY,
         "new_id": uuid4(),
+        "sent": Place("video-events", 0, 0),
+        "group": GROUP,
     }
     sent: list[str] = []
     for number, snippet in enumerate(snippets()):

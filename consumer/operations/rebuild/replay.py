@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.dead_letters.name_conflicts import Redriven
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.kafka.scan import scan
+from reelsync.consumer.kafka.scan import Scanned
 from reelsync.consumer.offsets.ledger import Ledger
+from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import BatchSettings
@@ -20,6 +21,10 @@ from reelsync.consumer.source.batching import BatchSize
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Decode
 
+_SLICE = 128
+"""Records between two turns of the event loop."""
+_PASSES = 3
+"""Passes of the event loop in such a turn: a statement that is being written needs a few."""
 _REDRIVES = 50
 _REDRIVE_SECONDS = 0.1
 _PARKED = text("SELECT count(*) FROM dead_letters WHERE reason = 'conflict' AND state = 'parked'")
@@ -29,7 +34,7 @@ _PARKED = text("SELECT count(*) FROM dead_letters WHERE reason = 'conflict' AND 
 class Filling:
     """Fills the shadow, which has positions of its own, up to the positions of the group."""
 
-    log: KafkaLog
+    log: KafkaLog | ArchivedLog
     engine: AsyncEngine
     decode: Decode
     group: str
@@ -58,7 +63,7 @@ class Filling:
         }
 
     async def fill(self, stretches: Mapping[Partition, Span]) -> None:
-        """Write these stretches into the shadow, batch by batch.
+        """Write these stretches into the shadow, batch by batch. One batch fills while the one before is written.
 
         Raises:
             KafkaFailedError: the brokers did not do as asked.
@@ -66,14 +71,33 @@ class Filling:
             Exception: the database failed; what was committed stays, and the next run resumes there.
         """
         batch, size = Batch(0, self.decode), BatchSize(self.limits)
-        async for scanned in scan(self.log, stretches):
-            batch.add(scanned.records, [self.decode(record) for record in scanned.records])
-            last = {Partition(record.topic, record.partition): record for record in scanned.records}
-            batch.extend(scanned.spans, last)
-            if size.is_full(batch):
-                batch = await self._write(batch)
-        if batch.spans:
-            await self._write(batch)
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for scanned in self.log.scan(stretches):
+                await self._take(batch, scanned)
+                if size.is_full(batch):
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(self._write(batch))
+                    batch = Batch(0, self.decode)
+            if writing is not None:
+                await writing
+            if batch.spans:
+                await self._write(batch)
+        finally:
+            if writing is not None:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+
+    async def _take(self, batch: Batch, scanned: Scanned) -> None:
+        """Decode and fold in slices, so that the batch before this one can be written meanwhile."""
+        for first in range(0, len(scanned.records), _SLICE):
+            records = scanned.records[first : first + _SLICE]
+            batch.add(records, [self.decode(record) for record in records])
+            for _ in range(_PASSES):
+                await asyncio.sleep(0)
+        last = {Partition(record.topic, record.partition): record for record in scanned.records}
+        batch.extend(scanned.spans, last)
 
     async def settle_names(self) -> None:
         """Redrive the name conflicts of the replay until no more of them can be applied.
@@ -91,7 +115,7 @@ class Filling:
                 return
             await asyncio.sleep(_REDRIVE_SECONDS)
 
-    async def _write(self, batch: Batch) -> Batch:
+    async def _write(self, batch: Batch) -> None:
         try:
             written = await self._writer.write(batch)
         except DBAPIError as error:
@@ -100,4 +124,3 @@ class Filling:
             written = await self._writer.write(batch, carefully=True)
         self.dead_letters += len(written.rejections)
         self.progress(sum(span.next - span.start for span in batch.spans.values()))
-        return Batch(0, self.decode)

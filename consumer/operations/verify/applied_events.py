@@ -1,6 +1,6 @@
 """The events of the log that the group applied: all valid ones but parked and discarded dead letters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from reelsync.consumer.transform.decode import Decode, Rejection
 from reelsync.events import WireEvent
 
 from .reference import Oracle
+from .spool import EventSpool
 
 _LETTERS = text(
     """
@@ -42,8 +43,12 @@ class Letter(NamedTuple):
 class AppliedEvents:
     """Passes the events of the log that the group applied on to an oracle, record by record."""
 
-    def __init__(self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle) -> None:
+    def __init__(
+        self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle | EventSpool
+    ) -> None:
         self.letters = letters
+        self.erased_people: Collection[UUID] = ()
+        """The digests of people whom the database remembers as erased."""
         self.corrected: set[UUID] = set()
         self.without_letter: list[Record] = []
         """Records that carry no valid event and have no dead letter either."""

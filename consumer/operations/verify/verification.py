@@ -1,9 +1,9 @@
 """Comparing every row with an independent calculation from the log, up to the positions of the group.
 
-The records below the stored positions are read again, by a reader that belongs to no group, and added to the oracle.
-Rows and positions are read in one snapshot, so consumers may go on meanwhile. Memory holds one slice of the rows at a
-time. The log is read once for each slice, before the snapshot begins; while the snapshot is open, only the records that
-came after that first reading are read.
+The records below the stored positions are read again, by a reader that belongs to no group, and their events are kept
+in temporary files, in slices by the ids of their rows. Rows and positions are read in one snapshot, so consumers may go
+on meanwhile. Memory holds one slice at a time. The log is read before the snapshot begins; while the snapshot is open,
+only the records that came after that reading are read.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.kafka.scan import scan
 from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.transform.decode import Decode, Rejection
 
@@ -26,6 +26,7 @@ from .applied_events import AppliedEvents, read_letters
 from .comparison import Difference, certainly_wrong, compare_row, is_accounted_for
 from .reference import TABLES, Oracle, Row
 from .report import Finding, Kind, Report
+from .spool import EventSpool, part_of
 
 __all__ = ["MOST_SLICES", "Finding", "Kind", "Report", "Verification"]
 
@@ -41,6 +42,24 @@ _ERASED = text("SELECT digest FROM erased_users")
 _ROWS = {table: _rows_of(table) for table in TABLES}
 
 
+class Unlogged:
+    """Rows that have more than the events read so far explain, and an oracle that knows those events of these rows."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self._ids: set[str] = set()
+        self.oracle = Oracle(self._ids.__contains__)
+
+    def add(self, findings: Iterable[Finding], oracle: Oracle) -> None:
+        """Add the findings of one part."""
+        self.findings += findings
+        ids = {finding.row_id for finding in findings}
+        self._ids |= ids
+        for table, by_id in oracle.changes.items():
+            self.oracle.changes[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
+        self.oracle.erased, self.oracle.digests = oracle.erased, oracle.digests
+
+
 @dataclass
 class Verification:
     """One comparison of the rows with the log.
@@ -48,10 +67,10 @@ class Verification:
     Args:
         engine: With long time limits for statements and idle transactions, because a snapshot stays open.
         slices: In how many parts the rows are compared, one after another: 1 to 256. More parts need less memory.
-        progress: Called with the number of records that were read since the last call, for each slice.
+        progress: Called with the number of records that were read since the last call.
     """
 
-    log: KafkaLog
+    log: KafkaLog | ArchivedLog
     engine: AsyncEngine
     decode: Decode
     group: str
@@ -69,8 +88,8 @@ class Verification:
             KafkaFailedError: the brokers did not answer.
             UnavailableError: the log cannot be read any further.
         """
-        for number in range(self.slices):
-            await self._compare(number)
+        with EventSpool(self.slices) as spool:
+            await self._compare(spool)
         return self.report
 
     async def stretches(self) -> dict[Partition, Span]:
@@ -89,33 +108,42 @@ class Verification:
         ranges = await self.log.ranges(positions)
         return {place: Span(begin, max(begin, positions[place])) for place, (begin, _) in ranges.items()}
 
-    async def _compare(self, number: int) -> None:
-        oracle = Oracle(lambda row_id: int(row_id[-2:], 16) % self.slices == number)
+    async def _compare(self, spool: EventSpool) -> None:
         stretches = await self.stretches()
         async with self.engine.connect() as connection:
             letters = await read_letters(connection, self.group)
-        applied = AppliedEvents(self.decode, letters, oracle)
+        applied = AppliedEvents(self.decode, letters, spool)
         seen = await self._read(applied, stretches)
+        unlogged = Unlogged()
         async with self.engine.connect() as plain:
             connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             applied.letters = await read_letters(connection, self.group)
             positions = await self._positions(connection)
             erased = await connection.scalars(_ERASED, execution_options={"query_name": "verify"})
-            oracle.digests = frozenset(erased)
+            applied.erased_people = frozenset(erased)
             tail = {place: Span(span.next, positions.get(place, 0)) for place, span in stretches.items()}
             tail = {place: span for place, span in tail.items() if span.start < span.next}
             seen.update(await self._read(applied, tail))
             applied.add_redriven()
-            unlogged = await self._compare_rows(connection, oracle, applied, number)
-        if number == 0:
-            self.report.records = seen.total()
-            every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
-            self.report.without_position = sorted(every - positions.keys())
-            self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
-            for record in applied.without_letter:
-                place = f"{record.topic}/{record.partition}/{record.offset}"
-                self.report.add(Finding("no_letter", "dead_letters", place, (), {}, {}))
-        await self._separate_ahead_from_unlogged(oracle, applied, positions, unlogged)
+            for part in range(self.slices):
+                await self._compare_part(connection, spool, applied, part, unlogged)
+        self.report.records = seen.total()
+        every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
+        self.report.without_position = sorted(every - positions.keys())
+        self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
+        for record in applied.without_letter:
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            self.report.add(Finding("no_letter", "dead_letters", place, (), {}, {}))
+        await self._separate_ahead_from_unlogged(applied, positions, unlogged)
+
+    async def _compare_part(
+        self, connection: AsyncConnection, spool: EventSpool, applied: AppliedEvents, part: int, unlogged: Unlogged
+    ) -> None:
+        oracle = Oracle(lambda row_id: part_of(row_id, self.slices) == part)
+        oracle.digests = applied.erased_people
+        for event in spool.events(part):
+            oracle.add(*event)
+        unlogged.add(await self._compare_rows(connection, oracle, applied, part), oracle)
 
     async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.group)
@@ -124,7 +152,7 @@ class Verification:
 
     async def _read(self, applied: AppliedEvents, stretches: Mapping[Partition, Span]) -> Counter[Partition]:
         seen: Counter[Partition] = Counter()
-        async for scanned in scan(self.log, stretches):
+        async for scanned in self.log.scan(stretches):
             for record in scanned.records:
                 applied.add(record)
                 seen[Partition(record.topic, record.partition)] += 1
@@ -167,31 +195,23 @@ class Verification:
         return []
 
     async def _separate_ahead_from_unlogged(
-        self,
-        oracle: Oracle,
-        applied: AppliedEvents,
-        positions: Mapping[Partition, int],
-        unlogged: Iterable[Finding],
+        self, applied: AppliedEvents, positions: Mapping[Partition, int], unlogged: Unlogged
     ) -> None:
         """Look for the explanation of unlogged rows in dead letters, and in the log above the group's position."""
-        ids = {finding.row_id for finding in unlogged}
-        if not ids:
+        if not unlogged.findings:
             return
-        beyond = Oracle(ids.__contains__)
-        for table, by_id in oracle.changes.items():
-            beyond.changes[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
-        beyond.erased, beyond.digests = oracle.erased, oracle.digests
+        beyond = unlogged.oracle
         for listed in applied.unapplied():
             beyond.add(listed["type"], listed["time"], listed["data"])
         ends = await self.log.readable_ends(positions)
         ranges = await self.log.ranges(positions)
         rest = {p: Span(max(positions[p], ranges[p][0]), ends[p]) for p in positions if positions[p] < ends[p]}
-        async for scanned in scan(self.log, rest):
+        async for scanned in self.log.scan(rest):
             for record in scanned.records:
                 event = self.decode(record)
                 if not isinstance(event, Rejection):
                     beyond.add(event["type"], event["time"], event["data"])
-        for finding in unlogged:
+        for finding in unlogged.findings:
             if is_accounted_for(beyond, finding.table, finding.row_id, finding.held, finding.columns):
                 self.report.ahead += 1
             else:

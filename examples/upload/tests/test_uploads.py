@@ -25,8 +25,12 @@ async def test_a_video_is_what_happened_to_it(
     video_id = await uploads.upload(UUID(owner.id), "A tour", "Two minutes by boat.")
     await uploads.rename(video_id, "A tour of the harbour")
     await uploads.finish(video_id, url="https://cdn.example.com/tour.mp4", seconds=93.5, took=41.2, size=48_211_002)
+    assert await uploads.place_of(video_id) is None
     assert await relay(engine, producer) == 3
     assert await waiting(engine) == 0
+    place = await uploads.place_of(video_id)
+    assert place is not None
+    assert (place.count("/"), place.endswith("/2")) == (2, True)
     await reelsync_consumer.until_applied()
     (video,) = await reelsync_consumer.rows("videos")
     assert (video["title"], video["description"]) == ("A tour of the harbour", "Two minutes by boat.")
