@@ -40,6 +40,12 @@ class KafkaSettings(Section):
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where to begin in a partition for which the group has no position yet."
     )
+    client_rack: str | None = Field(
+        None,
+        min_length=1,
+        description="Where this consumer is, as `broker.rack` of the brokers says it: records are then read from the "
+        "[nearest replica](operations.md#reading-from-the-nearest-replica).",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to the brokers: with or without TLS and a login."
     )

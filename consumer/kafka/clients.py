@@ -137,6 +137,7 @@ async def new_member(settings: KafkaSettings) -> Member:
     return Member(
         **await connection_options(settings),
         group_id=settings.group_id,
+        client_rack=settings.client_rack,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
