@@ -1,5 +1,6 @@
 """The settings of the two servers: where events come from, and where rows go."""
 
+import re
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from reelsync.models.pooler import Pooler
 
 from .broker_addresses import addresses_of
 
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _IMPORT_STRING = r"^[\w.]+:\w+$"
 DEFAULT_TOPICS: dict[str, Topic] = {topic: aggregate for aggregate, topic in TOPICS.items()}
 
@@ -181,6 +183,9 @@ class KafkaSettings(Section):
 class DatabaseSettings(Section):
     """Where rows go."""
 
+    # `schema` is a method of Pydantic's models.
+    model_config = ConfigDict(populate_by_name=True)
+
     url: SecretStr = Field(
         description=(
             "`postgresql+asyncpg://user:password@host:port/database`, the password percent-encoded, and for TLS "
@@ -196,6 +201,11 @@ class DatabaseSettings(Section):
         pattern=_IMPORT_STRING,
         description="`module:function` that returns the password, for example a token of a cloud. It is called for "
         "each new connection, and may be a coroutine function.",
+    )
+    schema_name: str | None = Field(
+        None,
+        alias="schema",
+        description="Schema that all tables are in. Without it, the first one of the role's `search_path`: `public`.",
     )
     pooler: Pooler = Field(
         "none",
@@ -222,6 +232,13 @@ class DatabaseSettings(Section):
         if not for_asyncpg(stripped)[0].database:
             raise ValueError(f"names no database: it must have the form {FORM}")
         return SecretStr(stripped)
+
+    @field_validator("schema_name")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not _SCHEMA_NAME.fullmatch(name):
+            raise ValueError("must be a name of a-z, 0-9 and _ that begins with no digit, 63 characters at most")
+        return name
 
     @model_validator(mode="after")
     def _has_one_password(self) -> Self:

@@ -24,7 +24,7 @@ from tests.letters.commanding import run_inside
 from tests.operations.random_topics import publish_log
 from tests.support.builders import an_id, user, video
 from tests.support.processes import ROOT, environment, run_command
-from tests.support.roles import psql, roles_of
+from tests.support.roles import TEST_SCHEMA, psql, roles_of
 from tests.support.running import consuming, eventually, publish, rows_of, tables_of, topic_of, until_applied
 
 
@@ -32,7 +32,9 @@ from tests.support.running import consuming, eventually, publish, rows_of, table
 def migrating(settings: Settings, operator_url: str) -> Settings:
     """The settings of the role that migrates."""
     url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
-    return Settings.model_validate(settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0}})
+    return Settings.model_validate(
+        settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0, "schema": TEST_SCHEMA}}
+    )
 
 
 async def rebuilt(migrating: Settings, *, exactly: bool = False, apply: bool = True) -> dict[str, Any]:

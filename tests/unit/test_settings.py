@@ -322,6 +322,15 @@ def test_a_login_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch, pr
     assert Settings().kafka.security_protocol == protocol
 
 
+@pytest.mark.parametrize("name", ["Bad", "a b", 'a"b', "1a", "a" * 64, ""])
+def test_a_schema_has_a_plain_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("REELSYNC_DATABASE__SCHEMA", "user_1")
+    assert Settings().database.schema_name == "user_1"
+    monkeypatch.setenv("REELSYNC_DATABASE__SCHEMA", name)
+    with pytest.raises(ValidationError, match="must be a name of a-z"):
+        Settings()
+
+
 TOKENS = {
     "security_protocol": "SASL_SSL",
     "sasl_mechanism": "OAUTHBEARER",
