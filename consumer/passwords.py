@@ -1,15 +1,20 @@
-"""Passwords that may change while the process runs: read from a file or a function for each new connection."""
+"""Passwords and tokens that may change while the process runs: read from a file, a function or a token endpoint.
+
+Each is read anew for each login.
+"""
 
 import asyncio
 import importlib
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from .errors import MisconfiguredError, UnavailableError
+from .oauth import Client
 from .settings import DatabaseSettings, KafkaSettings
 
 Password = Callable[[], Awaitable[str]]
@@ -21,9 +26,26 @@ def database_password(settings: DatabaseSettings) -> Password | None:
 
 
 def kafka_password(settings: KafkaSettings) -> Password:
-    """What gives the password of SASL."""
+    """What gives the password of SASL, or the token of OAUTHBEARER."""
+    if client := _oauth_client(settings):
+        setting = "REELSYNC_KAFKA__SASL_OAUTH_CLIENT_SECRET"
+        secret = _password(setting, settings.sasl_oauth_client_secret_file, None)
+        return partial(client.token, secret or _fixed(settings.sasl_oauth_client_secret or SecretStr("")))
     found = _password("REELSYNC_KAFKA__SASL_PASSWORD", settings.sasl_password_file, settings.sasl_password_provider)
     return found or _fixed(settings.sasl_password or SecretStr(""))
+
+
+def forget_kafka_password(settings: KafkaSettings) -> None:
+    """Drop the token that is kept for later logins, because a broker refuses it."""
+    if client := _oauth_client(settings):
+        client.forget_token()
+
+
+def _oauth_client(settings: KafkaSettings) -> Client | None:
+    if not (url := settings.sasl_oauth_token_endpoint_url):
+        return None
+    source = settings.sasl_oauth_client_secret or settings.sasl_oauth_client_secret_file
+    return Client(url, settings.sasl_oauth_client_id or "", settings.sasl_oauth_scope, source)
 
 
 def _password(setting: str, file: str | None, provider: str | None) -> Password | None:

@@ -46,7 +46,8 @@ async def check_schema(settings: DatabaseSettings) -> str:
         ReelsyncError: it cannot be used as it is, or is at another revision.
     """
     with explained(settings):
-        state = await schema_state(settings.url.get_secret_value(), database_password(settings))
+        url, password = settings.url.get_secret_value(), database_password(settings)
+        state = await schema_state(url, password, settings.schema_name)
     head = head_revision()
     if state.foreign:
         raise ReelsyncError(another_program(state.foreign))

@@ -40,7 +40,7 @@ class VariablesError(SettingsError):
 def settings_by_variable(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Every setting of every section, by the variable that sets it."""
     return {
-        f"{PREFIX}{section}__{name}".upper(): field
+        f"{PREFIX}{section}__{field.alias or name}".upper(): field
         for section, sectioned in settings.model_fields.items()
         if isinstance(sectioned.annotation, type) and issubclass(sectioned.annotation, BaseModel)
         for name, field in sectioned.annotation.model_fields.items()

@@ -6,13 +6,14 @@ if it states none. With every migration that is written to the comment of Alembi
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from reelsync.models.engine import Password
 
-from .connection import connected
+from .connection import connected, use_schema
 from .revisions import head_revision, known_revisions
 
 VERSION_TABLE = "alembic_version"
@@ -53,8 +54,9 @@ class Stated:
     """Whether the schema has a table of reelsync's."""
 
 
-def read_stated(connection: Connection) -> Stated:
-    """What the database says; both None before the first migration."""
+def read_stated(connection: Connection, schema: str | None = None) -> Stated:
+    """What the database says of our tables in this schema; both None before the first migration."""
+    use_schema(connection, schema, only_this_transaction=True)
     if not connection.scalar(_EXISTS, {"name": VERSION_TABLE}, execution_options=_NAMED):
         return Stated(None)
     rows = connection.execute(_SELECT, {"name": VERSION_TABLE}, execution_options=_NAMED).all()
@@ -69,9 +71,10 @@ async def current_revision(url: str) -> str | None:
     return (await connected(url, read_stated)).revision
 
 
-async def schema_state(url: str, password: Password | None = None) -> SchemaState:
+async def schema_state(url: str, password: Password | None = None, schema: str | None = None) -> SchemaState:
     """What the database says of its schema, judged with what this version knows."""
-    return judge(await connected(url, read_stated, password), head_revision(), known_revisions())
+    stated = await connected(url, partial(read_stated, schema=schema), password)
+    return judge(stated, head_revision(), known_revisions())
 
 
 def judge(stated: Stated, head: str, known: frozenset[str]) -> SchemaState:

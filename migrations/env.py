@@ -7,16 +7,17 @@ import asyncio
 import json
 import os
 import time
+from typing import Any
 
 from alembic import context
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import SetTableComment
+from sqlalchemy.schema import CreateSchema, SetTableComment
 
 from reelsync.migrations.compatibility import VERSION_TABLE
-from reelsync.migrations.connection import connected
+from reelsync.migrations.connection import connected, use_schema
 from reelsync.migrations.locks import OTHER_MIGRATION, OTHER_MIGRATION_OVER, other_migration_goes_on, tables_are_locked
 from reelsync.models import Base
 
@@ -24,24 +25,23 @@ _OTHER_MIGRATION_SECONDS = 60
 _LOOK_SECONDS = 0.2
 _LOCK_WAIT = "5s"
 _LOCK_NOT_AVAILABLE = "55P03"
-_STATEMENT_LIMIT = "15min"
+_SESSION = (f"SET lock_timeout = '{_LOCK_WAIT}'", "SET statement_timeout = '15min'")
+_SCHEMA = "REELSYNC_DATABASE__SCHEMA"
+_EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 
 
 def migrate(connection: Connection) -> None:
     """Run the migrations asked for, alone: a second runner waits for the first, then finds nothing left to do."""
     _wait_for_other_migrations(connection)
     try:
-        connection.execute(text(f"SET lock_timeout = '{_LOCK_WAIT}'"))
-        connection.execute(text(f"SET statement_timeout = '{_STATEMENT_LIMIT}'"))
+        for statement in _SESSION:
+            connection.execute(text(statement))
+        schema = context.config.attributes.get("schema") or os.environ.get(_SCHEMA) or None
+        if schema and not connection.scalar(_EXISTS, {"schema": schema}):
+            connection.execute(CreateSchema(schema))
+        use_schema(connection, schema, only_this_transaction=False)
         connection.commit()
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            transaction_per_migration=True,
-            compare_type=True,
-            compare_server_default=True,
-            on_version_apply=lambda ctx, heads, **_: _state_compatibility(context.script, ctx, heads),
-        )
+        context.configure(connection=connection, **_OPTIONS)
         with context.begin_transaction():
             context.run_migrations()
     except DBAPIError as error:
@@ -61,9 +61,24 @@ def _state_compatibility(script: ScriptDirectory, context: MigrationContext, hea
     for head in heads:
         module = script.get_revision(head).module
         stated = json.dumps({"revision": head, "compatible_from": getattr(module, "compatible_from", head)})
-    connection = context.connection
-    if connection is not None:
-        connection.execute(SetTableComment(Table(VERSION_TABLE, MetaData(), comment=stated)))
+    context.execute(SetTableComment(Table(VERSION_TABLE, MetaData(), comment=stated)))
+
+
+def write_sql() -> None:
+    """Write what `migrate` would run, for psql."""
+    schema = context.config.attributes.get("schema") or os.environ.get(_SCHEMA) or None
+    context.configure(dialect_name="postgresql", literal_binds=True, **_OPTIONS)
+    write = context.get_context().impl.static_output
+    write("\\set ON_ERROR_STOP on")
+    for statement in ("SELECT pg_advisory_lock(hashtext('reelsync.migrations'))", *_SESSION):
+        write(f"{statement};")
+    if schema:
+        # Without the right to create one, IF NOT EXISTS would fail for a schema that is there.
+        exists = f"SELECT FROM pg_namespace WHERE nspname = '{schema}'"
+        write(f"SELECT 'CREATE SCHEMA \"{schema}\"' WHERE NOT EXISTS ({exists}) \\gexec")
+        write(f'SET search_path = "{schema}";')
+    with context.begin_transaction():
+        context.run_migrations()
 
 
 def _wait_for_other_migrations(connection: Connection) -> None:
@@ -84,8 +99,17 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     connection.commit()
 
 
+_OPTIONS: dict[str, Any] = {
+    "target_metadata": Base.metadata,
+    "transaction_per_migration": True,
+    "compare_type": True,
+    "compare_server_default": True,
+    "on_version_apply": lambda ctx, heads, **_: _state_compatibility(context.script, ctx, heads),
+}
 given = context.config.attributes.get("connection")
-if given is not None:
+if context.is_offline_mode():
+    write_sql()
+elif given is not None:
     migrate(given)
 else:
     asyncio.run(connected(os.environ["REELSYNC_DATABASE__URL"], migrate))

@@ -21,7 +21,7 @@ from reelsync.testing.servers import Broker, DatabaseServer, Kind, broker_of
 from reelsync.testing.settings import settings_for
 from tests.services.docker import REQUIRED, docker_is_required, why_no_docker
 from tests.services.external import BOOTSTRAP_SERVERS, ExternalBroker
-from tests.support.roles import create_roles, roles_of
+from tests.support.roles import TEST_SCHEMA, create_roles, psql, roles_of
 
 _TEMPLATE = "migrated"
 _TESTS = Path(__file__).parent
@@ -128,8 +128,12 @@ def postgres(reelsync_postgres: DatabaseServer) -> DatabaseServer:
     """With a migrated database to make others from, and rights in it for each role."""
     server = reelsync_postgres
     server.create_database(_TEMPLATE)
-    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url))
-    create_roles(server.url(), database=_TEMPLATE)
+    schema = TEST_SCHEMA or "public"
+    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE, schema=schema).migrate_url, schema=TEST_SCHEMA))
+    create_roles(server.url(), database=_TEMPLATE, schema=schema)
+    if TEST_SCHEMA:
+        # The tests' own statements name no schema. The roles of reelsync keep the search_path that they have.
+        psql(make_url(server.url()), "--command", f"ALTER ROLE CURRENT_USER SET search_path = {TEST_SCHEMA}, public")
     return server
 
 
@@ -180,7 +184,8 @@ def topics(reelsync_topics: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def settings(database: str, broker: Broker, topics: dict[str, str]) -> Settings:
     """Settings for a consumer of the test's own topics and database, as a group of its own."""
-    return settings_for(bootstrap_servers=broker.bootstrap_servers, database_url=database, topics=topics)
+    made = settings_for(bootstrap_servers=broker.bootstrap_servers, database_url=database, topics=topics)
+    return made.model_copy(update={"database": made.database.model_copy(update={"schema_name": TEST_SCHEMA})})
 
 
 def _tier_of(item: pytest.Item) -> str | None:

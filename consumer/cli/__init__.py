@@ -102,6 +102,8 @@ def run_to_exit(command: Callable[[], object]) -> None:
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
     """Whether a MemoryError began this. Later errors may only follow from it, such as a thread that cannot start."""
-    while error is not None and not isinstance(error, MemoryError):
+    seen: set[int] = set()
+    while error is not None and not isinstance(error, MemoryError) and id(error) not in seen:
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error is not None
+    return isinstance(error, MemoryError)

@@ -1,5 +1,9 @@
 """`reelsync migrate`."""
 
+from typing import Annotated
+
+import typer
+
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
 from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
@@ -10,16 +14,24 @@ from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.locks import LockedError
 from reelsync.migrations.revisions import head_revision
 
-from .terminal import JsonOption, err, load, print_json, run_async
+from .terminal import JsonOption, UsageError, err, load, print_json, run_async, write_out
 
 
-def migrate(json: JsonOption = False) -> None:
+def migrate(
+    json: JsonOption = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Change nothing; print what would be run, for psql.")] = False,
+) -> None:
     """Bring the database's schema up to this version. It is safe to run this at any time, and several times at once.
 
     Example: reelsync migrate
+
+    Example: reelsync migrate --sql > migration.sql
     """
+    if sql and json:
+        raise UsageError("--sql prints SQL: leave out --json")
+    settings = load(Settings).database
     with err.status("Migrating…"):
-        state = run_async(_bring_up(load(Settings).database))
+        state = run_async(_bring_up(settings, change=not sql))
     if state.foreign:
         raise ReelsyncError(another_program(state.foreign))
     before, head = state.revision, head_revision()
@@ -34,25 +46,30 @@ def migrate(json: JsonOption = False) -> None:
         print_json({"before": before, "after": after})
     elif before == after:
         err.print(f"Nothing to do: the schema is at {after}{', which is newer and may be used' * state.newer}.")
+    elif sql:
+        from reelsync.migrations.runner import upgrade_sql
+
+        write_out(upgrade_sql(before, settings.schema_name).encode())
+        err.print(f"Run this with psql, as the role that owns the tables: from {before or 'nothing'} to {after}.")
     else:
         err.print(f"The schema went from {before or 'nothing'} to {after}.")
 
 
-async def _bring_up(settings: DatabaseSettings) -> SchemaState:
-    """Migrate, unless the schema is newer or belongs to another program. Returns the state before.
+async def _bring_up(settings: DatabaseSettings, *, change: bool) -> SchemaState:
+    """Migrate, unless the schema is newer or of another program, or `change` is false. Returns the state before.
 
     Raises:
         ReelsyncError: it could not be migrated.
     """
     from reelsync.migrations.runner import upgrade
 
-    url, password = settings.url.get_secret_value(), database_password(settings)
+    url, password, schema = settings.url.get_secret_value(), database_password(settings), settings.schema_name
     try:
-        before = await schema_state(url, password)
-        if not before.newer and not before.foreign:
+        before = await schema_state(url, password, schema)
+        if change and not before.newer and not before.foreign:
             await check_session(settings, "migrate")
             await check_writes(settings)
-            await upgrade(url, password=password)
+            await upgrade(url, password=password, schema=schema)
     except LockedError as error:
         raise ReelsyncError(str(error)) from error
     except MisconfiguredError:

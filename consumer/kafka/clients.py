@@ -12,10 +12,10 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
 from reelsync.consumer.kafka.reader import Client, Reader
-from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
+from .logins import Login, LoginError, keep_logged_in
 from .record_batches import read_all_batches
 
 _ADMIN_REQUEST_MS = 10_000
@@ -24,11 +24,11 @@ _ADMIN_REQUEST_MS = 10_000
 async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Options that aiokafka's consumer, producer and admin client share.
 
-    Certificate files and passwords are read again for each client that is made.
+    Certificate files are read again for each client that is made, and passwords and tokens for each login.
 
     Raises:
-        MisconfiguredError: a certificate file or the password file cannot be used.
-        UnavailableError: the password's provider failed.
+        MisconfiguredError: a certificate file or the password file cannot be used, or the token endpoint refuses us.
+        UnavailableError: the provider of the password or token failed, or the token endpoint does not answer.
     """
     return {
         "bootstrap_servers": settings.bootstrap_servers,
@@ -42,10 +42,18 @@ async def login_options(settings: KafkaSettings) -> dict[str, Any]:
     """The options for TLS and login. Raises what `connection_options` raises."""
     options: dict[str, Any] = {}
     if settings.security_protocol.startswith("SASL"):
+        keep_logged_in()
+        login = Login(settings)
+        try:
+            # A connection that is refused for want of a password looks to aiokafka like a broker that is away.
+            await login.token()
+        except LoginError as error:
+            raise error.problem from None
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": await kafka_password(settings)(),
+            "sasl_plain_username": settings.sasl_username or "",
+            "sasl_plain_password": "",
+            "sasl_oauth_token_provider": login,
         }
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
@@ -129,6 +137,7 @@ async def new_member(settings: KafkaSettings) -> Member:
     return Member(
         **await connection_options(settings),
         group_id=settings.group_id,
+        client_rack=settings.client_rack,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",

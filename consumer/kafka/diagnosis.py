@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
@@ -26,11 +26,14 @@ from reelsync.consumer.errors import (
     UnavailableError,
     WrongPortError,
 )
+from reelsync.consumer.oauth import seconds_since_end
 from reelsync.consumer.other_protocols import protocol_of
+from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import handshake_problem
 
 from .clients import login_options
+from .logins import LoginError, create_conn
 
 _PROBE_SECONDS = 5.0
 _PROTOCOL = "REELSYNC_KAFKA__SECURITY_PROTOCOL"
@@ -73,7 +76,7 @@ async def diagnose(settings: KafkaSettings, error: BaseException) -> ReelsyncErr
             if problem:
                 return MisconfiguredError(f"the broker at {address} cannot be used: {problem}")
             waiting += others
-    except MisconfiguredError as known:
+    except (MisconfiguredError, UnavailableError) as known:
         return known
     if not_found:
         return UnavailableError(
@@ -99,8 +102,10 @@ async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, l
         return None, []
     except socket.gaierror:
         raise
+    except LoginError as error:
+        raise error.problem from None
     except (KafkaError, OSError, TimeoutError) as error:
-        problem = _login_problem(settings, error)
+        problem = await _login_problem(settings, error)
         if problem is None and not isinstance(error, TimeoutError):
             problem = await _protocol_problem(settings, address)
         if problem is None and (other := await asyncio.to_thread(protocol_of, *address, "Kafka")):
@@ -109,7 +114,7 @@ async def _ask(settings: KafkaSettings, address: Address) -> tuple[str | None, l
     try:
         brokers = (await connection.send(MetadataRequest([]))).brokers
     except (KafkaError, OSError, TimeoutError) as error:
-        return _login_problem(settings, error) or await _wants_login(settings, address), []
+        return await _login_problem(settings, error) or await _wants_login(settings, address), []
     finally:
         connection.close()
     return None, [Address(host, port) for _, host, port, *_ in brokers]
@@ -125,7 +130,9 @@ async def _connect(settings: KafkaSettings, address: Address, protocol: str | No
     )
 
 
-def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
+async def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
+    if isinstance(error, SaslAuthenticationFailed) and settings.sasl_mechanism == "OAUTHBEARER":
+        return await _token_problem(settings)
     if isinstance(error, SaslAuthenticationFailed):
         return (
             "it refuses the user or the password: see REELSYNC_KAFKA__SASL_USERNAME, …SASL_PASSWORD and …SASL_MECHANISM"
@@ -135,6 +142,25 @@ def _login_problem(settings: KafkaSettings, error: BaseException) -> str | None:
     if isinstance(error, IllegalSaslStateError | UnsupportedVersionError):
         return f"it accepts no SASL login on that port: see {_PROTOCOL}"
     return handshake_problem(error, "REELSYNC_KAFKA__SSL_CAFILE", "REELSYNC_KAFKA__SSL_CERTFILE and …SSL_KEYFILE")
+
+
+async def _token_problem(settings: KafkaSettings) -> str:
+    """Why a broker may refuse the token."""
+    ended = seconds_since_end(await kafka_password(settings)())
+    if settings.sasl_oauth_token_endpoint_url:
+        source, fix = "REELSYNC_KAFKA__SASL_OAUTH_TOKEN_ENDPOINT_URL", "REELSYNC_KAFKA__SASL_OAUTH_SCOPE, "
+    else:
+        name = "FILE" if settings.sasl_password_file else "PROVIDER"
+        source, fix = f"REELSYNC_KAFKA__SASL_PASSWORD_{name}", ""
+    if ended is not None:
+        return (
+            f"it refuses the token, which has expired {ended:,.0f} s ago by this machine's clock: {source} must give "
+            "a new one each time"
+        )
+    return (
+        f"it refuses the token from {source}: see {fix}the clocks of both machines, and which issuer, audience and "
+        "scope the broker expects"
+    )
 
 
 async def _protocol_problem(settings: KafkaSettings, address: Address) -> str | None:

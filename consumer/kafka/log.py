@@ -27,6 +27,7 @@ class KafkaLog:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self.client_rack = settings.client_rack
 
     async def cluster(self) -> tuple[str | None, dict[str, int]]:
         """The cluster's id, and its topics with their numbers of partitions. Asking creates no topic.

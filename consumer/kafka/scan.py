@@ -44,7 +44,7 @@ async def scan(log: "KafkaLog", stretches: Mapping[Partition, Span]) -> AsyncIte
     positions = {TopicPartition(*partition): span.start for partition, span in stretches.items()}
     if not ends:
         return
-    async with log.reader(list(ends), isolation_level="read_committed") as reader:
+    async with log.reader(list(ends), isolation_level="read_committed", client_rack=log.client_rack) as reader:
         for tp in ends:
             reader.seek(tp, positions[tp])
         moved_at = time.monotonic()

@@ -10,7 +10,10 @@ _A_DAY = 86_400.0
 
 
 def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> AsyncEngine:
-    """An engine as the settings describe it. It does not test connections: a failed batch is tried again anyway."""
+    """An engine as the settings describe it; a `search_path` counts more than their schema.
+
+    It does not test connections: a failed batch is tried again anyway.
+    """
     return create_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,
@@ -22,7 +25,7 @@ def engine_of(settings: DatabaseSettings, search_path: str | None = None) -> Asy
         statement_timeout=settings.statement_timeout,
         lock_timeout=settings.lock_timeout,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
-        search_path=search_path,
+        search_path=search_path or (f'"{settings.schema_name}"' if settings.schema_name else None),
         pooler=settings.pooler,
         password=database_password(settings),
     )

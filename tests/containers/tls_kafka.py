@@ -14,10 +14,12 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 from reelsync.testing.servers.child_process import free_port
 from tests.services.docker import APACHE_KAFKA_IMAGE
 from tests.support.certificates import Pair, make_certificates
+from tests.support.token_endpoint import AUDIENCE, TokenEndpoint
 
 USER = "reelsync-user"
 _HOME = "/tmp/reelsync"
 _DATA = "/tmp/reelsync-data"
+_KEYS = f"file:{_HOME}/jwks.json"
 _CONTROLLER_PORT = 9090
 _START_SECONDS = 90
 
@@ -31,6 +33,9 @@ class Listener:
     misadvertised: bool = False
     """Bootstrapping works by a name that the certificate has, and leads to one that it has not."""
     wants_certificate: bool = False
+    mechanism: str = "SCRAM-SHA-512"
+    session_seconds: int = 0
+    """How long a login is good for; 0: as long as the connection."""
     port: int = field(default_factory=free_port)
 
 
@@ -44,6 +49,8 @@ def listeners() -> dict[str, Listener]:
         "both": Listener("SASL_SSL", "server"),
         "elsewhere": Listener("SASL_SSL", "server_elsewhere"),
         "expired": Listener("SASL_SSL", "server_expired"),
+        "brief": Listener("SASL_PLAINTEXT", session_seconds=2),
+        "token": Listener("SASL_PLAINTEXT", mechanism="OAUTHBEARER", session_seconds=60),
         "misadvertised": Listener("SASL_SSL", "server", misadvertised=True),
     }
 
@@ -53,6 +60,7 @@ class TlsKafka:
 
     def __init__(self, directory: Path) -> None:
         self.password = f"canary-{secrets.token_urlsafe(16)}"
+        self.tokens = TokenEndpoint()
         self._listeners = listeners()
         self._container = DockerContainer(APACHE_KAFKA_IMAGE).with_command(
             ["bash", "-c", f"until [ -e {_HOME}/start ]; do sleep 0.1; done; exec bash {_HOME}/start"]
@@ -75,6 +83,7 @@ class TlsKafka:
             pair: Pair = getattr(self.certificates, name)
             self._put(f"{name}.pem", pair.both.read_bytes())
         self._put("authority.pem", self.certificates.authority.read_bytes())
+        self._put("jwks.json", self.tokens.public_keys())
         self._put("server.properties", "\n".join(self._properties()).encode())
         self._put("start", self._script().encode())
         try:
@@ -88,6 +97,7 @@ class TlsKafka:
     def stop(self) -> None:
         """Stop and remove the container."""
         self._container.stop()
+        self.tokens.stop()
 
     def restart(self) -> None:
         """Restart the broker in place: its data, its users and its ports stay."""
@@ -114,6 +124,7 @@ class TlsKafka:
         cluster = "cmVlbHN5bmMtdGxzLXRlc3Q"
         return f"""set -eu
 /opt/kafka/bin/kafka-storage.sh format --ignore-formatted -t {cluster} -c {properties} --add-scram {user}
+export KAFKA_OPTS=-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={_KEYS}
 exec /opt/kafka/bin/kafka-server-start.sh {properties}
 """
 
@@ -132,12 +143,10 @@ exec /opt/kafka/bin/kafka-server-start.sh {properties}
         yield "listener.security.protocol.map=CONTROLLER:PLAINTEXT," + ",".join(
             f"{name.upper()}:{listener.protocol}" for name, listener in named
         )
-        yield "sasl.enabled.mechanisms=SCRAM-SHA-512"
         for name, listener in named:
             prefix = f"listener.name.{name}"
             if listener.protocol.startswith("SASL"):
-                login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-                yield f"{prefix}.scram-sha-512.sasl.jaas.config={login}"
+                yield from _login(f"{prefix}.", listener)
             if listener.shows:
                 yield f"{prefix}.ssl.keystore.type=PEM"
                 yield f"{prefix}.ssl.keystore.location={_HOME}/{listener.shows}.pem"
@@ -151,6 +160,22 @@ exec /opt/kafka/bin/kafka-server-start.sh {properties}
         yield "group.initial.rebalance.delay.ms=0"
         yield "auto.create.topics.enable=false"
         yield f"log.dirs={_DATA}"
+
+
+def _login(prefix: str, listener: Listener) -> Iterator[str]:
+    mechanism = listener.mechanism
+    yield f"{prefix}sasl.enabled.mechanisms={mechanism}"
+    prefix += f"{mechanism.lower()}."
+    yield f"{prefix}connections.max.reauth.ms={listener.session_seconds * 1000}"
+    security = "org.apache.kafka.common.security"
+    if mechanism != "OAUTHBEARER":
+        yield f"{prefix}sasl.jaas.config={security}.scram.ScramLoginModule required;"
+        return
+    yield f"{prefix}sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required;"
+    yield f"{prefix}sasl.server.callback.handler.class={security}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+    yield f"{prefix}sasl.oauthbearer.jwks.endpoint.url={_KEYS}"
+    yield f"{prefix}sasl.oauthbearer.expected.audience={AUDIENCE}"
+    yield f"{prefix}sasl.oauthbearer.clock.skew.seconds=0"
 
 
 def _other_name(host: str) -> str:

@@ -1,16 +1,22 @@
 """Three brokers, of which one dies and returns: leaders and coordinator move, and the consumers with them."""
 
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 
+from reelsync.consumer.kafka.protocol import FetchRequestById
 from reelsync.consumer.records import Partition
+from reelsync.consumer.settings import Settings
 from tests.faults.campaign import Campaign, Outcome
 from tests.services.kafka_cluster import KafkaCluster
-from tests.support.running import eventually, topic_of
+from tests.support.builders import an_id, video
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
 Take = Callable[[Outcome], None]
@@ -88,6 +94,54 @@ async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaC
         await campaign.publish(200)
         await campaign.recover()
     outcomes(await campaign.judge("leader of three brokers killed", len(before.items() - after.items())))
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """The bytes of answers to fetches, by the port of the broker."""
+    counted: Counter[int] = Counter()
+    handle = AIOKafkaConnection._handle_frame
+
+    def counting(self: AIOKafkaConnection, answer: bytes) -> None:
+        _, request, _ = self._requests[0]
+        if request is not None and request.API_KEY == FetchRequestById.API_KEY:
+            counted[self.port] += len(answer)
+        handle(self, answer)
+
+    monkeypatch.setattr(AIOKafkaConnection, "_handle_frame", counting)
+    return counted
+
+
+async def test_records_come_from_the_nearest_replica_until_it_dies(
+    settings: Settings, broker: KafkaCluster, fetched: Counter[int]
+) -> None:
+    topic, near = topic_of(settings, "video"), broker.port(2)
+    near_by = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"client_rack": "rack-2"})})
+
+    async def publish_from(first: int) -> None:
+        numbers = range(first, first + 3000)
+        await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in numbers])
+
+    assert set((await leaders(broker, topic)).values()) != {2}, "the others lead nothing"
+    async with consuming(near_by):
+        await publish_from(0)
+        await until_applied(settings)
+        share = fetched[near] / fetched.total()
+        sys.stdout.write(f"{share:.2%} of {fetched.total():,} bytes\n")
+        assert share >= 0.95, fetched
+        broker.kill(2)
+        await publish_from(3000)
+        await until_applied(settings)
+        await revive(broker, 2, list(settings.kafka.topics))
+        before = fetched[near]
+        await publish_from(6000)
+        await until_applied(settings)
+
+        async def near_again() -> bool:
+            return fetched[near] > before
+
+        await eventually(near_again, "the nearest replica is read again")
+    assert len(await rows_of(settings, "videos")) == 9000
 
 
 async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:

@@ -15,6 +15,7 @@ from reelsync.consumer.transform.decode import Rejection
 from reelsync.events import ERASED_VERSION
 from reelsync.models.engine import create_engine
 from tests.support.builders import an_id, record, user, video
+from tests.support.roles import TEST_SCHEMA
 from tests.support.writing import GROUP, snapshot, write_all
 
 USER, VIDEO = an_id(1001), an_id(1)
@@ -26,7 +27,7 @@ TOMBSTONE = record(None, key=USER.encode(), topic="user-events", timestamp=AT)
 
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     yield engine
     await engine.dispose()
 

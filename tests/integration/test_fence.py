@@ -14,6 +14,7 @@ from reelsync.consumer.records import Anchor, Partition, Span
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.models.engine import create_engine
 from tests.support.builders import record, video
+from tests.support.roles import TEST_SCHEMA
 from tests.support.running import eventually
 from tests.support.writing import GROUP, batch_of
 
@@ -22,7 +23,7 @@ PARTITION = Partition("video-events", 0)
 
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database, lock_timeout=20)
+    engine = create_engine(database, search_path=TEST_SCHEMA, lock_timeout=20)
     await Ledger(engine, GROUP).positions("cluster", {PARTITION: 0, Partition("video-events", 1): 0})
     yield engine
     await engine.dispose()

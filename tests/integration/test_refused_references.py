@@ -7,13 +7,14 @@ from reelsync.consumer.records import Partition
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.models.engine import create_engine
 from tests.support.builders import an_id, record, user, video
+from tests.support.roles import TEST_SCHEMA
 from tests.support.writing import GROUP, batch_of
 
 PARTITION = Partition("user-events", 0)
 
 
 async def test_a_video_of_a_user_whose_sign_up_is_parked_becomes_a_row(database: str) -> None:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     writer = BatchWriter(engine, GROUP)
     await Ledger(engine, GROUP).positions(None, {PARTITION: 0})
     clash = [record(user("created", n, username="bob", email=f"{n}@x"), n, topic="user-events") for n in (1, 2)]

@@ -1,9 +1,12 @@
 """A URL with several hosts: the consumer works where it may write."""
 
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from reelsync.consumer.errors import MisconfiguredError
+from reelsync.consumer.preflight import check_schema
 from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.child_process import free_port
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
@@ -12,6 +15,7 @@ from tests.support.running import consuming, publish, rows_of, topic_of, until_a
 
 
 async def test_a_dead_host_and_one_that_only_reads_are_passed_over(settings: Settings, database: str) -> None:
+    """One that refuses the password is not: as with psql, that ends the attempt."""
     good = make_url(database)
     with EmbeddedPostgres(durable=False) as reading:
         engine = create_async_engine(reading.url(), isolation_level="AUTOCOMMIT")
@@ -31,4 +35,11 @@ async def test_a_dead_host_and_one_that_only_reads_are_passed_over(settings: Set
         await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), video("created"))])
         async with consuming(several):
             await until_applied(settings)
+        engine = create_async_engine(reading.url(), isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text("SET default_transaction_read_only = off"))
+            await connection.execute(text(f"ALTER ROLE {good.username} PASSWORD 'another'"))
+        await engine.dispose()
+        with pytest.raises(MisconfiguredError, match="the user or the password is refused"):
+            await check_schema(several.database)
     assert len(await rows_of(settings, "videos")) == 1

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.models.engine import create_engine
+from tests.support.roles import TEST_SCHEMA
 
 STATEMENT_SECONDS = 0.5
 
@@ -30,6 +31,8 @@ async def slow_row(operator: AsyncConnection, table: str, key: str) -> None:
 @asynccontextmanager
 async def impatient(database: str) -> AsyncIterator[AsyncEngine]:
     """An engine whose statements may not take long, and wait for a lock for less than that."""
-    engine = create_engine(database, statement_timeout=STATEMENT_SECONDS, lock_timeout=STATEMENT_SECONDS / 2)
+    engine = create_engine(
+        database, search_path=TEST_SCHEMA, statement_timeout=STATEMENT_SECONDS, lock_timeout=STATEMENT_SECONDS / 2
+    )
     yield engine
     await engine.dispose()

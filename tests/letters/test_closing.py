@@ -15,7 +15,7 @@ from reelsync.consumer.dead_letters.table import Entry
 from reelsync.models.engine import create_engine
 from tests.letters.parking import counted, letters, park, redrive, videos
 from tests.support.builders import an_id, record, video
-from tests.support.roles import roles_of
+from tests.support.roles import TEST_SCHEMA, roles_of
 from tests.support.writing import GROUP, snapshot
 
 DAY = timedelta(days=1)
@@ -112,7 +112,7 @@ async def test_purging_needs_a_role_that_may_delete(engine: AsyncEngine, operato
     with pytest.raises(ProgrammingError, match="permission denied"):
         await purge(engine, GROUP, DAY)
     migrate_url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
-    owner = create_engine(migrate_url)
+    owner = create_engine(migrate_url, search_path=TEST_SCHEMA)
     assert await purge(owner, GROUP, DAY, at_once=2) == 5
     await owner.dispose()
     assert await counted(engine) == {("parked", 1): 1}

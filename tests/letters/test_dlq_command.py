@@ -17,7 +17,7 @@ from tests.letters.commanding import run_inside
 from tests.letters.parking import DECODE, counted, park, videos
 from tests.letters.test_redriving_names import park_rotation
 from tests.support.builders import an_id, record, video
-from tests.support.roles import roles_of
+from tests.support.roles import TEST_SCHEMA, roles_of
 from tests.support.writing import GROUP
 
 SECRET = "hunter2-do-not-print"
@@ -31,7 +31,7 @@ POISON = [
 
 @pytest.fixture
 def letters_settings(database: str) -> Settings:
-    return Settings.model_validate({"kafka": {"group_id": GROUP}, "database": {"url": database}})
+    return Settings.model_validate({"kafka": {"group_id": GROUP}, "database": {"url": database, "schema": TEST_SCHEMA}})
 
 
 async def dlq(settings: Settings, *arguments: str, code: int = 0) -> Any:
@@ -194,7 +194,7 @@ async def test_discard_restore_and_purge(engine: AsyncEngine, letters_settings: 
     assert "must name the role that migrates" in " ".join(refused.stderr.split())
     migrate_url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
     owner = letters_settings.model_copy(deep=True)
-    owner.database = owner.database.model_validate({"url": migrate_url})
+    owner.database = owner.database.model_validate({"url": migrate_url, "schema": TEST_SCHEMA})
     assert (await dlq(owner, "purge", "--older-than", "1d", "--json"))["purged"] == 0
     await dlq(letters_settings, "discard", PLACE, "--because", "test traffic", "--json")
     async with engine.begin() as connection:

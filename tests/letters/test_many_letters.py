@@ -17,6 +17,7 @@ from reelsync.consumer.dead_letters.table import KEY_NAMES, Entry
 from reelsync.consumer.settings import Settings
 from tests.letters.commanding import run_inside
 from tests.letters.parking import counted, park, videos
+from tests.support.roles import TEST_SCHEMA
 from tests.support.writing import GROUP
 
 A_PAGE = 7
@@ -26,7 +27,7 @@ PAGES = [7, 7, 7, 7, 2]
 
 @pytest.fixture
 def letters_settings(database: str) -> Settings:
-    return Settings.model_validate({"kafka": {"group_id": GROUP}, "database": {"url": database}})
+    return Settings.model_validate({"kafka": {"group_id": GROUP}, "database": {"url": database, "schema": TEST_SCHEMA}})
 
 
 @contextmanager

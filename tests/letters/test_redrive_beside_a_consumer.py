@@ -20,6 +20,7 @@ from reelsync.testing.expected_tables import differences, expected_tables
 from tests.letters.parking import counted, park, redrive, videos
 from tests.support.builders import an_id, record, video
 from tests.support.processes import process
+from tests.support.roles import TEST_SCHEMA
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.writing import GROUP, snapshot
 
@@ -96,7 +97,9 @@ async def tables(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_kill_at_any_step_loses_and_doubles_nothing(engine: AsyncEngine, database: str, step: str) -> None:
-    settings = Settings.model_validate({"kafka": {"group_id": GROUP}, "database": {"url": database}})
+    settings = Settings.model_validate(
+        {"kafka": {"group_id": GROUP}, "database": {"url": database, "schema": TEST_SCHEMA}}
+    )
     valid, poison = videos(30), [record(b"no json", 100, key=an_id(1).encode())]
     await park(engine, valid + poison)
     with process(settings, CRASHER, step, "1") as killed:

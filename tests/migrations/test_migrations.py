@@ -4,11 +4,12 @@ import asyncio
 import re
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -19,6 +20,7 @@ from reelsync.migrations.runner import downgrade, upgrade
 from reelsync.models import Base
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.processes import run_command
+from tests.support.roles import apply_roles, psql
 from tests.support.running import eventually
 
 CATALOGUE = """
@@ -74,6 +76,21 @@ async def test_autogenerate_finds_nothing_to_do(database: str) -> None:
         )
     await engine.dispose()
     assert changes == []
+
+
+async def test_what_migrate_prints_makes_the_same_schema(empty: str, database: str, tmp_path: Path) -> None:
+    apply_roles(make_url(empty))
+    settings = Settings.model_validate({"database": {"url": empty}})
+    printed = run_command(settings, "migrate", "--sql")
+    assert printed.returncode == 0, printed.stderr
+    assert await current_revision(empty) is None, "it only prints"
+    file = tmp_path / "migration.sql"
+    file.write_text(printed.stdout)
+    psql(make_url(empty), "--file", str(file))
+    assert await catalogue(empty) == await catalogue(database)
+    nothing = run_command(settings, "migrate", "--sql")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "Nothing to do" in nothing.stderr
 
 
 async def test_upgrade_downgrade_upgrade_ends_where_it_began(empty: str) -> None:

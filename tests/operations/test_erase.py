@@ -4,8 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from reelsync.consumer.cli.rebuild import run_rebuild
@@ -15,7 +14,6 @@ from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, usage, user, video
 from tests.support.erasing import erased, traces
 from tests.support.processes import run_command
-from tests.support.roles import roles_of
 from tests.support.running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 
 PERSON, OTHER = an_id(1001), an_id(1002)
@@ -57,12 +55,6 @@ async def command(settings: Settings, *arguments: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
-
-
-@pytest.fixture
-def migrating(settings: Settings, operator_url: str) -> Settings:
-    url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
-    return Settings.model_validate(settings.model_dump() | {"database": {"url": url, "lock_timeout": 2.0}})
 
 
 async def test_the_command_counts_and_then_erases_and_nothing_brings_the_person_back(

@@ -23,6 +23,7 @@ from reelsync.events.json_schema import event_schema
 from reelsync.models.engine import create_engine
 from tests.support.builders import record
 from tests.support.contract_values import CHARACTERS, conforming
+from tests.support.roles import TEST_SCHEMA
 from tests.support.row_changes import USERS, VIDEOS, envelope, key_of, topics, user_row, video_row
 from tests.support.writing import deliver_all
 
@@ -33,7 +34,7 @@ RECORDS_OF_A_BATCH = 500
 
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     yield engine
     await engine.dispose()
 

@@ -24,6 +24,7 @@ from reelsync.models import (
 )
 from reelsync.models.pooler import Pooler
 from tests.support.pgbouncer import pgbouncer
+from tests.support.roles import TEST_SCHEMA
 from tests.support.running import eventually
 
 SLEEP = text("SELECT pg_sleep(600)")
@@ -63,7 +64,7 @@ def sessions(engine: AsyncEngine) -> SessionFactory:
 @pytest.fixture
 async def watch(database: str) -> AsyncIterator[AsyncSession]:
     """Another session, to see from outside."""
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     async with get_session(create_session_factory(engine)) as session:
         await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         yield session
@@ -268,7 +269,7 @@ async def test_stats_of_another_engine_are_refused(database: str) -> None:
 
 
 async def test_the_defaults_of_an_engine(database: str) -> None:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     pool = engine.pool
     assert (pool.size(), pool._max_overflow, pool._timeout, pool._recycle) == (20, 30, 30.0, 3600)
     assert (pool._pre_ping, pool._reset_on_return.name, engine.sync_engine.hide_parameters) == (
@@ -284,7 +285,7 @@ async def test_a_connection_returned_in_the_middle_is_rolled_back(
     database: str, watch: AsyncSession, reset: str, kept: int
 ) -> None:
     """What "commit" would do: a raw connection given back without a word keeps half of what was meant."""
-    engine = create_engine(database, pool_reset_on_return=reset)
+    engine = create_engine(database, search_path=TEST_SCHEMA, pool_reset_on_return=reset)
 
     def leave_half_way() -> None:
         connection = engine.sync_engine.raw_connection()

@@ -1,4 +1,4 @@
-"""Three Apache Kafka brokers in containers: every partition on all three, two of which must have a record."""
+"""Three Apache Kafka brokers in containers, each in a rack: every partition on all, two of which must have a record."""
 
 import secrets
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ _COMMON = {
     "KAFKA_BROKER_SESSION_TIMEOUT_MS": "4000",
     "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
     "KAFKA_HEAP_OPTS": "-Xmx384m",
+    "KAFKA_REPLICA_SELECTOR_CLASS": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
 
 
@@ -74,6 +75,10 @@ class KafkaCluster:
         """Create topics that are on all three brokers."""
         await create_topics(self.bootstrap_servers, partitions, replicas=len(_BROKERS))
 
+    def port(self, broker: int) -> int:
+        """Where a broker listens."""
+        return self._ports[broker]
+
     def kill(self, broker: int) -> None:
         """End a broker as a crash does."""
         container = self._containers[broker].get_wrapped_container()
@@ -90,6 +95,7 @@ class KafkaCluster:
         container.with_bind_ports(9092, self._ports[broker])
         own = {
             "KAFKA_NODE_ID": str(broker),
+            "KAFKA_BROKER_RACK": f"rack-{broker}",
             "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{number}@{host}:9093" for number, host in hosts.items()),
             "KAFKA_ADVERTISED_LISTENERS": (
                 f"INTERNAL://{hosts[broker]}:19092,EXTERNAL://127.0.0.1:{self._ports[broker]}"

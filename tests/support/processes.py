@@ -31,7 +31,8 @@ def environment(settings: Settings) -> dict[str, str]:
     for section, values in settings:
         for name, value in values:
             if value is not None:
-                env[f"REELSYNC_{section}__{name}".upper()] = _as_text(value)
+                variable = type(values).model_fields[name].alias or name
+                env[f"REELSYNC_{section}__{variable}".upper()] = _as_text(value)
     if "http" not in settings.model_fields_set:
         env["REELSYNC_HTTP__PORT"] = "0"
     return env

@@ -15,6 +15,9 @@ MIGRATE_ROLE = "reelsync_migrate"
 RUN_ROLE = "reelsync_run"
 READ_ROLE = "reelsync_read"
 
+TEST_SCHEMA = os.environ.get("TEST_SCHEMA")
+"""The schema of the tables, so that the tests can be run once in another one than public."""
+
 # One for the session: roles belong to the server, so a second database must not end the first one's logins.
 _PASSWORD = secrets.token_urlsafe(24)
 _PSQL_SECONDS = 60
@@ -29,16 +32,17 @@ class Roles:
     read_url: str
 
 
-def create_roles(admin_url: str, *, database: str) -> Roles:
+def create_roles(admin_url: str, *, database: str, schema: str = "public") -> Roles:
     """Make the three roles and give them their rights in `database`. May be called again, after migrating above all.
 
     Args:
         admin_url: `postgresql+asyncpg://…` of a superuser, or of a role that owns the database and may create roles;
             of any database of the server.
         database: Where the rights are given.
+        schema: Where the tables are, or will be.
     """
     url = make_url(admin_url).set(database=database)
-    apply_roles(url)
+    apply_roles(url, schema)
     for role in (MIGRATE_ROLE, RUN_ROLE, READ_ROLE):
         psql(url, "--command", f"ALTER ROLE {role} PASSWORD '{_PASSWORD}'")
     return roles_of(admin_url, database=database)
@@ -53,9 +57,9 @@ def roles_of(admin_url: str, *, database: str) -> Roles:
     return Roles(migrate, run, read)
 
 
-def apply_roles(url: URL) -> None:
+def apply_roles(url: URL, schema: str = "public") -> None:
     """Run roles.sql as it is, for the three roles, in this database."""
-    names = {"migrate_role": MIGRATE_ROLE, "run_role": RUN_ROLE, "read_role": READ_ROLE}
+    names = {"migrate_role": MIGRATE_ROLE, "run_role": RUN_ROLE, "read_role": READ_ROLE, "schema": schema}
     psql(url, *(f"--set={name}={role}" for name, role in names.items()), "--file", str(ROLES_SQL))
 
 

@@ -18,8 +18,11 @@ def assert_one_error(done: subprocess.CompletedProcess[str], said: str, secrets:
     """The command failed with one line on standard error, which says this. (`run` says before where it listens.)"""
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if "http.listening" not in line]
-    assert [line for line in lines if line.startswith("error: ") and said in line], done.stderr
     assert len(lines) == 1, done.stderr
+    is_json = lines[0].startswith("{")  # as the log of `run` may be
+    error = json.loads(lines[0])["why"] if is_json else lines[0]
+    assert said in error, done.stderr
+    assert is_json or error.startswith("error: "), done.stderr
     assert_kept(done, secrets)
 
 

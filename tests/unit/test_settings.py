@@ -298,7 +298,9 @@ def test_everything_that_holds_a_password_is_secret_and_has_no_default() -> None
         if issubclass(section, BaseModel):
             for name, field in section.model_fields.items():
                 # What ends in _file or _provider says where a password comes from.
-                if ("password" in name or name == "url") and not name.endswith(("_file", "_provider")):
+                if ("password" in name or "secret" in name or name == "url") and not name.endswith(
+                    ("_file", "_provider")
+                ):
                     assert SecretStr in (field.annotation, *get_args(field.annotation)), name
                     assert field.is_required() or field.default is None, name
 
@@ -318,6 +320,49 @@ def test_a_login_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch, pr
         Settings()
     monkeypatch.setenv("REELSYNC_KAFKA__SASL_PASSWORD", "p")
     assert Settings().kafka.security_protocol == protocol
+
+
+@pytest.mark.parametrize("name", ["Bad", "a b", 'a"b', "1a", "a" * 64, ""])
+def test_a_schema_has_a_plain_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("REELSYNC_DATABASE__SCHEMA", "user_1")
+    assert Settings().database.schema_name == "user_1"
+    monkeypatch.setenv("REELSYNC_DATABASE__SCHEMA", name)
+    with pytest.raises(ValidationError, match="must be a name of a-z"):
+        Settings()
+
+
+TOKENS = {
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "OAUTHBEARER",
+    "sasl_oauth_token_endpoint_url": "https://login.example.com/token",
+    "sasl_oauth_client_id": "c",
+    "sasl_oauth_client_secret": "canary",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sasl_oauth_token_endpoint_url": None}, "OAUTHBEARER needs one of"),
+        ({"sasl_password_provider": "m:f"}, "OAUTHBEARER needs one of"),
+        ({"sasl_password": "canary"}, "OAUTHBEARER needs one of"),
+        ({"sasl_oauth_extensions": "logicalCluster"}, "sasl_oauth_extensions"),
+        ({"sasl_oauth_client_id": None}, "needs …SASL_OAUTH_CLIENT_ID"),
+        ({"sasl_oauth_client_secret_file": "f"}, "one of …SASL_OAUTH_CLIENT_SECRET and"),
+        ({"sasl_oauth_token_endpoint_url": "login.example.com"}, "must have the form https://host/path"),
+        ({"sasl_oauth_token_endpoint_url": "https://u:canary@h/token"}, "must have the form https://host/path"),
+        (
+            {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p"},
+            "SASL_MECHANISM is PLAIN, which does not use it: make the mechanism OAUTHBEARER",
+        ),
+    ],
+)
+def test_a_token_has_one_source_that_is_whole(change: dict[str, str | None], said: str) -> None:
+    extensions = {"sasl_oauth_extensions": "logicalCluster=lkc-1,identityPoolId=pool-2"}
+    assert KafkaSettings.model_validate(TOKENS | extensions).sasl_oauth_client_id == "c"
+    with pytest.raises(ValidationError, match=said) as refused:
+        KafkaSettings.model_validate(TOKENS | change)
+    assert "canary" not in str(refused.value)
 
 
 def test_a_key_needs_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
