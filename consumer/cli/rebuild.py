@@ -71,18 +71,14 @@ def rebuild(
         raise UsageError("--discard cannot be combined with other options")
     settings = load(Settings)
     if discard:
-        run_async(_discard(settings))
-        _print_discarded(json=json)
+        _discard(settings, json=json)
         return
     tune_garbage_collector()
     if accept_loss and not (dry_run or yes):
         _confirm_loss(run_async(run_rebuild(settings, exactly=True, apply=False, restart=restart, archive=archive)))
         restart = False  # The shadow tables are new.
     result = run_async(run_rebuild(settings, exactly=accept_loss, apply=not dry_run, restart=restart, archive=archive))
-    if json:
-        print_json(as_json_document(result, applied=not dry_run))
-    else:
-        _print(result, applied=not dry_run)
+    _print(result, applied=not dry_run, json=json)
 
 
 def _confirm_loss(planned: Rebuilt) -> None:
@@ -134,20 +130,21 @@ async def run_rebuild(
         await engine.dispose()
 
 
-async def _discard(settings: Settings) -> None:
+def _discard(settings: Settings, *, json: bool) -> None:
+    run_async(_drop_shadow_tables(settings))
+    if json:
+        print_json({"discarded": True})
+    else:
+        err.print("The shadow tables are gone.")
+
+
+async def _drop_shadow_tables(settings: Settings) -> None:
     engine = patient_engine_of(settings.database)
     try:
         with explained(settings.database):
             await discard_shadow(engine)
     finally:
         await engine.dispose()
-
-
-def _print_discarded(*, json: bool) -> None:
-    if json:
-        print_json({"discarded": True})
-    else:
-        err.print("The shadow tables are gone.")
 
 
 def _decoding(settings: Settings) -> dict[str, Any]:
@@ -173,7 +170,10 @@ def as_json_document(result: Rebuilt, *, applied: bool) -> dict[str, Any]:
     }
 
 
-def _print(result: Rebuilt, *, applied: bool) -> None:
+def _print(result: Rebuilt, *, applied: bool, json: bool) -> None:
+    if json:
+        print_json(as_json_document(result, applied=applied))
+        return
     if result.resumed:
         err.print("Continued an earlier run with its shadow tables; --restart makes new ones.")
     print_rows(f"{result.records:,} records replayed", _COLUMNS, [part._asdict() for part in result.tables])
