@@ -15,8 +15,8 @@ from reelsync.models import Video
 from reelsync.testing.expected_tables import expected_tables
 
 STORED_COLUMNS = tuple(column.name for column in Video.__table__.columns if column.computed is None)
-READ_COLUMNS = tuple(name for name in STORED_COLUMNS if not name.endswith("_version"))
-"""What readers see: without the versions of single facets, which only reelsync keeps."""
+READ_COLUMNS = tuple(name for name in STORED_COLUMNS if not name.endswith("_version") and name != "former_owners")
+"""What readers see: without the versions of single facets and the owners before, which only reelsync keeps."""
 _EXPECTED = "bench_expected_videos"
 
 _OWNERS = text(

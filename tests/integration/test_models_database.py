@@ -256,7 +256,7 @@ LETTER = (
     [
         ("INSERT INTO users (id, username) VALUES (gen_random_uuid(), 'no spaces')", "ck_users_username_format"),
         ("INSERT INTO users (id, username) VALUES (gen_random_uuid(), 'ab')", "ck_users_username_format"),
-        ("INSERT INTO videos (id) VALUES (gen_random_uuid())", "ck_videos_owner_until_erased"),
+        ("INSERT INTO videos (id, version) VALUES (gen_random_uuid(), 1)", "ck_videos_owner_or_erased"),
         (VIDEO.format("status", "'done'"), "ck_videos_status"),
         (VIDEO.format("progress", "101"), "ck_videos_progress"),
         (VIDEO.format("progress", "-1"), "ck_videos_progress"),
