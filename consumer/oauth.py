@@ -37,7 +37,7 @@ class Client(NamedTuple):
     client_id: str
     scope: str | None
     source: Hashable
-    """Its secret, or the place that has it: clients that differ in it have different tokens."""
+    """The secret, or the file with it. It is a part of the key under which tokens are kept."""
 
     async def token(self, secret: Callable[[], Awaitable[str]]) -> str:
         """The token. It is used for half of its life, and until its end if there is no new one then.
@@ -62,7 +62,7 @@ class Client(NamedTuple):
         return token.text
 
     def forget_token(self) -> None:
-        """Ask for a new token at the next login: a broker refuses this one."""
+        """Request a new token at the next login, because a broker refuses this one."""
         _tokens.pop(self, None)
 
     async def _new(self, secret: Callable[[], Awaitable[str]]) -> _Token:

@@ -128,13 +128,13 @@ class KafkaSettings(Section):
         if not self.security_protocol.startswith("SASL"):
             return self
         if self.sasl_mechanism == "OAUTHBEARER":
-            self._see_that_there_is_a_token()
+            self._require_a_token()
         elif not (self.sasl_username and any(passwords)):
             message = f"{self.security_protocol} needs REELSYNC_KAFKA__SASL_USERNAME and …SASL_PASSWORD"
             raise ValueError(message)
         return self
 
-    def _see_that_there_is_a_token(self) -> None:
+    def _require_a_token(self) -> None:
         given = [self.sasl_password_file, self.sasl_password_provider, self.sasl_oauth_token_endpoint_url]
         if self.sasl_password or sum(source is not None for source in given) != 1:
             raise ValueError(

@@ -1,7 +1,7 @@
 """Reading one's own writes: waiting until the rows hold what a published record says.
 
-A consumer commits its positions with the rows, so whoever sees that a position has passed a record sees its rows too,
-on a standby as on the primary.
+A consumer commits its positions together with the rows. So if a position is past a record, its rows are visible too, on
+a standby as on the primary.
 """
 
 import asyncio

@@ -21,10 +21,10 @@ def archive(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the archives of all topics are.")],
     json: JsonOption = False,
 ) -> None:
-    """Keep the records of a topic in files, from where the archive ends to the end of the log.
+    """Add the new records of a topic to an archive in files.
 
-    Run it more often than the retention of the topic is long. Interrupted at any time, it goes on where it was.
-    `rebuild` and `verify` read the records again with --from DIR. They are personal data, those of erased people too.
+    Run it more often than the retention of the topic is long. If it is interrupted, the next run continues it.
+    `rebuild` and `verify` read the records again with --from DIR. The files hold personal data, also of erased people.
 
     Example: reelsync archive video-events /var/lib/reelsync/archive
     """

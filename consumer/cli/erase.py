@@ -40,9 +40,8 @@ def erase(
 ) -> None:
     """Erase a person for good: user, profile, all videos, their dead letters, and the id in model usage.
 
-    Counts the rows and asks before it erases. It may be interrupted; run it again, and it goes on. Nothing brings the
-    person back, and events of theirs that come later write nothing personal. What is in Kafka stays there: see
-    docs/erasure.md.
+    It counts the rows and asks before it erases. If it is interrupted, run it again. Nothing brings the person back,
+    and later events of the person write nothing personal. What is in Kafka stays there: see docs/erasure.md.
 
     Example: reelsync erase 01944b2c-3f10-7a01-8c55-5f0a1b2c3d01 --dry-run
     """

@@ -1,8 +1,8 @@
-"""Logins to brokers that last: what a login needs is asked for anew each time, and repeated before its session is over.
+"""Logins to brokers that are repeated before their sessions end. The password or token is read anew for each login.
 
-A broker may limit how long a login is good for (`connections.max.reauth.ms`, and a token has an end of its own). After
-that it closes the connection at the next request. So a client logs in again over the same connection (KIP-368), which
-aiokafka does not do: here the fetches, heartbeats and commits that are under way go on, and none fails.
+A broker may limit the time of a login (`connections.max.reauth.ms`), and a token expires. After that the broker closes
+the connection at the next request. So a client has to log in again over the same connection (KIP-368). aiokafka does
+not do so; the connections here do, while fetches, heartbeats and commits continue.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from reelsync.consumer.settings import KafkaSettings
 
 _SECRET_SECONDS = 20.0
 _RENEWED_AT = 0.85
-"""Of the length of a session. Kafka's own client logs in again between 85 and 95 % of it."""
+"""As a share of the session. Kafka's own client logs in again between 85 and 95 % of it."""
 _LEAST_SECONDS = 1.1
-"""A broker takes one login a second over one connection."""
+"""A broker accepts one login a second on each connection."""
 _AGAIN_SECONDS = 1.0
 _REFUSED_TOKEN = b"\x01"
 
 
 class LoginError(KafkaError):
-    """The password or the token is not to be had. `problem` says why."""
+    """The password or the token cannot be obtained. `problem` says why."""
 
     def __init__(self, problem: ReelsyncError) -> None:
         super().__init__(str(problem))
@@ -46,35 +46,36 @@ class Login(AbstractTokenProvider):
         self._password = kafka_password(settings)
 
     async def token(self) -> str:
-        """The password or token of now.
+        """The present password or token.
 
         Raises:
-            LoginError: it is not to be had.
+            LoginError: it cannot be obtained.
         """
         try:
             async with asyncio.timeout(_SECRET_SECONDS):
                 return await self._password()
         except ReelsyncError as error:
-            # Not from the error: whoever raises that again would make a circle of causes.
+            # `from None`, because raising `problem` later from this error would make a circle of causes.
             raise LoginError(error) from None
         except TimeoutError as error:
             message = f"the password or token for the brokers did not come within {_SECRET_SECONDS:g} s"
             raise LoginError(UnavailableError(message)) from error
 
     def extensions(self) -> Mapping[str, str]:
-        """What is sent with a token."""
+        """The SASL extensions that are sent with a token."""
         given = (self._settings.sasl_oauth_extensions or "").split(",")
         return dict(name_and_value.split("=", 1) for name_and_value in given if name_and_value)
 
     def refused(self) -> None:
-        """Note that a broker refuses what `token` returned."""
+        """Forget the token, because a broker refuses it."""
         forget_kafka_password(self._settings)
 
 
 class Connection(AIOKafkaConnection):
     """A connection that logs in again before its session is over.
 
-    What is sent meanwhile waits. If a new password or token is not to be had, the old session is used until its end.
+    Requests that are sent meanwhile wait. If a new password or token cannot be obtained, the old session is used until
+    it ends.
     """
 
     _renew_at = math.inf
@@ -90,7 +91,7 @@ class Connection(AIOKafkaConnection):
         return login
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:  # noqa: FBT001, FBT002 - aiokafka's
-        """Send a request, when the present login is good for it."""
+        """Send a request. While a login is under way, or the session is over, the request waits for the new login."""
         if isinstance(request, SaslAuthenticateRequest):
             return self._authenticate(request)
         now = time.monotonic()
@@ -109,7 +110,7 @@ class Connection(AIOKafkaConnection):
         return super().close(reason, exc)
 
     async def _send_after(self, renewal: asyncio.Task[None], request: Any, expect_response: bool) -> Any:  # noqa: FBT001
-        # Whoever is cancelled here leaves the login to the others.
+        # A cancellation here must not end the login, for which other requests wait.
         await asyncio.wait({renewal})
         return await super().send(request, expect_response)
 
@@ -129,7 +130,7 @@ class Connection(AIOKafkaConnection):
         self._renew_at = started + max(_RENEWED_AT * seconds, _LEAST_SECONDS) if seconds else math.inf
 
     async def _renew(self) -> None:
-        """Log in again. If that fails the connection is closed, and the next request finds it so."""
+        """Log in again. If that fails the connection is closed, and the next request opens another one."""
         try:
             # Later than now if the session was shorter than the time that must be between two logins.
             await asyncio.sleep(self._renew_at - time.monotonic())
@@ -186,7 +187,7 @@ _aiokafkas = client.create_conn
 
 
 async def create_conn(host: str, port: int, **options: Any) -> AIOKafkaConnection:
-    """A connection to a broker; with a login of ours, one that lasts."""
+    """A connection to a broker, which logs in again if it has a `Login`."""
     if not isinstance(options.get("sasl_oauth_token_provider"), Login):
         return await _aiokafkas(host, port, **options)
     connection = Connection(host, port, **options)
@@ -195,5 +196,5 @@ async def create_conn(host: str, port: int, **options: Any) -> AIOKafkaConnectio
 
 
 def keep_logged_in() -> None:
-    """Make all clients of aiokafka in this process connect in this way. May be called again."""
+    """Make all aiokafka clients of this process use `create_conn` of this module. A second call changes nothing."""
     client.create_conn = create_conn

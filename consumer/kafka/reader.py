@@ -133,13 +133,13 @@ class Client(AIOKafkaClient):
         self._bootstrapping: asyncio.Task[None] | None = None
 
     async def bootstrap(self) -> None:
-        """Find the brokers. Whoever is cancelled here does not wait any longer, and `close` does."""
+        """Find the brokers. A cancelled caller stops waiting; the work goes on, and `close` waits for it."""
         # aiokafka's own method leaves its connection open if it is cancelled.
         self._bootstrapping = asyncio.create_task(super().bootstrap())
         await asyncio.shield(self._bootstrapping)
 
     async def close(self) -> None:
-        """Close all connections, also the one of a bootstrap that nobody waits for any longer."""
+        """Close all connections, including the one of a bootstrap whose caller was cancelled."""
         if self._bootstrapping:
             await asyncio.wait({self._bootstrapping}, timeout=_BOOTSTRAP_SECONDS)
             self._bootstrapping.cancel()

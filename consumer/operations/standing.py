@@ -1,4 +1,4 @@
-"""Where a group stands in each partition: its position, the log around it, and whether the two fit."""
+"""The position of a group in each partition, the range of the log, and whether the two fit."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ async def standings(
     partitions: Collection[Partition],
     stored: Mapping[Partition, Stored],
 ) -> list[Standing]:
-    """Where the group stands in those of the partitions that exist.
+    """The standing of the group in those of the partitions that exist.
 
     Raises:
         ReelsyncError: the brokers cannot be used.

@@ -74,13 +74,13 @@ class Step(NamedTuple):
 
 
 class ErasedPeople:
-    """Asks whom of some users are erased. Until somebody is, it asks with no digest, which costs nothing."""
+    """Finds which users of a batch are erased. While nobody was ever erased, the query costs little."""
 
     def __init__(self) -> None:
         self._are_any = False
 
     async def among(self, connection: AsyncConnection, user_ids: Iterable[str]) -> set[str]:
-        """Those of these users who are erased. Nobody else is erased until the transaction ends."""
+        """The users among these who are erased. Until the transaction ends, no others can be erased."""
         by_digest = {digest_of(user_id): user_id for user_id in user_ids} if self._are_any else {}
         parameters = {"digests": orjson.dumps(list(by_digest)).decode()}
         found = await connection.scalars(_KNOWN, parameters, execution_options={"query_name": "erasure.known"})
@@ -92,7 +92,7 @@ class ErasedPeople:
 
 
 async def lock_alone(connection: AsyncConnection) -> None:
-    """Wait for all batches that have asked who is erased, and keep others from asking."""
+    """Wait for all batches that have looked up erased users, and keep other batches from doing so."""
     await connection.execute(_LOCK, execution_options={"query_name": "erasure.lock"})
 
 

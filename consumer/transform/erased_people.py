@@ -39,7 +39,7 @@ def named_ids(record: Record) -> set[str]:
 
 
 def without_person(event: WireEvent, erased: Collection[str]) -> tuple[WireEvent, ...]:
-    """The event, or what stands for it if it names one of these users."""
+    """The event, or the event that replaces it if it names one of these users."""
     data = event["data"]
     if data.get("user_id") not in erased or event["type"] == "user.erased":
         return (event,)

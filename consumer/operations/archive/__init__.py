@@ -1,1 +1,1 @@
-"""Keep the records of a topic in files, and read them again when Kafka has them no more."""
+"""Keeping the records of a topic in files, and reading them again after Kafka has deleted them."""

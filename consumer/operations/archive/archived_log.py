@@ -1,4 +1,4 @@
-"""A log whose records are in an archive, as far as that goes, and in Kafka from there on."""
+"""A log whose older records are in an archive, and whose newer records are in Kafka."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from pathlib import Path

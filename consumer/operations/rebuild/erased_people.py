@@ -1,6 +1,7 @@
 """People who are erased in the tables in use, or by the log, are erased in both when a rebuild ends.
 
-An operator's erasure is not in the log, so the shadow must be told of it, or the rebuild would bring the person back.
+An operator's erasure is not in the log. So it is copied to the shadow tables; otherwise the rebuild would bring the
+person back.
 """
 
 from typing import Any
@@ -21,17 +22,17 @@ _DIGEST = """
 
 
 async def copy_erased(connection: AsyncConnection, live: str) -> None:
-    """Tell the shadow who is erased in the tables in use, before anything is replayed into it."""
+    """Copy the erasures of the tables in use to the shadow tables, before anything is replayed into these."""
     await connection.execute(_copy(live, SCHEMA), execution_options=_NAMED)
 
 
 async def erase_in_shadow(connection: AsyncConnection, live: str) -> None:
-    """Erase in the shadow whoever was erased in the tables in use since."""
+    """Erase in the shadow tables the people who were erased in the tables in use since `copy_erased`."""
     await _erase(connection, live, SCHEMA)
 
 
 async def erase_in_use(connection: AsyncConnection, live: str) -> None:
-    """Erase in the tables in use whom only the log erases: the database lost it, perhaps by a restore."""
+    """Erase in the tables in use the people whom only the log erases: a restore may have lost their erasure."""
     await _erase(connection, SCHEMA, live)
 
 

@@ -51,7 +51,7 @@ class EventSpool:
         """Add one event."""
         event = Event(event_type, time, data)
         named = {part_of(data[name], self._parts) for name in _IDS if data.get(name)}
-        # Whoever is erased may have owned any video, and be named by any fact.
+        # An erased person may have owned any video, and any fact may name the person.
         for part in range(self._parts) if event_type == "user.erased" else named:
             held = self._held[part]
             held.append(event)
