@@ -74,7 +74,8 @@ async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         await admin.start()
         yield admin
     finally:
-        await admin.close()
+        # Also if it is cancelled meanwhile.
+        await asyncio.shield(asyncio.create_task(admin.close()))
 
 
 async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:

@@ -71,6 +71,7 @@ class TopicProducer:
         self._settings = settings
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
+        self._starting: asyncio.Task[None] | None = None
 
     async def send(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
         """Send a record, and wait until all in-sync replicas have it. The first call connects.
@@ -92,10 +93,17 @@ class TopicProducer:
             raise KafkaFailedError(type(error).__name__) from error
 
     async def close(self) -> None:
-        """Close the connection. The next record opens a new one."""
+        """Close the connection, also if this is cancelled. The next record opens a new one."""
+        await asyncio.shield(asyncio.create_task(self._close()))
+
+    async def _close(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
+        starting, self._starting = self._starting, None
+        if producer is None or starting is None:
             return
+        await asyncio.wait({starting}, timeout=_STOP_SECONDS)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
         stopping = asyncio.create_task(producer.stop())
         await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
         if not stopping.done():
@@ -107,5 +115,8 @@ class TopicProducer:
         if self._producer is None:
             options = await connection_options(self._settings)
             self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=0, max_request_size=_LARGEST_BYTES)
-            await self._producer.start()
+            self._starting = asyncio.create_task(self._producer.start())
+        if self._starting:
+            # If aiokafka's start is cancelled, it leaves its connection open. `close` waits for it instead.
+            await asyncio.shield(self._starting)
         return self._producer
