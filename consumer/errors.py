@@ -8,6 +8,8 @@ class ReelsyncError(Exception):
 
     sqlstate: str | None = None
     """The SQLSTATE of the database's error that it explains, if it explains one."""
+    exit_code = 1
+    """Of a command that it ends: 2 if the command line or the settings are wrong."""
 
 
 class FencedError(ReelsyncError):

@@ -1,7 +1,7 @@
 """Kafka records as the consumer sees them, and their places."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 CUT_VALUE_BYTES = 8_388_609
@@ -18,6 +18,11 @@ class Partition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.number}"
+
+
+def partitions_of(counts: Mapping[str, int]) -> list[Partition]:
+    """All partitions of topics with these numbers of partitions."""
+    return [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
 
 
 class Record(Protocol):

@@ -13,7 +13,7 @@ from reelsync.consumer.errors import KafkaFailedError, UnavailableError
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.postgres.engine import engine_of
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import Partition, partitions_of
 from reelsync.consumer.settings import Settings
 
 DEADLINE_SECONDS = 120.0
@@ -102,7 +102,7 @@ async def until_applied(settings: Settings, still_running: Callable[[], object] 
 async def _ends_of(settings: Settings) -> dict[Partition, int]:
     log = KafkaLog(settings.kafka)
     _, counts = await log.cluster()
-    partitions = [Partition(topic, number) for topic in settings.kafka.topics for number in range(counts.get(topic, 0))]
+    partitions = partitions_of({topic: counts.get(topic, 0) for topic in settings.kafka.topics})
     return {partition: end for partition, (_, end) in (await log.ranges(partitions)).items()}
 
 

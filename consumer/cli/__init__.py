@@ -97,7 +97,7 @@ def run_to_exit(command: Callable[[], object]) -> None:
         complain(str(error))
         if "--json" in sys.argv:
             print_json({"error": str(error)})
-        sys.exit(getattr(error, "exit_code", 1))
+        sys.exit(error.exit_code)
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:

@@ -19,7 +19,7 @@ from reelsync.consumer.preflight import (
     check_writes,
     clear_text_warnings,
 )
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
@@ -98,9 +98,9 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
 
 
 async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping[str, int]) -> str:
-    wanted = [Partition(topic, n) for topic in settings.kafka.topics for n in range(topics.get(topic, 0))]
+    wanted = partitions_of({topic: topics.get(topic, 0) for topic in settings.kafka.topics})
     found = await standings(settings.kafka, cluster_id, wanted, await stored_positions(settings, wanted))
-    if halted := [f"{one.partition}: {one.halt.message}. What to do: {one.fix}" for one in found if one.halt]:
+    if halted := [f"{one.partition}: {one.problem}" for one in found if one.halt]:
         raise ReelsyncError(f"{plural(len(halted), 'partition')} halted. " + "\n".join(halted))
     return f"{plural(sum(one.lag for one in found), 'record')} to go in {plural(len(found), 'partition')}"
 

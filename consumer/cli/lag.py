@@ -7,7 +7,7 @@ import typer
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.standing import Standing, standings, stored_positions
 from reelsync.consumer.preflight import check_topics
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 
 from .offsets import complain_of_halts
@@ -35,8 +35,7 @@ def lag(json: JsonOption = False) -> None:
 
 async def _standings(settings: Settings) -> list[Standing]:
     cluster_id, topics = await KafkaLog(settings.kafka).cluster()
-    counts = check_topics(topics, settings.kafka)
-    partitions = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
+    partitions = partitions_of(check_topics(topics, settings.kafka))
     return await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings, partitions))
 
 

@@ -49,7 +49,7 @@ def show(json: JsonOption = False) -> None:
 
 def complain_of_halts(found: Iterable[Standing]) -> bool:
     """Print why each position that does not fit its log does not, and what to do. Returns whether there is one."""
-    halted = [f"{one.partition} is halted: {one.halt.message}. What to do: {one.fix}" for one in found if one.halt]
+    halted = [f"{one.partition} is halted: {one.problem}" for one in found if one.halt]
     for sentence in halted:
         err.print(sentence, style="red", markup=False, soft_wrap=True)
     return bool(halted)

@@ -120,10 +120,10 @@ async def run_rebuild(
                     revision,
                     topics,
                     _decoding(settings),
-                    exactly,
-                    apply,
-                    restart,
-                    bar.expect,
+                    exactly=exactly,
+                    apply=apply,
+                    restart=restart,
+                    expect=bar.expect,
                 ).run()
     finally:
         await shadow_engine.dispose()

@@ -20,7 +20,7 @@ from reelsync.consumer.operations.offset_reset import (
 from reelsync.consumer.operations.standing import find_halted
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import Partition, partitions_of
 from reelsync.consumer.settings import Settings
 
 from .terminal import (
@@ -141,7 +141,7 @@ def _chosen(topics: dict[str, int], wanted: list[str], partition: int | None) ->
     if partition is not None:
         partitions = [Partition(wanted[0], partition)]
     else:
-        partitions = [Partition(topic, number) for topic in wanted for number in range(topics.get(topic, 0))]
+        partitions = partitions_of({topic: topics.get(topic, 0) for topic in wanted})
     if not partitions or any(place.number >= topics.get(place.topic, 0) for place in partitions):
         raise UsageError(
             f"there is no {'topic ' + wanted[0] if partition is None else 'partition ' + str(partitions[0])}"

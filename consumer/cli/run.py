@@ -35,7 +35,7 @@ def run(
             raise
         # What reads the log as JSON reads the last line too.
         _log.error("consumer.halted", why=str(error))
-        raise typer.Exit(getattr(error, "exit_code", 1)) from error
+        raise typer.Exit(error.exit_code) from error
 
 
 async def _run_one(settings: Settings, *, live: bool) -> None:

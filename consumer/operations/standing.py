@@ -47,6 +47,11 @@ class Standing(NamedTuple):
         """What to do about a position that does not fit."""
         return self.halt and remedy(self.partition, self.halt)
 
+    @property
+    def problem(self) -> str | None:
+        """Why the position does not fit, and what to do about it."""
+        return self.halt and f"{self.halt.message}. What to do: {self.fix}"
+
 
 async def stored_positions(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, Stored]:
     """The group's positions in these partitions.

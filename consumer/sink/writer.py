@@ -95,18 +95,22 @@ class BatchWriter:
     async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
         """Merge events inside the caller's transaction. None of them erases anybody."""
         events = list(events)
-        people, _ = await self._erase(connection, _plan_of(events))
-        await self._merge(connection, _plan_of(_without(events, people)), Written())
+        planned = _plan_of(events)
+        people, _ = await self._erase(connection, planned)
+        await self._merge(connection, _plan_of(_without(events, people)) if people else planned, Written())
 
     async def merge_carefully(
         self, connection: AsyncConnection, events: Sequence[Located]
     ) -> tuple[list[Rejection], Erased]:
         """Merge events inside the caller's transaction; returns the refused events, and whose letters are to blank."""
         written = Written()
-        people, erased = await self._erase(connection, _plan_of(events))
-        kept = _without(events, people)
-        await self._merge_carefully(connection, kept, written)
-        return written.rejections, erased._replace(aggregates=[*erased.aggregates, *_plan_of(kept).erased])
+        planned = _plan_of(events)
+        people, erased = await self._erase(connection, planned)
+        if people:
+            events = _without(events, people)
+            planned = _plan_of(events)
+        await self._merge_carefully(connection, events, written)
+        return written.rejections, erased._replace(aggregates=[*erased.aggregates, *planned.erased])
 
     async def _erase(self, connection: AsyncConnection, planned: Plan) -> tuple[set[str], Erased]:
         """Erase the people whom events of the plan erase. Whom of all that it names are erased, and what that did."""

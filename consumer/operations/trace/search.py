@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan
 from reelsync.consumer.offsets.store import list_positions
-from reelsync.consumer.records import Partition, Record, Span, record_crc
+from reelsync.consumer.records import Partition, Record, Span, partitions_of, record_crc
 from reelsync.consumer.transform.decode import Decode, Rejection
 from reelsync.consumer.transform.erased_people import digest_of
 from reelsync.events import ERASED_VERSION, aggregate_id, canonical_id
@@ -132,7 +132,7 @@ class Trace:
             return await self._explain(connection, looked, seen)
 
     async def _stretches(self) -> dict[Partition, Span]:
-        partitions = [Partition(topic, number) for topic, count in self.topics.items() for number in range(count)]
+        partitions = partitions_of(self.topics)
         ranges, ends = await self.log.ranges(partitions), await self.log.readable_ends(partitions)
         starts: Mapping[Partition, int | None] = {partition: begin for partition, (begin, _) in ranges.items()}
         if self.since is not None:

@@ -19,7 +19,7 @@ from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.offsets.store import list_positions
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
-from reelsync.consumer.records import Partition, Span
+from reelsync.consumer.records import Partition, Span, partitions_of
 from reelsync.consumer.transform.decode import Decode, Rejection
 
 from .applied_events import AppliedEvents, read_letters
@@ -128,8 +128,7 @@ class Verification:
             for part in range(self.slices):
                 await self._compare_part(connection, spool, applied, part, unlogged)
         self.report.records = seen.total()
-        every = {Partition(topic, place) for topic, count in self.topics.items() for place in range(count)}
-        self.report.without_position = sorted(every - positions.keys())
+        self.report.without_position = sorted(set(partitions_of(self.topics)) - positions.keys())
         self._note_gaps(stretches | {p: Span(stretches[p].start, s.next) for p, s in tail.items()}, seen)
         for record in applied.without_letter:
             place = f"{record.topic}/{record.partition}/{record.offset}"
