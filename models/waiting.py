@@ -20,6 +20,8 @@ from .consumer_state import ConsumerOffset, DeadLetter
 
 _SHORTEST_SECONDS = 0.005
 _LONGEST_SECONDS = 0.25
+# Neither BEGIN nor ROLLBACK is sent, each of which would take as long as the statement.
+_ONE_STATEMENT = {"isolation_level": "AUTOCOMMIT"}
 _NAMED = {"query_name": "queries.wait_until_applied"}
 _PLACE = re.compile(r"([a-zA-Z0-9._-]{1,249})/([0-9]{1,9})/([0-9]{1,18})")
 
@@ -118,7 +120,8 @@ async def wait_until_applied(
     Args:
         session: Outside of a transaction. On a standby, the answer is about what that standby has.
         sent: What the producer's `send` returned, or a `Place`.
-        timeout: Seconds to go on looking. A look that waits for a connection or a lock is limited by the engine.
+        timeout: Seconds to go on looking. A look that waits for a connection or a lock is limited by the engine,
+            and a lock through a pooler by the server's own settings.
         group: The consumer group, as in REELSYNC_KAFKA__GROUP_ID.
 
     Raises:
@@ -129,7 +132,8 @@ async def wait_until_applied(
     parameters = _parameters(session, sent, group)
     pauses = _pauses(timeout)
     while True:
-        found = (await session.execute(LOOK, parameters, execution_options=_NAMED)).one_or_none()
+        connection = await session.connection(execution_options=_ONE_STATEMENT)
+        found = (await connection.execute(LOOK, parameters, execution_options=_NAMED)).one_or_none()
         await session.rollback()
         if found is not None:
             return _outcome(found)
@@ -155,7 +159,8 @@ def wait_until_applied_blocking(
     parameters = _parameters(session, sent, group)
     pauses = _pauses(timeout)
     while True:
-        found = session.execute(LOOK, parameters, execution_options=_NAMED).one_or_none()
+        connection = session.connection(execution_options=_ONE_STATEMENT)
+        found = connection.execute(LOOK, parameters, execution_options=_NAMED).one_or_none()
         session.rollback()
         if found is not None:
             return _outcome(found)
