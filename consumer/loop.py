@@ -48,7 +48,7 @@ class BatchLoop:
     decode: Decode
     limits: BatchSettings
     drain_seconds: float = 20.0
-    audit_seconds: float = 15.0
+    audit_seconds: float = 4.0
 
     def __post_init__(self) -> None:
         self._batch = self._new_batch()

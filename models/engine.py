@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -16,6 +17,8 @@ from .pooler import Pooler
 
 Password = Callable[[], str | Awaitable[str]]
 """Called for each new connection."""
+
+_READ_ONLY_TRANSACTION = "25006"
 
 _invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
 
@@ -112,6 +115,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     connect_args |= {"timeout": connect_timeout, **_login(password)}
     engine = create_async_engine(address, **pool._asdict(), hide_parameters=True, connect_args=connect_args)
     _count_invalidated(engine.sync_engine)
+    event.listen(engine.sync_engine, "handle_error", _leave_server_that_only_reads)
     return engine
 
 
@@ -161,6 +165,15 @@ def _count_invalidated(engine: Engine) -> None:
 
     event.listen(engine, "invalidate", count)
     event.listen(engine, "soft_invalidate", count)
+
+
+def _leave_server_that_only_reads(context: ExceptionContext) -> None:
+    """Close all connections of the pool once a server refuses to write, as SQLAlchemy does when a connection breaks.
+
+    After a switchover the former primary lives on. A new connection goes to where the URL leads by then.
+    """
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_TRANSACTION:
+        context.is_disconnect = True
 
 
 def create_single_use_engine(url: str, password: Password | None = None) -> AsyncEngine:
