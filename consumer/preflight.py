@@ -1,9 +1,10 @@
 """What must be true before the consumer starts: each check says what is wrong, where, and what to do."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,13 +28,13 @@ DATABASE = "database and schema"
 
 _POOLER = "REELSYNC_DATABASE__POOLER"
 _UNKNOWN_STATEMENT = "26000"
-_STATEMENT_LIMIT = text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+_IN_TRANSACTION_MODE = f"a pooler in transaction mode is in front of the database: set {_POOLER}=transaction"
 _STATE = text(
     "SELECT current_setting('transaction_read_only') AS read_only, pg_is_in_recovery() AS standby, "
-    "current_setting('server_encoding') AS encoding"
+    "current_setting('server_encoding') AS encoding, "
+    "(SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout') AS statement_timeout"
 )
-_NAMED = {"query_name": "pooler.find"}
-_STATE_NAMED = {"query_name": "database.state"}
+_NAMED = {"query_name": "database.state"}
 
 _log = structlog.get_logger("reelsync")
 
@@ -64,47 +65,63 @@ async def check_schema(settings: DatabaseSettings) -> str:
     return state.revision or head
 
 
-async def check_pooler(settings: DatabaseSettings) -> Pooler:
-    """The pooler in front of the database, if one is found. Call this after `check_schema`.
+async def check_database(settings: DatabaseSettings) -> Pooler:
+    """Check the way to the database, and that it takes writes and every text that events may hold.
+
+    Call this after `check_schema`. Returns the pooler in front of the database, if one is found.
 
     Raises:
-        UnavailableError: the database cannot be reached.
-        MisconfiguredError: there is one that the settings do not fit.
+        UnavailableError: the database cannot be reached, or takes no writes now.
+        MisconfiguredError: there is a pooler that the settings do not fit, or the encoding is not UTF8.
     """
     engine = engine_of(settings)
     try:
         with explained(settings):
-            found = await _find_pooler(engine, settings)
-            if found == "transaction" != settings.pooler:
-                raise MisconfiguredError(
-                    f"a pooler in transaction mode is in front of the database: set {_POOLER}=transaction"
-                )
-            async with engine.begin() as connection:
-                limit = int(await connection.scalar(_STATEMENT_LIMIT, execution_options=_NAMED) or 0)
+            found, state = await _look_or_name_the_pooler(engine, settings)
     finally:
         await engine.dispose()
-    if limit != max(1, round(settings.statement_timeout * 1000)):
+    if found == "transaction" != settings.pooler:
+        raise MisconfiguredError(_IN_TRANSACTION_MODE)
+    if state.statement_timeout != max(1, round(settings.statement_timeout * 1000)):
         raise MisconfiguredError(
-            f"the time limits do not reach the database (statement_timeout is {limit} ms there): a pooler that ignores "
-            f"them is in front of it. Set {_POOLER} to session or transaction, as the pooler's mode is"
+            f"the time limits do not reach the database (statement_timeout is {state.statement_timeout} ms there): "
+            f"a pooler that ignores them is in front of it. Set {_POOLER} to session or transaction, as its mode is"
         )
+    _check_state(state)
     return found
 
 
-async def check_writes(settings: DatabaseSettings) -> None:
-    """Check that the database takes writes, and every text that events may hold.
+async def check_session(settings: DatabaseSettings, command: str) -> None:
+    """Check that a command which holds a lock for its whole session has such a session, and that it may write there.
 
     Raises:
-        UnavailableError: it cannot be reached, or takes no writes now.
-        MisconfiguredError: its encoding is not UTF8.
+        UnavailableError: the database cannot be reached, or takes no writes now.
+        MisconfiguredError: a pooler in transaction mode is in front of the database, or its encoding is not UTF8.
     """
-    engine = engine_of(settings)
-    try:
-        with explained(settings):
-            async with engine.connect() as connection:
-                state = (await connection.execute(_STATE, execution_options=_STATE_NAMED)).one()
-    finally:
-        await engine.dispose()
+    if settings.pooler != "transaction":
+        engine = create_single_use_engine(settings.url.get_secret_value(), database_password(settings))
+        try:
+            with explained(settings):
+                found, state = await _look(engine)
+        finally:
+            await engine.dispose()
+        if found != "transaction":
+            _check_state(state)
+            return
+    raise MisconfiguredError(
+        f"{command} needs a session, which a pooler in transaction mode does not give: run it with the database's "
+        f"own address in REELSYNC_DATABASE__URL, past the pooler, and {_POOLER}=none"
+    )
+
+
+async def _look(engine: AsyncEngine) -> tuple[Pooler, Row[Any]]:
+    """The pooler in front of the database, and the state of the database."""
+    async with engine.connect() as first, engine.connect() as second:
+        found = await find_pooler(first, second)
+        return found, (await first.execute(_STATE, execution_options=_NAMED)).one()
+
+
+def _check_state(state: Row[Any]) -> None:
     if state.encoding != "UTF8":
         raise MisconfiguredError(
             f"the database's encoding is {state.encoding}, in which not every event can be stored: create it anew with "
@@ -115,32 +132,13 @@ async def check_writes(settings: DatabaseSettings) -> None:
         raise UnavailableError(f"the database takes no writes: {why}. See the server in REELSYNC_DATABASE__URL")
 
 
-async def check_session(settings: DatabaseSettings, command: str) -> None:
-    """Check that a command which holds a lock for its whole session has such a session.
-
-    Raises:
-        MisconfiguredError: a pooler in transaction mode is in front of the database.
-    """
-    engine = create_single_use_engine(settings.url.get_secret_value(), database_password(settings))
+async def _look_or_name_the_pooler(engine: AsyncEngine, settings: DatabaseSettings) -> tuple[Pooler, Row[Any]]:
+    """Look; if a pooler refuses what an engine with these settings sends, say what to set."""
     try:
-        with explained(settings):
-            found = "transaction" if settings.pooler == "transaction" else await find_pooler(engine)
-    finally:
-        await engine.dispose()
-    if found == "transaction":
-        raise MisconfiguredError(
-            f"{command} needs a session, which a pooler in transaction mode does not give: run it with the database's "
-            f"own address in REELSYNC_DATABASE__URL, past the pooler, and {_POOLER}=none"
-        )
-
-
-async def _find_pooler(engine: AsyncEngine, settings: DatabaseSettings) -> Pooler:
-    """What is in front of the database, even if it refuses the options of an engine with these settings."""
-    try:
-        return await find_pooler(engine)
+        return await _look(engine)
     except DBAPIError as error:
-        if sqlstate(error) == _UNKNOWN_STATEMENT:
-            return "transaction"
+        if sqlstate(error) == _UNKNOWN_STATEMENT and settings.pooler != "transaction":
+            raise MisconfiguredError(_IN_TRANSACTION_MODE) from error
         if sqlstate(error) != PROTOCOL_VIOLATION or settings.pooler != "none":
             raise
         if not await _lets_in_without_parameters(settings):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 Pooler = Literal["none", "session", "transaction"]
 """What is between the client and the server: nothing, or a pooler that lends connections for sessions or transactions.
@@ -52,18 +52,17 @@ async def connect(*args: Any, **kwargs: Any) -> Any:
         raise
 
 
-async def find_pooler(engine: AsyncEngine) -> Pooler:
-    """Find out whether there is a pooler between this engine and the server. Ends the transactions of two connections.
+async def find_pooler(first: AsyncConnection, second: AsyncConnection) -> Pooler:
+    """Find out whether there is a pooler between two connections and the server. Ends their transactions.
 
     A pooler invents the process id that a client gets at its login. That it lends connections for single transactions
     shows if a second client gets the server connection that the first one had, or if the first one gets another than
     before. On a busy pooler neither is certain to happen, and then the answer "session" may be wrong.
     """
-    async with engine.connect() as first, engine.connect() as second:
-        lent = await _backend(first)
-        if await _process_id_at_login(first) == lent:
-            return "none"
-        is_session = await _backend(second) != lent and await _backend(first) == lent
+    lent = await _backend(first)
+    if await _process_id_at_login(first) == lent:
+        return "none"
+    is_session = await _backend(second) != lent and await _backend(first) == lent
     return "session" if is_session else "transaction"
 
 

@@ -12,11 +12,10 @@ from reelsync.consumer.operations.standing import standings, stored_positions
 from reelsync.consumer.preflight import (
     BROKERS,
     DATABASE,
-    check_pooler,
+    check_database,
     check_relay_topic,
     check_schema,
     check_topics,
-    check_writes,
     clear_text_warnings,
 )
 from reelsync.consumer.records import partitions_of
@@ -78,8 +77,7 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
     async def schema() -> str:
         nonlocal usable
         revision = await check_schema(settings.database)
-        pooler = await check_pooler(settings.database)
-        await check_writes(settings.database)
+        pooler = await check_database(settings.database)
         usable = True
         return f"at revision {revision}{_behind(pooler, settings.database.pooler)}"
 

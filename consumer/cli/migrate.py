@@ -8,7 +8,7 @@ from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, Unavaila
 from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.preflight import another_program, check_session, check_writes
+from reelsync.consumer.preflight import another_program, check_session
 from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.locks import LockedError
@@ -68,7 +68,6 @@ async def _bring_up(settings: DatabaseSettings, *, change: bool) -> SchemaState:
         before = await schema_state(url, password, schema)
         if change and not before.newer and not before.foreign:
             await check_session(settings, "migrate")
-            await check_writes(settings)
             await upgrade(url, password=password, schema=schema)
     except LockedError as error:
         raise ReelsyncError(str(error)) from error
