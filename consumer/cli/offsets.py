@@ -1,7 +1,7 @@
 """`reelsync offsets`."""
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
@@ -10,8 +10,8 @@ from sqlalchemy import RowMapping
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.offsets.store import list_positions
-from reelsync.consumer.operations.standing import Standing, standings, stored_positions
+from reelsync.consumer.offsets.store import Stored, list_positions, stored_in
+from reelsync.consumer.operations.standing import Standing, standings
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
@@ -20,6 +20,7 @@ from reelsync.consumer.settings import Settings
 from .terminal import JsonOption, err, load, print_json, print_rows, run_async
 
 _COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "halted", "updated_at")
+_STORED = ("topic", "partition", "next_offset", "cluster_id", "anchor_offset", "updated_at")
 _ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "halted", "fix", "gone")
 _AGE_SECONDS = 10.0
 
@@ -55,8 +56,7 @@ def complain_of_halts(found: Iterable[Standing]) -> bool:
     return bool(halted)
 
 
-async def positions_of(settings: Settings) -> list[RowMapping]:
-    """The group's positions."""
+async def _positions(settings: Settings) -> list[RowMapping]:
     engine = engine_of(settings.database)
     try:
         with explained(settings.database):
@@ -67,9 +67,10 @@ async def positions_of(settings: Settings) -> list[RowMapping]:
 
 
 async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]], list[Standing]]:
-    rows = {Partition(row["topic"], row["partition"]): dict(row) for row in await positions_of(settings)}
+    listed = {Partition(row["topic"], row["partition"]): row for row in await _positions(settings)}
+    rows = {partition: {name: row[name] for name in _STORED} for partition, row in listed.items()}
     try:
-        found, written = await _logs(settings, rows)
+        found, written = await _logs(settings, {partition: stored_in(row) for partition, row in listed.items()})
     except ReelsyncError as error:
         err.print(f"Only the stored positions are shown: {error}", style="yellow", markup=False, soft_wrap=True)
         return [row | dict.fromkeys(_ASKED_OF_THE_LOG) for row in rows.values()], []
@@ -92,11 +93,11 @@ async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]],
     return [row | logs.get(partition, gone) for partition, row in rows.items()], found
 
 
-async def _logs(settings: Settings, partitions: Collection[Partition]) -> tuple[list[Standing], dict[Partition, int]]:
+async def _logs(settings: Settings, stored: Mapping[Partition, Stored]) -> tuple[list[Standing], dict[Partition, int]]:
     """Where the group stands, and when the first record to go was written in each partition that has one."""
     log = KafkaLog(settings.kafka)
     cluster_id, _ = await log.cluster()
-    found = await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings, partitions))
+    found = await standings(settings.kafka, cluster_id, stored, stored)
     waiting = {standing.partition: max(standing.begin, standing.position or 0) for standing in found if standing.lag}
     async with diagnosed(settings.kafka):
         return found, await log.timestamps(waiting, _AGE_SECONDS)

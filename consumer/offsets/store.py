@@ -106,7 +106,7 @@ _RESET = text(
 
 _LIST = text(
     """
-    SELECT topic, partition, next_offset, cluster_id, anchor_offset, updated_at
+    SELECT topic, partition, next_offset, cluster_id, anchor_offset, anchor_timestamp, anchor_crc, topic_id, updated_at
       FROM consumer_offsets WHERE consumer_group = :consumer_group ORDER BY topic, partition
     """
 )
@@ -157,7 +157,7 @@ async def read_positions(
     """The stored positions of the partitions; new ones are left out."""
     parameters = {"consumer_group": group, "partitions": _encoded(partitions)}
     rows = await connection.execute(_READ, parameters, execution_options={"query_name": "offsets.read"})
-    return {Partition(row["topic"], row["partition"]): _stored(row) for row in rows.mappings()}
+    return {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows.mappings()}
 
 
 async def create_positions(
@@ -200,9 +200,17 @@ async def reset_positions(
 
 
 async def list_positions(connection: AsyncConnection, group: str) -> list[RowMapping]:
-    """All positions of the group: topic, partition, next_offset, cluster_id, anchor_offset, updated_at."""
+    """All positions of the group: the columns of `consumer_offsets`, without the group and `read_from`."""
     rows = await connection.execute(_LIST, {"consumer_group": group}, execution_options={"query_name": "offsets.list"})
     return list(rows.mappings())
+
+
+def stored_in(row: RowMapping) -> Stored:
+    """The position that a row of `list_positions` holds."""
+    anchor = None
+    if row["anchor_offset"] is not None:
+        anchor = Anchor(row["anchor_offset"], row["anchor_timestamp"], row["anchor_crc"])
+    return Stored(row["next_offset"], row["cluster_id"], anchor, row["topic_id"])
 
 
 def _anchor_columns(anchor: Anchor | None) -> dict[str, int]:
@@ -225,10 +233,3 @@ def _with_topic_ids(next_offsets: Mapping[Partition, int], topic_ids: Mapping[Pa
 
 def _place(partition: Partition) -> dict[str, Any]:
     return {"topic": partition.topic, "partition": partition.number}
-
-
-def _stored(row: RowMapping) -> Stored:
-    anchor = None
-    if row["anchor_offset"] is not None:
-        anchor = Anchor(row["anchor_offset"], row["anchor_timestamp"], row["anchor_crc"])
-    return Stored(row["next_offset"], row["cluster_id"], anchor, row["topic_id"])
