@@ -65,10 +65,11 @@ class BatchWriter:
                     await fence(connection, self._group, batch.spans, batch.anchors)
                     planned = batch.plan
                     people, erased = await self._erase(connection, planned)
+                    events = _without(batch.events, people) if people or carefully else []
                     if people:
-                        planned = _plan_of(_without(batch.events, people))
+                        planned = _plan_of(events)
                     if carefully:
-                        await self._merge_carefully(connection, _without(batch.events, people), written)
+                        await self._merge_carefully(connection, events, written)
                     else:
                         await self._merge(connection, planned, written)
                     erased = erased._replace(aggregates=[*erased.aggregates, *planned.erased])
