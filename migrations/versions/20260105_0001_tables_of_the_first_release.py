@@ -22,6 +22,7 @@ def upgrade() -> None:
     _create_users()
     _create_user_profiles()
     _create_videos()
+    _index_videos()
     _create_model_usage()
 
 
@@ -160,6 +161,9 @@ def _create_videos() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_videos')),
     postgresql_with={'fillfactor': 75}
     )
+
+
+def _index_videos() -> None:
     op.create_index('ix_videos_created_at', 'videos', ['created_at'], unique=False, postgresql_using='brin')
     op.create_index('ix_videos_unfinished', 'videos', ['status'], unique=False, postgresql_where=sa.text("status IN ('pending', 'processing')"))
     op.create_index('ix_videos_updated_at', 'videos', ['updated_at'], unique=False, postgresql_using='brin')
