@@ -1,7 +1,7 @@
-"""What a change of a JSON Schema means for writers and readers, decided from the schemas alone.
+"""What a change of a JSON Schema means for writers and readers. It is decided from the schemas alone.
 
-`inclusion` answers whether every document that one schema accepts is accepted by another. `compatibility` asks that for
-each type, in both directions, and `contracts` reads the schemas from files.
+`contracts` reads the schemas from files. `inclusion` decides whether one schema accepts every document that another one
+accepts. `compatibility` asks this for each type of event, in both directions, and says what breaks.
 """
 
 from .compatibility import Break, Compatibility, Verdict, compare

@@ -1,9 +1,11 @@
 """BACKWARD, FORWARD, FULL or NONE for each type, and a sentence for each breaking change.
 
-Backward: readers of the new contract read what writers of the old one wrote. Forward: readers of the old one read what
-writers of the new one write. Definitions: Confluent, "Schema Evolution and Compatibility". Confluent's writers and
-readers have one schema. Here they have two, so that a contract can be closed for writers and open for readers: a field
-may be added, and old readers ignore it.
+A new contract is backward compatible if its readers can read what writers of the old contract wrote. It is forward
+compatible if readers of the old contract can read what its writers write. FULL means both, and NONE means neither.
+Source of the definitions: Confluent, "Schema Evolution and Compatibility".
+
+At Confluent, writers and readers have the same schema. Here each side has its own, so that a field can be added: the
+new schema lets writers send it, and the old schema lets readers ignore a field that they do not know.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ Verdict = Literal["FULL", "BACKWARD", "FORWARD", "NONE"]
 
 
 class Break(NamedTuple):
-    """One breaking change. `path` is dotted, from the event down."""
+    """One breaking change. `path` leads from the event down to the field, with dots."""
 
     direction: Direction
     path: str
@@ -39,7 +41,7 @@ class Compatibility(NamedTuple):
 
 
 def compare(old: Contract, new: Contract) -> list[Compatibility]:
-    """The verdict on every type that either contract has, by name."""
+    """The verdict on every type that is in one of the contracts or in both, sorted by name."""
     return [_compared(name, old.get(name, {}), new.get(name, {})) for name in sorted(old.keys() | new.keys())]
 
 
@@ -52,7 +54,7 @@ def _compared(name: str, old: dict[int, Sides], new: dict[int, Sides]) -> Compat
 
 
 def _versions(name: str, old: dict[int, Sides], new: dict[int, Sides]) -> Iterator[Break]:
-    """A reader refuses a type, or a version of it, that it does not know."""
+    """What breaks because a type or a version was added or removed: readers refuse what they do not know."""
     if not new:
         yield Break("backward", "", "type_removed", f"{name} was removed: new readers refuse what is in the log")
     elif not old:

@@ -16,22 +16,24 @@ class UnreadableContractError(ValueError):
 
 
 class Sides(NamedTuple):
-    """What writers may send in one version of a type, and what its readers accept."""
+    """The two schemas of one version of a type: what writers may send, and what readers accept."""
 
     writer: Schema
     reader: Schema
 
 
 Contract = dict[str, dict[int, Sides]]
-"""Type, version, and the two schemas."""
+"""By type and version, the two schemas."""
 
 
 def read_contract(path: Path) -> Contract:
-    """The contract at `path`, which is one of three things.
+    """The contract at `path`, which may be one of three things.
 
-    A directory as `reelsync schema export` writes it, with `writer/` and `reader/`; any other directory of schemas,
-    each of them for writers and readers both; or one such schema, which has no name then. `video.created.2.json` is
-    version 2 of video.created, and a name without a number is version 1.
+    - A directory with `writer/` and `reader/`, as `reelsync schema export` writes it.
+    - Any other directory of schemas. Each schema is then for writers and for readers.
+    - One file with a schema for writers and for readers. Its type has no name then.
+
+    In a directory, `video.created.2.json` is version 2 of video.created. A name without a number is version 1.
 
     Raises:
         UnreadableContractError: there is no contract.

@@ -1,4 +1,4 @@
-"""The reasons for which one schema refuses a document that another accepts."""
+"""The reasons why one schema refuses a document that another one accepts."""
 
 import json
 from typing import Any, Literal, NamedTuple
@@ -22,12 +22,18 @@ Rule = Literal[
 
 
 class Difference(NamedTuple):
-    """A difference at `path`: the reader's schema `read` refuses something that the writer's schema `written` allows.
+    """At `path`, the reader's schema refuses something that the writer's schema allows.
 
-    Both are parts of schemas, not of documents. `rule` says which kind it is: `required` is a field that may be left
-    out, `missing` one that is never written, `field` one that a closed schema does not have, `open` one that the
-    writer's schema does not name but lets through; `value` is one that is not listed, `values` a list where the writer
-    has none. `keyword` is that of the reader's schema.
+    `written` and `read` are the parts of the two schemas that differ, and `keyword` is the keyword of the reader's
+    schema. `rule` says what kind of difference it is. These kinds have names that do not say it all:
+
+    - `required`: readers require a field that writers may leave out.
+    - `missing`: readers require a field that writers never send.
+    - `field`: writers may send a field that the reader's schema does not have, and it allows no others.
+    - `open`: the writer's schema lets fields through that it does not name, and the reader's schema restricts them.
+    - `value`: writers may send a value that readers do not list.
+    - `values`: readers list the values that they accept, and writers do not.
+    - `undecided`: the reader's schema has a keyword that cannot be compared here.
     """
 
     path: str

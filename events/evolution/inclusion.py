@@ -1,10 +1,14 @@
-"""Decides whether every document that one schema accepts is accepted by another.
+"""Decides whether the reader's schema accepts every document that the writer's schema accepts.
 
-For JSON Schemas in general this cannot be decided cheaply. So the answer errs to one side only: if it finds no
-difference, there is none; if it finds one, there may still be none. Two rules make that so. A keyword that is not known
-is ignored in the writer's schema, which then only accepts more, but never in the reader's. And where several keywords
-hold together, each of the reader's must be met, and one of the writer's is enough to meet it. Dialect: JSON Schema
-2020-12, https://json-schema.org/draft/2020-12/json-schema-core and -validation.
+For all JSON Schemas there is no quick and exact answer. This one may be wrong in one way only: it may report a
+difference where there is none. If it reports no difference, then there is none. Two rules see to that:
+
+- A keyword that is not known here is ignored in the writer's schema. That only makes more documents possible. In the
+  reader's schema it is reported as a difference.
+- If several keywords of the reader's schema apply at the same place, the writer's schema must satisfy each of them. If
+  several keywords of the writer's schema apply, it is enough that one of them satisfies the reader's.
+
+The dialect is JSON Schema 2020-12, https://json-schema.org/draft/2020-12/json-schema-core and -validation.
 """
 
 from collections.abc import Iterator
@@ -27,7 +31,10 @@ _ALL_KNOWN = _ANY_TYPE.union(*_KNOWN.values())
 
 
 def differences(written: Schema, read: Schema, path: str = "") -> list[Difference]:
-    """The reasons why `read` may refuse a document that `written` accepts; none if it never does. Both are `plain`."""
+    """The reasons why `read` may refuse a document that `written` accepts. There are none if it never does.
+
+    Both schemas come from `plain`.
+    """
     if written is False or read is True or read == {}:
         return []
     if read is False:
@@ -38,7 +45,7 @@ def differences(written: Schema, read: Schema, path: str = "") -> list[Differenc
 
 
 def _reader_together(written: Keywords, read: Keywords, path: str) -> list[Difference]:
-    """Check each demand of `read` in turn."""
+    """Check each keyword of the reader's schema in turn: the writer's schema must satisfy them all."""
     found: list[Difference] = []
     rest = {name: part for name, part in read.items() if name not in _TOGETHER}
     if unknown := sorted(set(rest) - _ALL_KNOWN):
@@ -57,7 +64,7 @@ def _reader_together(written: Keywords, read: Keywords, path: str) -> list[Diffe
 
 
 def _writer_together(written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """Compare the demand of `written` that comes nearest to one of the choices."""
+    """Compare by the keyword of the writer's schema that leaves the fewest differences from one of the choices."""
     ways = [{name: part for name, part in written.items() if name not in _TOGETHER}]
     answers = [_each_kind(ways[0], choices, path)]
     answers += [_choice(part, choices, path) for part in written.get("allOf", ())]
@@ -78,7 +85,7 @@ def _choice(written: Schema, choices: list[Schema], path: str) -> list[Differenc
 
 
 def _each_kind(written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """Compare a schema with several choices: value by value if values are listed, else type by type."""
+    """Compare with several choices. If the writer's schema lists its values, compare each value, else each type."""
     if "const" in written or "enum" in written:
         values = [written["const"]] if "const" in written else written["enum"]
         return [one for value in values for one in _value_differences(value, choices, path)]
@@ -96,7 +103,7 @@ def _takes(schema: Keywords, kind: str) -> bool:
 
 
 def _kind_differences(kind: str, written: Keywords, choices: list[Schema], path: str) -> list[Difference]:
-    """Compare one type: no difference if a choice accepts all of it, else the differences from the nearest."""
+    """Compare one type. If a choice accepts all of it, there is no difference; else return the fewest there are."""
     reasons: list[list[Difference]] = []
     for choice in choices:
         if choice is False:
@@ -182,7 +189,7 @@ def _value_differences(value: Any, choices: list[Schema], path: str) -> list[Dif
 
 
 def _value_passes(value: Any, schema: Schema) -> bool:
-    """Whether one value surely passes: a value is a schema of its own, with the tightest bounds there are."""
+    """Whether it is certain that one value passes. It is compared as a schema that accepts this value alone."""
     if isinstance(schema, bool):
         return schema
     if _nested(schema):
@@ -220,7 +227,7 @@ def _as_schema(value: Any) -> tuple[str, Keywords]:
 
 
 def _exclusive(choices: list[Schema]) -> bool:
-    """Whether their types exclude that a document passes two of the choices."""
+    """Whether no document can pass two of the choices, because their types differ."""
     kinds: set[str] = set()
     for choice in choices:
         if not isinstance(choice, dict) or "type" not in choice:

@@ -1,4 +1,4 @@
-"""Replaces references in a schema by what they refer to, and removes what says nothing about documents."""
+"""Replaces references in a schema by their targets, and removes keywords that do not say which documents are valid."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _TABLES = frozenset({"properties", "patternProperties"})
 def plain(schema: Any) -> Schema:
     """`schema` without references and annotations.
 
-    A reference that is recursive, or leads out of the document, stays as it is: nothing is known about its target.
+    A reference stays as it is if it leads to itself or out of the document. Nothing is known about its target then.
 
     Raises:
         ValueError: this is not a schema, or a reference has no target.
@@ -66,7 +66,7 @@ def _below(name: str, part: Any, root: Any, inside: tuple[str, ...]) -> Any:
 
 
 def _check_keywords(schema: dict[str, Any]) -> None:
-    """Refuse keywords that have another meaning in another dialect, or a value that no dialect knows."""
+    """Refuse keywords whose values are not as JSON Schema 2020-12 has them, as those of an older dialect may be."""
     for kinds, names in _SHAPES:
         for name in names & schema.keys():
             if not isinstance(schema[name], kinds) or (isinstance(schema[name], bool) and bool not in kinds):

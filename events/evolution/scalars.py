@@ -1,4 +1,4 @@
-"""Inclusion for text and numbers, bound by bound."""
+"""Compares what two schemas say of texts, lengths and numbers, one keyword after the other."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _BOUNDS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
 def text_differences(written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
-    """The differences for text. Patterns are compared as text, because it is not known whether two of them overlap."""
+    """The differences for texts. Patterns must be equal: whether one includes another is not decided here."""
     yield from length_differences("string", written, read, path)
     for keyword in ("pattern", "format"):
         if keyword in read and written.get(keyword) != read[keyword]:
@@ -21,7 +21,7 @@ def text_differences(written: Keywords, read: Keywords, path: str) -> Iterator[D
 
 
 def length_differences(kind: str, written: Keywords, read: Keywords, path: str) -> Iterator[Difference]:
-    """The differences in length."""
+    """The differences in the lengths of texts or arrays."""
     least, most = LENGTHS[kind]
     if written.get(least, 0) < read.get(least, 0):
         yield Difference(path, "lower_bound", least, written.get(least), read[least])
@@ -42,7 +42,10 @@ def number_differences(written: Keywords, read: Keywords, path: str) -> Iterator
 
 
 def _tightest(side: Keywords, keywords: tuple[str, str], sign: int) -> tuple[float, bool] | None:
-    """The tightest lower bound, and whether it is exclusive. An upper bound is a lower bound of the negative number."""
+    """The tightest lower bound, and whether it is exclusive.
+
+    Upper bounds are found by the same code: with `sign` -1, they are lower bounds of the negative numbers.
+    """
     found = [(sign * side[name], name == keywords[1]) for name in keywords if name in side]
     return max(found, default=None)
 
@@ -54,7 +57,7 @@ def _divides(divisor: float, number: float | None) -> bool:
 
 
 def value_matches(value: object, pattern: str) -> bool:
-    """Whether `pattern` is found in `value`, as far as all dialects of regular expressions agree."""
+    """Whether `pattern` is found in `value`. False where dialects of regular expressions may disagree about it."""
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         return False
     try:

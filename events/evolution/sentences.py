@@ -11,7 +11,10 @@ _LONGEST = 80
 
 
 class _Wording(NamedTuple):
-    """The two sentences about one kind of difference: backward, the old contract writes; forward, the new one does."""
+    """What to say of one kind of difference.
+
+    Backward, writers have the old contract and readers the new one. Forward, it is the other way round.
+    """
 
     backward: str
     forward: str

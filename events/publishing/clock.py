@@ -1,9 +1,9 @@
-"""Versions for a service that has no row version: a hybrid logical clock.
+"""A hybrid logical clock: it makes versions for a service whose rows have no version.
 
 Source: Kulkarni, Demirbas, Madeppa, Avva, Leone, "Logical Physical Clocks and Consistent Snapshots in Globally
-Distributed Databases" (2014), figure 5. Their pair (l, c), the highest wall time seen and a counter within it, is one
-integer here: milliseconds since 1970, times 1,024, plus the counter. So comparing integers compares the pairs, and a
-counter that is full carries into the milliseconds.
+Distributed Databases" (2014), figure 5. A time is a pair there: `l` is the highest wall time that was seen, and `c`
+counts what happens within the same wall time. Here it is one integer: the milliseconds since 1970, times 1,024, plus
+the counter. So the greater integer is the later time, and a counter that is full adds a millisecond.
 """
 
 import time
@@ -24,23 +24,24 @@ def wall_clock_ms() -> int:
 
 
 class HybridClock:
-    """Gives versions that rise with every call, near the wall clock, whatever that does. Safe to share between threads.
+    """Gives versions. Each is higher than the one before, and near the time of the wall clock. Threads may share it.
 
-    What it promises, `v` being what `next(after)` returns:
+    `next(after)` promises this:
 
-    - `v` is greater than `after`, and than all that this clock gave before.
-    - With `after` the version stored with the aggregate's row, read under the lock that the writer holds: greater than
-      any version of that aggregate, across restarts, machines and steps of the clock.
-    - Without: only as long as the wall clock was not set back, across the restart, by more than the service was down,
-      and no second clock gives versions for the same aggregate.
-    - `v` is below 2^53 before the year 2248, so that JSON in any language keeps it.
+    - The version is higher than `after`, and higher than every version that this clock gave before.
+    - Give `after` the version that is stored with the aggregate's row, and read it while you hold the lock for writing
+      the row. Then the new version is higher than every earlier version of this aggregate. That holds when the service
+      restarts, when another machine writes, and when the wall clock is set back.
+    - Without `after` it holds only under two conditions. No other clock may give versions for the same aggregate. And
+      the wall clock may not be set back, while the service restarts, by more time than the service is down.
+    - Until the year 2248 every version is below 2^53, so that every language can read it from JSON exactly.
 
     Args:
-        last: The highest version given before, if the service kept one; 0 if not.
-        node: Which of `nodes` writers this is, from 0.
-        nodes: How many writers may publish about one aggregate at the same time. Each gives other numbers, so that two
-            never give the same; which of two that did not know of each other is higher is left to their wall clocks.
-        wall_clock: Milliseconds since 1970.
+        last: The highest version that was given before, if the service kept it, else 0.
+        node: The number of this writer, from 0 to `nodes` - 1.
+        nodes: How many writers may publish about one aggregate at the same time. Two writers never give the same
+            version. If neither knows the other's version, their wall clocks decide whose is higher.
+        wall_clock: Returns the milliseconds since 1970.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class HybridClock:
         self._lock = Lock()
 
     def next(self, after: int = 0) -> int:
-        """A version above `after` and above all given before.
+        """A version that is higher than `after`, and higher than every version that this clock gave before.
 
         Raises:
-            ValueError: there is none: `after` is no version, or belongs to an aggregate that was erased.
+            ValueError: no version is higher, because `after` is not a version, or says that the aggregate is erased.
         """
         if not 0 <= after <= MAX_VERSION:
             raise ValueError(
@@ -77,9 +78,9 @@ class HybridClock:
 
 
 def time_of(version: int) -> datetime:
-    """The wall time in a version of a HybridClock, to the millisecond: for people who look for an event.
+    """The wall time that a version of a HybridClock holds, to the millisecond. It helps people who look for an event.
 
     Raises:
-        OverflowError: it is of no HybridClock: a time beyond the year 9999.
+        OverflowError: the version would be of a time after the year 9999, so it is not from a HybridClock.
     """
     return EARLIEST_TIME.astimezone(UTC) + timedelta(milliseconds=version >> _COUNTER_BITS)
