@@ -11,11 +11,10 @@ from reelsync.consumer.records import Partition
 from reelsync.models.engine import create_engine
 from reelsync.testing.expected_tables import Tables, differences, expected_tables
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
-from tests.property.test_law_on_postgres import a_database
 from tests.support.builders import an_id, record, shuffled, user, video
 from tests.support.erasing import erased, traces
 from tests.support.random_logs import random_log
-from tests.support.writing import cuts, snapshot, write_all
+from tests.support.writing import a_database, assert_a_replay_writes_nothing, cuts, snapshot, write_all
 
 PEOPLE = (1, 4)
 WRITERS = 4
@@ -108,10 +107,4 @@ async def test_writers_at_once_leave_the_same_rows(postgres: EmbeddedPostgres, s
 
 async def test_a_replay_after_an_erasure_writes_nothing(postgres: EmbeddedPostgres) -> None:
     log = [one for one in a_log(3) if one.value is None or b"not json" not in one.value]
-    with a_database(postgres, "erased_replay") as url:
-        engine = create_engine(url)
-        await write_all(engine, [log], Partition("video-events", 0))
-        replayed = await write_all(engine, cuts(shuffled(log, 3), random.Random(3)), Partition("video-events", 1))
-        await engine.dispose()
-    assert sum(sum(written.changed.values()) for written in replayed) == 0
-    assert sum(sum(written.sent.values()) for written in replayed) > 0
+    await assert_a_replay_writes_nothing(postgres, log)

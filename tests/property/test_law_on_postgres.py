@@ -3,8 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,19 +17,10 @@ from tests.support.builders import record, shuffled, video
 from tests.support.edge_logs import edge_log, edge_rows
 from tests.support.random_logs import random_log
 from tests.support.row_changes import topics
-from tests.support.writing import cuts, deliver_all, snapshot, write_all
+from tests.support.writing import a_database, assert_a_replay_writes_nothing, cuts, deliver_all, snapshot, write_all
 
 ORDERS = 4
 WRITERS = 4
-
-
-@contextmanager
-def a_database(postgres: EmbeddedPostgres, name: str) -> Iterator[str]:
-    postgres.create_database(name, "migrated")
-    try:
-        yield postgres.url(name)
-    finally:
-        postgres.drop_database(name)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -78,14 +67,7 @@ async def test_concurrent_writers_give_the_same_rows_without_deadlock(postgres: 
 
 
 async def test_a_replay_writes_nothing(postgres: EmbeddedPostgres) -> None:
-    log = random_log(7)
-    with a_database(postgres, "law_replay") as url:
-        engine = create_engine(url)
-        await write_all(engine, [log], Partition("video-events", 0))
-        replayed = await write_all(engine, cuts(shuffled(log, 3), random.Random(3)), Partition("video-events", 1))
-        await engine.dispose()
-    assert sum(sum(written.changed.values()) for written in replayed) == 0
-    assert sum(sum(written.sent.values()) for written in replayed) > 0
+    await assert_a_replay_writes_nothing(postgres, random_log(7))
 
 
 async def test_a_time_far_from_utc_is_merged_whatever_the_cut(postgres: EmbeddedPostgres) -> None:
