@@ -204,19 +204,6 @@ async def test_objects_that_were_loaded_before_are_read_anew(settings: Settings,
     await engine.dispose()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a/1", "a/1/2/3", "a/-1/2", "a/1/x", "/1/2", "a/1/" + "9" * 20, "a b/1/2", "a/²/1"]
-)
-def test_a_text_that_names_no_place_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="topic/partition/offset"):
-        Place.parse(text)
-
-
-def test_a_record_that_was_not_acknowledged_has_no_place() -> None:
-    with pytest.raises(ValueError, match="acks=all"):
-        Place.of(Place("some", 0, -1))
-
-
 async def test_a_standby_says_what_it_has(
     settings: Settings, reading: Reading, producer: AIOKafkaProducer, operator_url: str
 ) -> None:

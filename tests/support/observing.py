@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from reelsync.consumer.observer import Activity, Failure, Written
 from reelsync.consumer.transform.batch import Batch
@@ -48,3 +49,28 @@ class RecordingObserver:
     def batch_committed(self, batch: Batch, _written: list[Written]) -> None:
         self.calls.append(f"committed {batch.count}")
         self.committed.append(batch)
+
+
+class Broken(RecordingObserver):
+    """Raises in every call, or when it is entered or left."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == object.__getattribute__(self, "__dict__").get("_where"):
+            return _fail
+        return super().__getattribute__(name)
+
+    @contextmanager
+    def writing(self, _batch: Batch) -> Iterator[None]:
+        if self._where == "enter":
+            _fail()
+        yield
+        if self._where == "leave":
+            _fail()
+
+
+def _fail(*_arguments: Any) -> Any:
+    raise RuntimeError("an observer's own defect")

@@ -7,12 +7,21 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from reelsync.consumer.errors import FencedError
+from reelsync.consumer.loop import BatchLoop
 from reelsync.consumer.observer import Written
 from reelsync.consumer.records import Anchor, Partition, Poll, Span
+from reelsync.consumer.settings import DEFAULT_TOPICS, BatchSettings
+from reelsync.consumer.sink.breaker import DeadLetterLimit
+from reelsync.consumer.sink.delivery import Deliverer
 from reelsync.consumer.transform.batch import Batch
+from reelsync.consumer.transform.decode import decoder
 from tests.support.builders import record, video
+from tests.support.observing import RecordingObserver
 
 VIDEOS = Partition("video-events", 0)
+COUNT = 20
+"""How many records the log of a test has."""
+_LIMITS = BatchSettings(linger_ms=0)
 
 
 class _ServerError(Exception):
@@ -149,3 +158,30 @@ class Log:
 
     async def leave(self) -> None:
         self.left = True
+
+
+def loop_of(log: Log, database: Database, observer: Any, **options: Any) -> BatchLoop:
+    deliverer = Deliverer(
+        writer=database,
+        ledger=database,
+        limit=DeadLetterLimit(1_000, 10, 0.5),
+        observer=observer,
+        is_current=lambda epoch: epoch == log.epoch,
+    )
+    return BatchLoop(log, deliverer, observer, decoder(DEFAULT_TOPICS, 10_000), _LIMITS, **options)
+
+
+async def consume(
+    log: Log, database: Database, observer: Any = None, until: Callable[[], bool] = lambda: True, **options: Any
+) -> BatchLoop:
+    """Run the loop until all is applied, and `until` holds, and then tell it to stop."""
+    stop = asyncio.Event()
+    loop = loop_of(log, database, observer or RecordingObserver(), **options)
+    running = asyncio.create_task(loop.run(stop))
+    async with asyncio.timeout(20):
+        while not (running.done() or (database.position == COUNT and until())):
+            await asyncio.sleep(0.001)
+        stop.set()
+        await running
+    assert log.left
+    return loop

@@ -4,6 +4,9 @@ import json
 import subprocess
 from collections.abc import Iterable
 
+SECRET = "hunter2-do-not-print"
+URL = "postgresql+asyncpg://writer:canary-7c1e@db.example.com:5432/reelsync"
+"""Of a database, with a password that is to show nowhere."""
 CONSOLE = {"REELSYNC_LOG__LEVEL": "DEBUG", "REELSYNC_LOG__FORMAT": "console"}
 JSON = {
     "REELSYNC_LOG__LEVEL": "DEBUG",

@@ -9,19 +9,14 @@ from hypothesis import strategies as st
 
 from reelsync.events import (
     EVENT_DATA,
-    InvalidEventError,
     aggregate_id,
     aggregate_of,
-    codec,
-    contract,
     is_binary,
     parse_event,
-    wire,
 )
-from reelsync.events.upcasting import UnknownSchemaError, UpcastError, schema_version, upcast
 from tests.support.builders import an_id, structured, usage, user, video
+from tests.support.reading_events import ATTRIBUTES, JSON_TYPE, MARK, binary, changed, invalid, paths, problem_of
 
-MARK = "canary-7c1e"
 SAMPLES = {
     "video.created": video("created", description="a", language="pt-BR"),
     "video.completed": video("completed"),
@@ -30,43 +25,6 @@ SAMPLES = {
     "user.profile_updated": user("profile_updated", bio="b"),
     "model_usage.recorded": usage(model_type="tts", input_units=3),
 }
-DATA = json.loads(video("created"))["data"]
-ATTRIBUTES = {
-    "ce_specversion": b"1.0",
-    "ce_id": b"1",
-    "ce_source": b"/x",
-    "ce_type": b"video.created",
-    "ce_time": b"2026-01-05T10:00:00Z",
-}
-JSON_TYPE = {"content-type": b"application/json"}
-
-
-def invalid(value: bytes, headers: Any = ()) -> InvalidEventError:
-    with pytest.raises(InvalidEventError) as caught:
-        parse_event(value, headers)
-    return caught.value
-
-
-def problem_of(value: bytes, headers: Any) -> InvalidEventError | None:
-    try:
-        parse_event(value, headers)
-    except InvalidEventError as error:
-        return error
-    return None
-
-
-def paths(error: InvalidEventError) -> list[str]:
-    return [problem.path for problem in error.problems]
-
-
-def changed(value: bytes, **attributes: Any) -> bytes:
-    return json.dumps(json.loads(value) | attributes).encode()
-
-
-def binary(value: Any = DATA, **headers: bytes | None) -> tuple[bytes, Any]:
-    """Value and headers of a binary event; a header set to `...` is left out."""
-    merged = {**ATTRIBUTES, **JSON_TYPE, **headers}
-    return json.dumps(value).encode(), [(name, content) for name, content in merged.items() if content is not ...]
 
 
 @pytest.mark.parametrize("event_type", SAMPLES)
@@ -276,66 +234,6 @@ def test_no_value_of_an_event_ever_shows_in_its_error(event_type: str, draw: st.
         if refused is not None:
             assert MARK not in str(refused) + repr(refused) + repr(refused.problems)
             assert all(problem.path and problem.code and problem.message for problem in refused.problems)
-
-
-STEPS: Any = {"video.created": (lambda data: {**data, "title": data["name"]},)}
-OLDER = {name: value for name, value in DATA.items() if name != "title"} | {"name": "old"}
-VERSIONS = {number: f"urn:reelsync:video.created:{number}" for number in (1, 2)}
-
-
-@pytest.fixture
-def second_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A contract in which video.created has version 2, with the title called by another name in version 1."""
-    monkeypatch.setattr(EVENT_DATA["video.created"], "schema_version", 2)
-    monkeypatch.setattr(codec, "upcast", lambda data, kind, version: upcast(data, kind, version, STEPS))
-    envelope = contract._envelope_of(EVENT_DATA["video.created"])
-    attributes = {name: schema for name, schema in wire.schemas_of(envelope).items() if name != "data"}
-    whole = attributes | {"data": wire._DATA["video.created"]}
-    monkeypatch.setattr(wire, "_ATTRIBUTES", wire._by_type({"video.created": wire.typed_dict(attributes)}))
-    monkeypatch.setattr(wire, "_STRUCTURED", wire._by_type({"video.created": wire.typed_dict(whole)}))
-
-
-@pytest.mark.usefixtures("second_version")
-@pytest.mark.parametrize("named", [{"dataschema": VERSIONS[1]}, {}], ids=["named", "version 1 by default"])
-def test_an_older_event_becomes_a_current_one_in_both_modes(named: dict[str, str]) -> None:
-    value, headers = binary(OLDER, **{f"ce_{name}": text.encode() for name, text in named.items()})
-    for event in (parse_event(changed(video("created"), data=OLDER, **named)), parse_event(value, headers)):
-        assert (event["data"]["title"], event["dataschema"]) == ("old", VERSIONS[2])
-
-
-@pytest.mark.usefixtures("second_version")
-def test_what_a_step_makes_is_validated() -> None:
-    missing = ["data.video_id", "data.user_id", "data.version"]
-    assert paths(invalid(*binary({"name": "old"}))) == missing
-    assert paths(invalid(changed(video("created"), data={"name": "old"}))) == missing
-
-
-@pytest.mark.usefixtures("second_version")
-def test_data_that_a_step_cannot_take_is_invalid_and_not_shown() -> None:
-    for error in (invalid(*binary({"nome": MARK})), invalid(changed(video("created"), data={"nome": MARK}))):
-        assert (error.reason, error.problems[0].code, paths(error)) == ("invalid", "upcast_failed", ["data"])
-        assert "from schema version 1 to 2: KeyError" in str(error)
-        assert MARK not in str(error)
-
-
-@pytest.mark.parametrize("made", [[], None, pytest.param({"time": object()}, id="an object"), {b"bytes": 1}], ids=str)
-def test_a_step_that_gives_no_json_object_is_named(made: Any) -> None:
-    with pytest.raises(UpcastError, match="from schema version 2 to 3"):
-        upcast({}, "video.created", 1, {"video.created": (lambda _: {}, lambda _: made)})
-
-
-def test_steps_are_taken_from_the_event_s_version_on() -> None:
-    steps: Any = {"video.created": (lambda d: d | {"two": 2}, lambda d: d | {"three": d["two"] + 1})}
-    assert upcast({"one": 1}, "video.created", 1, steps) == {"one": 1, "two": 2, "three": 3}
-    assert upcast({"two": 2}, "video.created", 2, steps) == {"two": 2, "three": 3}
-    assert upcast({"as": "is"}, "video.created", 3, steps) == {"as": "is"}
-    assert upcast({"as": "is"}, "video.updated", 1, steps) == {"as": "is"}
-
-
-def test_no_dataschema_means_version_1() -> None:
-    assert schema_version(None, "video.created") == 1
-    with pytest.raises(UnknownSchemaError):
-        schema_version(1, "video.created")
 
 
 @pytest.mark.parametrize(

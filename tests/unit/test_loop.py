@@ -1,53 +1,16 @@
 """What happens to a consumer, and what must follow: the loop with a scripted log and a scripted database."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from reelsync.consumer.errors import FencedError, HaltedError, KafkaFailedError, UnavailableError
-from reelsync.consumer.loop import BatchLoop
 from reelsync.consumer.observer import safe_observer
-from reelsync.consumer.settings import DEFAULT_TOPICS, BatchSettings
-from reelsync.consumer.sink.breaker import DeadLetterLimit
-from reelsync.consumer.sink.delivery import Deliverer
-from reelsync.consumer.transform.batch import Batch
-from reelsync.consumer.transform.decode import decoder
-from tests.support.observing import RecordingObserver
-from tests.support.scripted import VIDEOS, Database, Log, refused_with
-
-COUNT = 20
-LIMITS = BatchSettings(linger_ms=0)
-
-
-def loop_of(log: Log, database: Database, observer: Any, **options: Any) -> BatchLoop:
-    deliverer = Deliverer(
-        writer=database,
-        ledger=database,
-        limit=DeadLetterLimit(1_000, 10, 0.5),
-        observer=observer,
-        is_current=lambda epoch: epoch == log.epoch,
-    )
-    return BatchLoop(log, deliverer, observer, decoder(DEFAULT_TOPICS, 10_000), LIMITS, **options)
-
-
-async def consume(
-    log: Log, database: Database, observer: Any = None, until: Callable[[], bool] = lambda: True, **options: Any
-) -> BatchLoop:
-    """Run the loop until all is applied, and `until` holds, and then tell it to stop."""
-    stop = asyncio.Event()
-    loop = loop_of(log, database, observer or RecordingObserver(), **options)
-    running = asyncio.create_task(loop.run(stop))
-    async with asyncio.timeout(20):
-        while not (running.done() or (database.position == COUNT and until())):
-            await asyncio.sleep(0.001)
-        stop.set()
-        await running
-    assert log.left
-    return loop
+from tests.support.observing import Broken, RecordingObserver
+from tests.support.scripted import COUNT, VIDEOS, Database, Log, consume, loop_of, refused_with
 
 
 @pytest.fixture(autouse=True)
@@ -223,31 +186,6 @@ async def test_stop_does_not_wait_for_a_transaction_for_ever() -> None:
         stop.set()
         await running
     assert (database.applied, log.left) == ([], True)
-
-
-class Broken(RecordingObserver):
-    """Raises in every call, or when it is entered or left."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__()
-        self._where = where
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == object.__getattribute__(self, "__dict__").get("_where"):
-            return _fail
-        return super().__getattribute__(name)
-
-    @contextmanager
-    def writing(self, _batch: Batch) -> Iterator[None]:
-        if self._where == "enter":
-            _fail()
-        yield
-        if self._where == "leave":
-            _fail()
-
-
-def _fail(*_arguments: Any) -> Any:
-    raise RuntimeError("an observer's own defect")
 
 
 @pytest.mark.parametrize(

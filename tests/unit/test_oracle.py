@@ -3,80 +3,33 @@
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-import orjson
 import pytest
 
-from demo.day import generate_day
-from reelsync.consumer.operations.verify.reference import ERASED, Row
-from reelsync.testing.expected_tables import differences, expected_tables
-
-USER, OTHER_USER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
-VIDEO, USAGE = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-NOON_MS = 1_767_614_400_000
-OUTPUT: dict[str, Any] = {
-    "output_url": "https://x.example/1.mp4",
-    "duration_seconds": 1.5,
-    "processing_time": 2.5,
-    "file_size": 9,
-}
-ACCOUNT: dict[str, Any] = {"username": "amber_1", "email": "amber_1@example.com"}
-
-
-class Sent(NamedTuple):
-    value: bytes | None
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-    timestamp_ms: int = NOON_MS
-    topic: str = "video-events"
-
-
-def at(minutes: float) -> datetime:
-    return NOON + timedelta(minutes=minutes)
-
-
-def sent(event_type: str, time: str, data: dict[str, Any]) -> Sent:
-    document = {"specversion": "1.0", "id": "1", "source": "/t", "type": event_type, "time": time, "data": data}
-    return Sent(orjson.dumps(document))
-
-
-def video(kind: str, version: int, minutes: float | None = None, owner: str = USER, **data: Any) -> Sent:
-    """An event of the video; its time is `version` minutes after noon unless told."""
-    ids = {"video_id": VIDEO, "user_id": owner, "version": version}
-    return sent(f"video.{kind}", at(version if minutes is None else minutes).isoformat(), ids | data)
-
-
-def user(kind: str, version: int, minutes: float | None = None, **data: Any) -> Sent:
-    time = at(version if minutes is None else minutes)
-    return sent(f"user.{kind}", time.isoformat(), {"user_id": USER, "version": version} | data)
-
-
-def usage(**data: Any) -> Sent:
-    ids = {"usage_id": USAGE, "video_id": VIDEO, "user_id": USER, "model_name": "voice-2"}
-    return sent("model_usage.recorded", at(1).isoformat(), ids | data)
-
-
-def erasure(topic: str, row_id: str, timestamp_ms: int = NOON_MS) -> Sent:
-    return Sent(None, row_id.encode(), (), timestamp_ms, topic)
-
-
-def the_video(*records: Sent) -> Row:
-    return expected_tables(records)["videos"][VIDEO]
-
-
-def the_user(*records: Sent) -> Row:
-    return expected_tables(records)["users"][USER]
-
-
-def part(row: Row, *columns: str) -> tuple[Any, ...]:
-    return tuple(row[column] for column in columns)
-
-
-def state(row: Row) -> tuple[Any, ...]:
-    return part(row, "status", "progress", "error_code", "error_message", "state_version")
+from reelsync.consumer.operations.verify.reference import ERASED
+from reelsync.testing.expected_tables import expected_tables
+from tests.support.sent_records import (
+    ACCOUNT,
+    NOON,
+    NOON_MS,
+    OTHER_USER,
+    OUTPUT,
+    USAGE,
+    USER,
+    VIDEO,
+    Sent,
+    at,
+    erasure,
+    part,
+    state,
+    the_user,
+    the_video,
+    usage,
+    user,
+    video,
+)
 
 
 def test_a_created_video_is_a_whole_row() -> None:
@@ -292,58 +245,3 @@ def test_the_later_of_two_erasures_wins() -> None:
 def test_the_time_of_an_erasure_is_clamped(timestamp_ms: int, clamped: int, erased_at: datetime) -> None:
     row = the_video(erasure("video-events", VIDEO, timestamp_ms))
     assert part(row, "deleted_at", "created_at", "version") == (erased_at, erased_at, ERASED + clamped)
-
-
-@pytest.mark.parametrize("spelled", [VIDEO.replace("-", ""), VIDEO.upper(), "AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA"])
-def test_spellings_of_an_id_are_one_id(spelled: str) -> None:
-    ids = {"video_id": spelled, "user_id": USER, "version": 1}
-    tables = expected_tables([sent("video.deleted", NOON.isoformat(), ids), erasure("video-events", spelled)])
-    assert list(tables["videos"]) == [str(UUID(spelled))]
-
-
-@pytest.mark.parametrize("time", ["2026-01-05T14:00:00.1234567+02:00", "2026-01-05T12:00:00.123456999Z"])
-def test_times_are_utc_and_cut_to_microseconds(time: str) -> None:
-    ids = {"video_id": VIDEO, "user_id": USER, "version": 1}
-    assert the_video(sent("video.deleted", time, ids))["deleted_at"] == NOON.replace(microsecond=123_456)
-
-
-def test_binary_mode_says_the_same() -> None:
-    data = {"video_id": VIDEO, "user_id": USER, "version": 4, "progress": 3}
-    headers = (("ce_type", b"video.progressed"), ("ce_time", at(4).isoformat().encode()), ("x", None))
-    assert the_video(Sent(orjson.dumps(data), headers=headers)) == the_video(video("progressed", 4, progress=3))
-
-
-def test_the_order_and_number_of_records_do_not_matter() -> None:
-    valid = [record for record in generate_day(2, 2_000).records if record.expected in {"event", "tombstone"}]
-    expected = expected_tables(valid)
-    rng = random.Random(2)
-    again = [*valid, *rng.choices(valid, k=500)]
-    rng.shuffle(again)
-    assert differences(expected, expected_tables(again)) == []
-    assert expected_tables(again) == expected
-
-
-def test_a_difference_names_table_id_column_and_both_values() -> None:
-    expected = expected_tables([video("created", 1, title="A")])
-    actual = expected | {"videos": {VIDEO: expected["videos"][VIDEO] | {"title": "B"}}}
-    assert differences(expected, actual) == [f"videos {VIDEO} title: expected 'A', found 'B'"]
-
-
-def test_rows_missing_and_rows_too_many_are_differences() -> None:
-    expected = expected_tables([video("created", 1, title="A")])
-    actual = {"users": {OTHER_USER: {"version": 0}}}
-    assert differences(expected, actual) == [
-        f"users {USER}: missing",
-        f"users {OTHER_USER}: should not be there",
-        f"videos {VIDEO}: missing",
-    ]
-    assert len(differences(expected, actual, limit=2)) == 2
-
-
-def test_of_a_placeholder_only_its_version_counts() -> None:
-    expected = expected_tables([usage()])
-    held = {"id": UUID(VIDEO), "created_at": at(99), "title": None}
-    assert differences(expected, expected | {"videos": {VIDEO: held | {"version": 0}}}) == []
-    assert differences(expected, expected | {"videos": {VIDEO: held | {"version": 1}}}) == [
-        f"videos {VIDEO} version: expected 0, found 1"
-    ]
