@@ -1,17 +1,23 @@
 """Records as Debezium writes them: captured ones, and envelopes with what a test does not care about filled in."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from reelsync.consumer.transform.decode import Rejection
+from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.plan import Missing, plan
 from reelsync.events.debezium import OutboxTopic, RowChangeTopic, Topic
 from tests.support.builders import an_id, record
+from tests.support.decoding import decode
 
 CAPTURED = Path(__file__).parents[1] / "debezium"
 USERS, VIDEOS, VIDEO_OUTBOX = "studio.public.users", "studio.public.videos", "outbox.event.video"
 CAPTURED_AT = 1_767_607_200_000
 """2026-01-05T10:00:00Z, milliseconds."""
+AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 
 def captured_records(file: str = "records.jsonl") -> list[Any]:
@@ -71,3 +77,24 @@ def row_change(op: str, row: dict[str, Any], **options: Any) -> Any:
     """A record of one change, in the topic of the table that the row is of."""
     topic = VIDEOS if "title" in row else USERS
     return record(envelope(op, row, **options), topic=topic, key=key_of(row["id"]))
+
+
+def verdict_on(found: Any, **options: Any) -> Any:
+    return decode(found, topics(**options), 20_000)
+
+
+def event_of(found: Any, **options: Any) -> Any:
+    event = verdict_on(found, **options)
+    assert not isinstance(event, Rejection), event.detail
+    return event
+
+
+def problems_of(found: Any, **options: Any) -> dict[str, str]:
+    verdict = verdict_on(found, **options)
+    assert isinstance(verdict, Rejection), verdict
+    return {problem["path"]: problem["code"] for problem in verdict.detail["problems"]}
+
+
+def rows_of(*events: Any) -> dict[str, list[dict[str, Any]]]:
+    statements = plan(Fold(events)).statements(Missing((), ()))
+    return {statement.table: json.loads(statement.rows) for statement in statements}
