@@ -12,8 +12,8 @@ from reelsync.consumer.app import Consumer
 from reelsync.consumer.background import Task
 from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
-from tests.integration.test_http import PATIENCE, quick, served
 from tests.support.builders import an_id, video
+from tests.support.http_client import PATIENCE, quick, served
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 
 Place = Callable[[Consumer], tuple[Any, str]]

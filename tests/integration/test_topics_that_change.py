@@ -5,10 +5,9 @@ import orjson
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
-from tests.integration.test_http import quick, served
 from tests.services.contract import Broker
 from tests.support.builders import an_id, user, video
-from tests.support.http_client import Client
+from tests.support.http_client import Client, quick, served
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 from tests.support.topics import create_again, delete_topic, topic_id

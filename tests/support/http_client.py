@@ -1,12 +1,20 @@
 """Asking a consumer over HTTP."""
 
 import asyncio
+import gc
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from email.message import Message
 from typing import Any, NamedTuple
+
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+
+PATIENCE = 4.0
+"""Seconds: the least that /livez can be given when the servers have one second to answer."""
 
 
 class Answer(NamedTuple):
@@ -46,3 +54,28 @@ class Client:
 
     async def status(self) -> dict[str, Any]:
         return (await self.get("/status.json")).json
+
+
+def quick(settings: Settings, **http: float) -> Settings:
+    """Any port, and not much patience."""
+    patience = {"port": 0, "probe_seconds": 1.0, "stalled_seconds": PATIENCE} | http
+    return Settings.model_validate(
+        settings.model_dump()
+        | {"http": patience, "database": settings.database.model_dump() | {"statement_timeout": 1}}
+    )
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[tuple[Consumer, Client]]:
+    """A consumer with its endpoints, checked and running."""
+    consumer = Consumer(settings)
+    stop = asyncio.Event()
+    async with consumer.monitor.serving() as port:
+        await consumer.check()
+        running = asyncio.create_task(consumer.run(stop))
+        try:
+            yield consumer, Client(port)
+        finally:
+            stop.set()
+            await running
+            gc.collect()

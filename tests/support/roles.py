@@ -14,6 +14,12 @@ ROLES_SQL = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
 MIGRATE_ROLE = "reelsync_migrate"
 RUN_ROLE = "reelsync_run"
 READ_ROLE = "reelsync_read"
+READABLE = ("model_usage", "user_profiles", "users", "videos")
+SHOWN = {
+    "consumer_offsets": ("consumer_group", "topic", "partition", "next_offset", "read_from"),
+    "dead_letters": ("consumer_group", "topic", "partition", "offset", "record_timestamp", "reason", "state"),
+}
+"""The columns that a role that reads needs to wait for what it published."""
 
 TEST_SCHEMA = os.environ.get("TEST_SCHEMA")
 """The schema of the tables, so that the tests can be run once in another one than public."""

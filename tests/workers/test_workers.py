@@ -11,10 +11,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from reelsync.consumer.settings import Settings
-from tests.integration.test_http import served
 from tests.services.contract import DatabaseServer
 from tests.support.builders import an_id, video
-from tests.support.http_client import Answer
+from tests.support.http_client import Answer, served
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 from tests.workers.supervised import quick, total, working
