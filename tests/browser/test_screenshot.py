@@ -20,7 +20,7 @@ from reelsync.events import InvalidEventError, parse_event
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from reelsync.testing.settings import settings_for
 from tests.browser.chromium import console, resize
-from tests.browser.test_status_page import rows_of_table, says, shown
+from tests.browser.page import rows_of_table, says, shown
 from tests.support.processes import ROOT
 from tests.support.running import eventually, publish, until_applied
 

@@ -4,91 +4,21 @@ The browser asks the consumer of this process, so it is driven from another thre
 """
 
 import asyncio
-import json
 import os
-import re
 import signal
-from base64 import b64decode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from importlib.resources import files
-from itertools import product
-from typing import Any
+from contextlib import suppress
 
 from selenium.webdriver import Chrome
 from sqlalchemy import text
 
-from reelsync.consumer.app import Consumer
 from reelsync.consumer.settings import Settings
 from reelsync.models.engine import create_single_use_engine
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
-from tests.browser.chromium import console, prefer, resize
-from tests.support.builders import an_id, video
-from tests.support.processes import ROOT
+from tests.browser.chromium import console
+from tests.browser.page import SECRET, axe_violations, events, photograph, rows_of_table, says, shown, text_of
+from tests.support.builders import video
 from tests.support.running import eventually, publish, topic_of, until_applied
 from tests.workers.supervised import working
-
-SCREENSHOTS = ROOT / ".screenshots"
-"""Not in the repository: for people to look at after a run."""
-SECRET = "swordfish"
-
-
-@asynccontextmanager
-async def shown(settings: Settings, browser: Chrome) -> AsyncIterator[Consumer]:
-    """A running consumer, and its page in the browser."""
-    quick = settings.http.model_copy(update={"port": 0, "probe_seconds": 1.0})
-    consumer = Consumer(settings.model_copy(update={"http": quick}))
-    stop = asyncio.Event()
-    async with consumer.monitor.serving() as port:
-        await consumer.check()
-        running = asyncio.create_task(consumer.run(stop))
-        try:
-            await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
-            yield consumer
-        finally:
-            stop.set()
-            await running
-
-
-def text_of(browser: Chrome, selector: str) -> str:
-    return str(browser.execute_script("return document.querySelector(arguments[0]).innerText", selector))
-
-
-async def says(browser: Chrome, selector: str, wanted: str) -> None:
-    """Wait until an element's text matches, as it is shown."""
-
-    async def matches() -> bool:
-        return re.search(wanted, await asyncio.to_thread(text_of, browser, selector)) is not None
-
-    await eventually(matches, f"{selector} says {wanted}")
-
-
-def rows_of_table(browser: Chrome, table: str) -> list[list[str]]:
-    script = "return [...document.querySelectorAll(arguments[0])].map(r => [...r.cells].map(c => c.textContent))"
-    rows: list[list[str]] = browser.execute_script(script, f"#{table} tbody tr")
-    return rows
-
-
-def photograph(browser: Chrome, name: str, *widths: int) -> None:
-    """Keep the whole page as an image, at each width."""
-    SCREENSHOTS.mkdir(exist_ok=True)
-    for width in widths:
-        resize(browser, width)
-        shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True})
-        (SCREENSHOTS / f"{name}-{width}.png").write_bytes(b64decode(shot["data"]))
-    resize(browser, 1280)
-
-
-def events(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
-    """Videos of different owners, made just now."""
-    now = datetime.now(UTC)
-    numbers = range(first, first + count)
-    return [(an_id(n).encode(), _timed(video("created", n, owner=n % 50, title=SECRET), now)) for n in numbers]
-
-
-def _timed(event: bytes, at: datetime) -> bytes:
-    return json.dumps(json.loads(event) | {"time": at.isoformat()}).encode()
 
 
 async def test_an_idle_and_a_busy_consumer(settings: Settings, browser: Chrome) -> None:
@@ -267,53 +197,3 @@ async def test_the_policy_lets_nothing_else_run(settings: Settings, browser: Chr
         assert await asyncio.to_thread(browser.execute_async_script, attempt) == []
         refusals = console(browser)
         assert any("Content Security Policy" in line for line in refusals), refusals
-
-
-async def test_it_is_accessible(settings: Settings, browser: Chrome) -> None:
-    """By the rules of axe, with something in every part of the page."""
-    async with with_some_of_everything(settings, browser):
-        for scheme, width in product(("light", "dark"), (1280, 390)):
-            await asyncio.to_thread(prefer, browser, scheme)
-            await asyncio.to_thread(resize, browser, width)
-            found = await asyncio.to_thread(axe_violations, browser)
-            assert found["violations"] == [], (scheme, width)
-            assert found["passes"] > 20
-            await asyncio.to_thread(photograph, browser, f"accessible-{scheme}", width)
-
-
-async def test_nothing_is_wider_than_the_screen(settings: Settings, browser: Chrome) -> None:
-    wider = """return [...document.querySelectorAll("body *:not(.heard, thead, thead *)")]
-        .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
-        .map(e => e.outerHTML.slice(0, 80));"""
-    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    async with with_some_of_everything(settings, browser):
-        for width in (320, 360, 390, 700, 768, 1000, 1280):
-            await asyncio.to_thread(resize, browser, width)
-            assert await asyncio.to_thread(browser.execute_script, wider) == [], width
-            assert await asyncio.to_thread(browser.execute_script, overflow) == 0, width
-
-
-@asynccontextmanager
-async def with_some_of_everything(settings: Settings, browser: Chrome) -> AsyncIterator[None]:
-    """The page, with events, dead letters of two reasons, statements, and all partitions."""
-    poison = [*[(b"key", b"not json")] * 20, (b"key", b"{}")]
-    await publish(settings, topic_of(settings, "video"), [*events(50), *poison])
-    async with shown(settings, browser):
-        await says(browser, "#letters", "not_json")
-        await says(browser, "#statements", "dead_letters.park")
-        await says(browser, "#partitions", "this member")
-        yield
-
-
-def axe_violations(browser: Chrome) -> dict[str, Any]:
-    """The rules that are violated, with the elements, and how many rules passed."""
-    browser.execute_script(files("axe_core_python").joinpath("axe.min.js").read_text("utf-8"))
-    run = """
-        const done = arguments[arguments.length - 1];
-        axe.run(document).then(found => done({
-            passes: found.passes.length,
-            violations: found.violations.map(v => [v.id, v.nodes.map(n => [n.html, n.failureSummary])]),
-        }), error => done({violations: [String(error)], passes: 0}));
-    """
-    found: dict[str, Any] = browser.execute_async_script(run)
-    return found

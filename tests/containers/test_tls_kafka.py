@@ -3,7 +3,7 @@
 import json
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +12,25 @@ from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
 from reelsync.consumer.settings import Settings
-from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.containers.connecting import (
+    Security,
+    Way,
+    mutual_tls,
+    scram_in_the_clear,
+    scram_over_tls,
+    tls_alone,
+    used,
+    variables,
+)
+from tests.containers.tls_kafka import TlsKafka, tls_kafka
 from tests.support.builders import an_id, video
-from tests.support.certificates import KEY_PASSWORD, Certificates
+from tests.support.certificates import KEY_PASSWORD
 from tests.support.processes import process, run_command
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
 
 EVENTS = 30
 WRONG = "canary-password-2c8e"
-
-Security = dict[str, str]
-Way = Callable[[TlsKafka, Certificates], tuple[str, Security]]
 
 
 @pytest.fixture(scope="module")
@@ -58,46 +65,10 @@ def secured(unsecured: Settings, address: str, security: Security) -> Settings:
     return unsecured.model_copy(update={"kafka": kafka})
 
 
-def used(security: Security) -> Security:
-    """Without what the protocol does not use: settings that would protect nothing are refused."""
-    protocol = security["security_protocol"]
-    return {
-        name: value
-        for name, value in security.items()
-        if (protocol.startswith("SASL") or not name.startswith("sasl_"))
-        and (protocol.endswith("SSL") or not name.startswith("ssl_"))
-    }
-
-
-def variables(address: str, security: Security) -> dict[str, str]:
-    given = {"bootstrap_servers": address} | used(security)
-    return {f"REELSYNC_KAFKA__{name.upper()}": value for name, value in given.items()}
-
-
 def secrets_of(settings: Settings, kafka: TlsKafka) -> list[str]:
     password = make_url(settings.database.url.get_secret_value()).password
     assert isinstance(password, str)
     return [kafka.password, KEY_PASSWORD, WRONG, password]
-
-
-def scram_over_tls(kafka: TlsKafka, made: Certificates) -> tuple[str, Security]:
-    security = {"security_protocol": "SASL_SSL", "ssl_cafile": str(made.authority)}
-    return kafka.address("both"), security | {"sasl_username": USER, "sasl_password": kafka.password}
-
-
-def scram_in_the_clear(kafka: TlsKafka, made: Certificates) -> tuple[str, Security]:
-    _, security = scram_over_tls(kafka, made)
-    return kafka.address("sasl"), security | {"security_protocol": "SASL_PLAINTEXT"}
-
-
-def tls_alone(kafka: TlsKafka, made: Certificates) -> tuple[str, Security]:
-    return kafka.address("tls"), {"security_protocol": "SSL", "ssl_cafile": str(made.authority)}
-
-
-def mutual_tls(kafka: TlsKafka, made: Certificates) -> tuple[str, Security]:
-    _, security = tls_alone(kafka, made)
-    pair = {"ssl_certfile": str(made.client.certificate), "ssl_keyfile": str(made.client_encrypted_key)}
-    return kafka.address("mutual"), security | pair | {"ssl_keyfile_password": KEY_PASSWORD}
 
 
 @pytest.mark.parametrize("way", [scram_over_tls, scram_in_the_clear, tls_alone, mutual_tls])

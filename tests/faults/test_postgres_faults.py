@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, ConsumerProcess, Outcome
+from tests.faults.campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, Outcome
+from tests.faults.consumer_process import ConsumerProcess
 from tests.faults.proxy import TcpProxy
 from tests.services.contract import DatabaseServer
 from tests.support.running import eventually

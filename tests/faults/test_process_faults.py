@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.campaign import ROUNDS, Campaign, ConsumerProcess, Outcome
+from tests.faults.campaign import ROUNDS, Campaign, Outcome
+from tests.faults.consumer_process import ConsumerProcess
 from tests.support.running import eventually
 
 UNFENCED = (str(Path(__file__).parent.parent / "integration" / "crashing_consumer.py"), "never", "0", "unfenced")

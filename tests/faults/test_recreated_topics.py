@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import LONG, ConsumerProcess
+from tests.faults.campaign import LONG
+from tests.faults.consumer_process import ConsumerProcess
 from tests.services.contract import Broker
 from tests.support.builders import an_id, user, video
 from tests.support.processes import run_command
@@ -50,6 +51,17 @@ class Group:
         return "\n".join(process.said() for process in self.processes)
 
 
+@contextmanager
+def group_of(settings: Settings, directory: Path, members: int, command: tuple[str, ...]) -> Iterator[Group]:
+    """So many consumers. Gone at the end of the block."""
+    with ExitStack() as stack:
+        logs = [directory / f"consumer-{number}.log" for number in range(members)]
+        processes = [ConsumerProcess(settings, log, *command) for log in logs]
+        for process in processes:
+            stack.callback(process.end)
+        yield Group(processes)
+
+
 async def send(settings: Settings, topic: str, partition: int, numbers: Iterable[int]) -> None:
     """Publish the creation of videos to one partition, in order."""
     values = [(an_id(number).encode(), video("created", number)) for number in numbers]
@@ -76,6 +88,27 @@ async def until_at(operator: AsyncConnection, topic: str, wanted: dict[int, int]
     await eventually(there, f"positions {wanted}: {group.said()}", 90)
 
 
+async def replace(settings: Settings, broker: Broker, topic: str, partitions: int, group: Group, held: float) -> None:
+    """Create the topic again, with other records, while its consumers stand still for `held` seconds."""
+    if held:
+        group.signal(signal.SIGSTOP)
+    await create_again(settings, broker, topic, partitions)
+    for partition in range(partitions):
+        await send(settings, topic, partition, numbers_of(partition, 1, AFTER))
+    if held:
+        await asyncio.sleep(held)  # how long they stand still is the subject: timeouts of the group pass, or do not
+        group.signal(signal.SIGCONT)
+
+
+async def assert_the_others_go_on(settings: Settings, group: Group) -> None:
+    await publish(settings, topic_of(settings, "user"), [(an_id(1).encode(), user("created"))])
+
+    async def goes_on() -> bool:
+        return any(row["version"] == 1 for row in await rows_of(settings, "users"))
+
+    await eventually(goes_on, f"the other topic goes on: {group.said()}")
+
+
 @pytest.mark.parametrize(("held", "partitions", "members", "command"), ALL_RUNS if LONG else SHORT_RUNS)
 async def test_a_topic_created_again_under_its_consumers_halts(
     settings: Settings,
@@ -92,35 +125,17 @@ async def test_a_topic_created_again_under_its_consumers_halts(
     kafka = settings.kafka.model_copy(update={"topics": {videos: "video", users: "user"}})
     settings = settings.model_copy(update={"kafka": kafka})
     every = range(partitions)
-    with ExitStack() as stack:
-        logs = [tmp_path / f"consumer-{number}.log" for number in range(members)]
-        processes = [ConsumerProcess(settings, log, *command) for log in logs]
-        for process in processes:
-            stack.callback(process.end)
-        group = Group(processes)
+    with group_of(settings, tmp_path, members, command) as group:
         for partition in every:
             await send(settings, videos, partition, numbers_of(partition, 0, BEFORE))
         await until_at(operator, videos, dict.fromkeys(every, BEFORE), group)
-
-        if held:
-            group.signal(signal.SIGSTOP)
-        await create_again(settings, broker, videos, partitions)
-        for partition in every:
-            await send(settings, videos, partition, numbers_of(partition, 1, AFTER))
-        if held:
-            await asyncio.sleep(held)
-            group.signal(signal.SIGCONT)
+        await replace(settings, broker, videos, partitions, group, held)
 
         async def named() -> bool:
             return group.halted("recreated") == {f"{videos}/{partition}" for partition in every}
 
         await eventually(named, f"each partition is named: {group.said()}", 90)
-        await publish(settings, users, [(an_id(1).encode(), user("created"))])
-
-        async def goes_on() -> bool:
-            return any(row["version"] == 1 for row in await rows_of(settings, "users"))
-
-        await eventually(goes_on, f"the other topic goes on: {group.said()}")
+        await assert_the_others_go_on(settings, group)
         assert await positions(operator, videos) == dict.fromkeys(every, BEFORE), "nothing is committed past it"
         assert len(await rows_of(settings, "videos")) == BEFORE * partitions
 

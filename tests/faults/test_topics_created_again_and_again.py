@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import LONG, SEEDS, ConsumerProcess
+from tests.faults.campaign import LONG, SEEDS
+from tests.faults.consumer_process import ConsumerProcess
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command

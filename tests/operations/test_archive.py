@@ -18,7 +18,7 @@ from reelsync.consumer.records import Partition, Record, Span
 from reelsync.consumer.settings import Settings
 from reelsync.testing.running import PARTITIONS
 from tests.operations.random_topics import publish_log
-from tests.operations.test_rebuild import applied, damage
+from tests.operations.rebuilding import applied, damage
 from tests.services.contract import Broker
 from tests.support.builders import record, video
 from tests.support.processes import run_command

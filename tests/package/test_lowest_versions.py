@@ -16,7 +16,9 @@ TOOLS = ("hypothesis", "jsonschema", "pytest-timeout")
 MODELS = (
     "tests/unit/test_models.py",
     "tests/integration/test_models_database.py",
-    *(f"tests/queries/test_{name}.py" for name in ("results", "sessions", "statements", "visibility", "writing")),
+    "tests/integration/test_models_database_constraints.py",
+    *(f"tests/queries/test_{name}.py" for name in ("results", "sessions", "pool", "statements", "visibility")),
+    *(f"tests/queries/test_{name}.py" for name in ("writing", "bulk_writing")),
 )
 ELSEWHERE = "not containers and not session-embedded and not transaction-embedded"
 """Poolers and containers are the same with every version of a Python package."""

@@ -2,73 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from reelsync.models import (
     SessionFactory,
     User,
     create_engine,
     create_scoped_session,
-    create_session_factory,
     get_pool_stats,
     get_session,
 )
 from reelsync.models.pooler import Pooler
-from tests.support.pgbouncer import pgbouncer
-from tests.support.roles import TEST_SCHEMA
 from tests.support.running import eventually
 
 SLEEP = text("SELECT pg_sleep(600)")
-
-
-@pytest.fixture
-def address(pooler: Pooler, database: str) -> Iterator[str]:
-    """The database, or PgBouncer before it."""
-    if pooler == "none":
-        yield database
-        return
-    with pgbouncer(pooler, database) as started:
-        yield started.before(database)
-
-
-@pytest.fixture
-async def engine(address: str, pooler: Pooler) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(
-        address,
-        pooler=pooler,
-        pool_size=2,
-        max_overflow=1,
-        pool_timeout=0.2,
-        statement_timeout=600,
-        client_check_interval=0.1,
-        application_name="under test",
-    )
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def sessions(engine: AsyncEngine) -> SessionFactory:
-    return create_session_factory(engine)
-
-
-@pytest.fixture
-async def watch(database: str) -> AsyncIterator[AsyncSession]:
-    """Another session, to see from outside."""
-    engine = create_engine(database, search_path=TEST_SCHEMA)
-    async with get_session(create_session_factory(engine)) as session:
-        await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        yield session
-    await engine.dispose()
 
 
 def a_user() -> User:
@@ -228,73 +181,6 @@ async def test_waiting_for_a_connection_can_be_cancelled(engine: AsyncEngine, se
     for connection in held:
         await connection.close()
     assert get_pool_stats(engine).checked_out == 0
-
-
-async def test_pool_stats(engine: AsyncEngine) -> None:
-    stats = get_pool_stats(engine)
-    assert (stats.size, stats.checked_in, stats.checked_out, stats.overflow, stats.invalid) == (2, 0, 0, 0, 0)
-    connections = [await engine.connect() for _ in range(3)]
-    stats = get_pool_stats(engine)
-    assert (stats.checked_in, stats.checked_out, stats.overflow) == (0, 3, 1)
-    with pytest.raises(PoolTimeoutError):
-        await engine.connect()
-    await connections[0].invalidate()
-    assert get_pool_stats(engine).invalid == 1
-    for connection in connections:
-        await connection.close()
-    stats = get_pool_stats(engine)
-    assert (stats.checked_in, stats.checked_out, stats.overflow, stats.invalid) == (2, 0, 0, 1)
-    await engine.dispose()
-    stats = get_pool_stats(engine)
-    assert (stats.checked_in, stats.invalid) == (0, 1), "the count goes on with the new pool"
-
-
-async def test_a_connection_that_died_in_the_pool_is_found_and_counted(
-    engine: AsyncEngine, sessions: SessionFactory, watch: AsyncSession, pooler: Pooler
-) -> None:
-    """In transaction mode it is the pooler's connection that dies, and the pooler lends another."""
-    async with get_session(sessions) as session:
-        pid = await session.scalar(text("SELECT pg_backend_pid()"))
-    await watch.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
-    async with get_session(sessions) as session:
-        assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
-    assert get_pool_stats(engine).invalid == (0 if pooler == "transaction" else 1)
-
-
-async def test_stats_of_another_engine_are_refused(database: str) -> None:
-    other = create_async_engine(database)
-    with pytest.raises(ValueError, match="create_engine"):
-        get_pool_stats(other)
-    await other.dispose()
-
-
-async def test_the_defaults_of_an_engine(database: str) -> None:
-    engine = create_engine(database, search_path=TEST_SCHEMA)
-    pool = engine.pool
-    assert (pool.size(), pool._max_overflow, pool._timeout, pool._recycle) == (20, 30, 30.0, 3600)
-    assert (pool._pre_ping, pool._reset_on_return.name, engine.sync_engine.hide_parameters) == (
-        True,
-        "reset_rollback",
-        True,
-    )
-    await engine.dispose()
-
-
-@pytest.mark.parametrize(("reset", "kept"), [("rollback", 0), ("commit", 1)])
-async def test_a_connection_returned_in_the_middle_is_rolled_back(
-    database: str, watch: AsyncSession, reset: str, kept: int
-) -> None:
-    """What "commit" would do: a raw connection given back without a word keeps half of what was meant."""
-    engine = create_engine(database, search_path=TEST_SCHEMA, pool_reset_on_return=reset)
-
-    def leave_half_way() -> None:
-        connection = engine.sync_engine.raw_connection()
-        connection.cursor().execute("INSERT INTO users (id, version) VALUES (gen_random_uuid(), 1)")
-        connection.close()
-
-    await greenlet_spawn(leave_half_way)
-    assert await users(watch) == kept
-    await engine.dispose()
 
 
 async def test_parameters_do_not_show_in_errors(sessions: SessionFactory) -> None:

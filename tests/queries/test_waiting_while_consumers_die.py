@@ -19,7 +19,8 @@ from reelsync.consumer.settings import Settings
 from reelsync.events.publishing import AIOKAFKA_OPTIONS
 from reelsync.models import Outcome, SessionFactory, Video, create_engine, create_session_factory, get_session
 from reelsync.models.waiting import wait_until_applied
-from tests.faults.campaign import LONG, ConsumerProcess
+from tests.faults.campaign import LONG
+from tests.faults.consumer_process import ConsumerProcess
 from tests.support.builders import an_id, video
 from tests.support.roles import roles_of
 from tests.support.running import eventually, topic_of

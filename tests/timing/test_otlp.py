@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,9 +15,9 @@ from reelsync.consumer.settings import Settings
 from reelsync.consumer.telemetry.otlp_metrics import NAMES
 from reelsync.testing.servers.child_process import free_port
 from tests.support.builders import an_id, usage, user, video
-from tests.support.processes import ROOT, environment, process, run_command
+from tests.support.processes import process
 from tests.support.running import consuming, publish, topic_of, until_applied
-from tests.timing.collector import Collected, attributes, collecting
+from tests.timing.collector import Collected, attributes, collecting, sending
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -31,16 +29,6 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         monkeypatch.setenv("OTEL_SERVICE_NAME", "reelsync-of-the-test")
         yield collected
-
-
-def sending(settings: Settings) -> Settings:
-    """Spans and metrics are sent, and no statement counts as slow, however busy the machine is."""
-    return settings.model_copy(
-        update={
-            "otel": settings.otel.model_copy(update={"enabled": True}),
-            "log": settings.log.model_copy(update={"slow_query_seconds": 600}),
-        }
-    )
 
 
 def a_span() -> tuple[str, str]:
@@ -96,18 +84,22 @@ async def test_a_batch_is_linked_to_its_publishers_and_has_a_span_for_each_state
     assert all(attributes(span)["reelsync.batch.committed"] for span in batches)
     assert all(not span.parent_span_id and span.end_time_unix_nano > span.start_time_unix_nano for span in batches)
     for batch in batches:
-        inside = [span for span in collected.spans if span.parent_span_id == batch.span_id]
-        names = [span.name for span in inside]
-        assert names[0] == "pool.wait"
-        assert names[-1] == "commit"
-        assert {"offsets.fence"} <= set(names)
-        assert all(span.trace_id == batch.trace_id for span in inside)
-        assert all(span.start_time_unix_nano <= span.end_time_unix_nano <= batch.end_time_unix_nano for span in inside)
+        assert_has_its_statements(batch, collected)
     merges = [span for span in collected.spans if span.name == "videos.merge"]
     assert {attributes(span)["db.collection.name"] for span in merges} == {"videos"}
     assert all(attributes(span)["db.query.text"].startswith("INSERT INTO videos") for span in merges)
     assert {span.name for span in collected.spans if not span.parent_span_id} == {"process batch"}
     assert {resource["service.name"] for resource in collected.resources} == {"reelsync-of-the-test"}
+
+
+def assert_has_its_statements(batch: Any, collected: Collected) -> None:
+    inside = [span for span in collected.spans if span.parent_span_id == batch.span_id]
+    names = [span.name for span in inside]
+    assert names[0] == "pool.wait"
+    assert names[-1] == "commit"
+    assert {"offsets.fence"} <= set(names)
+    assert all(span.trace_id == batch.trace_id for span in inside)
+    assert all(span.start_time_unix_nano <= span.end_time_unix_nano <= batch.end_time_unix_nano for span in inside)
 
 
 async def test_a_statement_that_fails_is_an_error_in_its_batch(settings: Settings, collected: Collected) -> None:
@@ -206,36 +198,6 @@ async def test_a_collector_that_is_away_holds_up_nothing(settings: Settings, mon
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     await publish(settings, topic_of(settings, "video"), [(an_id(1).encode(), video("created"))])
     await asyncio.wait_for(run(sending(settings)), 60)
-
-
-def test_nothing_of_it_is_imported_while_it_is_off(settings: Settings) -> None:
-    code = (
-        "import sys; from reelsync.consumer.app import Consumer; from reelsync.consumer.settings import Settings;"
-        "Consumer(Settings());"
-        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
-    )
-    env = environment(settings)
-    assert subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "zipkin")]
-)
-def test_what_is_not_spoken_here_is_said_at_the_start(settings: Settings, variable: str, value: str) -> None:
-    done = run_command(sending(settings), "run", **{variable: value})
-    assert done.returncode == 1
-    assert f"{variable} is {value}" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_without_the_extra_the_error_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['opentelemetry'] = None;"
-        "from reelsync.consumer.telemetry.opentelemetry import start_telemetry;"
-        "from prometheus_client import CollectorRegistry; start_telemetry(CollectorRegistry(), 'g', '1')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "pip install 'reelsync[otel]'" in done.stderr
 
 
 async def test_each_worker_sends_its_own(settings: Settings, collected: Collected) -> None:
