@@ -29,7 +29,8 @@ class TcpProxy:
         self._black_hole = False
         self._lose_every_commit_reply = 0
         self._commits = 0
-        self._hang_offset_commits = False
+        self._offset_commits_pass = asyncio.Event()
+        self._offset_commits_pass.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._doomed: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -80,11 +81,11 @@ class TcpProxy:
     @contextmanager
     def hanging_offset_commits(self) -> Iterator[None]:
         """Hold back OffsetCommit requests to Kafka, and with them whatever follows on their connection."""
-        self._hang_offset_commits = True
+        self._loop.call_soon_threadsafe(self._offset_commits_pass.clear)
         try:
             yield
         finally:
-            self._hang_offset_commits = False
+            self._loop.call_soon_threadsafe(self._offset_commits_pass.set)
 
     async def _listen(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -118,9 +119,9 @@ class TcpProxy:
 
     async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
-            while self._hang_offset_commits and _is_offset_commit(chunk):
+            while not self._offset_commits_pass.is_set() and _is_offset_commit(chunk):
                 self.happened["hanging commit"] += 1
-                await self._released(lambda: not self._hang_offset_commits)
+                await self._offset_commits_pass.wait()
                 self.happened["released commit"] += 1
             await self._forward(chunk, writer)
 
@@ -140,10 +141,6 @@ class TcpProxy:
             return
         writer.write(chunk)
         await writer.drain()
-
-    async def _released(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await asyncio.sleep(0.01)
 
     def _call(self, function: Callable[[], object]) -> "Future[int]":
         return asyncio.run_coroutine_threadsafe(function(), self._loop)

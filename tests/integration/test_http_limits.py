@@ -142,7 +142,6 @@ async def test_a_request_that_never_ends_is_closed(monkeypatch: pytest.MonkeyPat
 
         async def trickled() -> bool:
             reader.kept.write(b"a")  # type: ignore[attr-defined]
-            await asyncio.sleep(0.05)
             return bool(over([reader]))
 
         await eventually(trickled, "it is closed, although something comes now and then")

@@ -54,7 +54,7 @@ async def bring_nothing(consumer: Consumer) -> Callable[[], None]:
     async def nothing(*_partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[TopicPartition, Any]:
         assert max_records
         asked.set()
-        await asyncio.sleep(timeout_ms / 1000)
+        await asyncio.sleep(timeout_ms / 1000)  # as long as a poll that finds nothing
         return {}
 
     client.getmany = nothing

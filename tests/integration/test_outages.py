@@ -54,7 +54,6 @@ async def test_terminated_connections_lose_and_double_nothing(settings: Settings
         async def applied_while_killing() -> bool:
             nonlocal killed
             killed += (await operator.execute(kill)).scalar_one()
-            await asyncio.sleep(0.05)
             return await retries(consumer, "outage") >= 5
 
         await eventually(applied_while_killing, "five transactions were lost")

@@ -53,6 +53,7 @@ class Database:
         self.questions: list[Exception] = []
         """What the next questions for positions fail with."""
         self.attempted = Written()
+        self._moved = asyncio.Event()
 
     async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
         self.transactions.append(batch.count)
@@ -69,11 +70,18 @@ class Database:
         if self.fenced and batch.spans[VIDEOS].start != self.position:
             raise FencedError("the position is another")
         self.position = batch.spans[VIDEOS].next
+        self._moved.set()
         self.applied += [each.offset for each in batch.records]
         self.parked += [rejection.record.offset for rejection in batch.rejections]
         if step == "lost reply":
             raise ConnectionResetError
         return self.attempted
+
+    async def applies(self, count: int, until: Callable[[], bool]) -> None:
+        """Wait until so many records are applied, and `until` holds."""
+        while not (self.position == count and until()):
+            self._moved.clear()
+            await self._moved.wait()
 
     def forget(self) -> None:
         pass
@@ -131,7 +139,7 @@ class Log:
         start = self._position
         taken = self._records[start : start + min(max_records, self._at_once)]
         if not taken:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # as a poll that finds nothing takes its time
             return Poll(self.epoch, [], {}, {})
         self._position = start + len(taken)
         return Poll(self.epoch, taken, {VIDEOS: Span(start, self._position)}, {VIDEOS: taken[-1]})
@@ -178,9 +186,10 @@ async def consume(
     stop = asyncio.Event()
     loop = loop_of(log, database, observer or RecordingObserver(), **options)
     running = asyncio.create_task(loop.run(stop))
+    applied = asyncio.create_task(database.applies(COUNT, until))
     async with asyncio.timeout(20):
-        while not (running.done() or (database.position == COUNT and until())):
-            await asyncio.sleep(0.001)
+        await asyncio.wait({running, applied}, return_when=asyncio.FIRST_COMPLETED)
+        applied.cancel()
         stop.set()
         await running
     assert log.left

@@ -176,13 +176,17 @@ async def test_stop_finishes_the_batch_in_hand() -> None:
 
 
 async def test_stop_does_not_wait_for_a_transaction_for_ever() -> None:
-    database = Database(lambda: asyncio.Event().wait())
-    stop = asyncio.Event()
+    stop, begun = asyncio.Event(), asyncio.Event()
+
+    def never_ends() -> Any:
+        begun.set()
+        return asyncio.Event().wait()
+
+    database = Database(never_ends)
     log = Log(database, COUNT)
     running = asyncio.create_task(loop_of(log, database, RecordingObserver(), drain_seconds=0.01).run(stop))
     async with asyncio.timeout(20):
-        while not database.transactions:
-            await asyncio.sleep(0.001)
+        await begun.wait()
         stop.set()
         await running
     assert (database.applied, log.left) == ([], True)
