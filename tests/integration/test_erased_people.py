@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.dead_letters.redrive import Redrive
 from reelsync.consumer.dead_letters.selection import Selection
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.operations.erase import count_rows, erase
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import DEFAULT_TOPICS
@@ -21,7 +22,7 @@ from reelsync.models.engine import create_engine
 from tests.support.builders import an_id, record, usage, user, video
 from tests.support.erasing import erased, traces
 from tests.support.running import eventually
-from tests.support.writing import GROUP, snapshot, write_all
+from tests.support.writing import GROUP, batch_of, snapshot, write_all
 
 PERSON = an_id(1001)
 WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'erased_users'::regclass AND NOT granted"
@@ -61,6 +62,16 @@ async def test_who_erases_waits_for_a_batch_that_found_nobody_erased(engine: Asy
     await erasing
     assert await traces(engine, [PERSON]) == []
     assert (await snapshot(engine))["videos"][an_id(7)]["title"] is None
+
+
+async def test_a_careful_batch_that_erases_decodes_its_events_once_more(engine: AsyncEngine) -> None:
+    place, records = Partition("user-events", 0), [record(user("created"), topic="user-events"), erased()]
+    await Ledger(engine, GROUP).positions(None, {place: 0})
+    batch, decoded = batch_of(records, place, 0), []
+    decode, batch.decode = batch.decode, lambda found: decoded.append(found) or decode(found)
+    await BatchWriter(engine, GROUP).write(batch, carefully=True)
+    assert decoded == records
+    assert await traces(engine, [PERSON]) == []
 
 
 async def test_a_batch_waits_for_who_erases_and_then_knows(engine: AsyncEngine) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Pool, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from reelsync.consumer.settings import Settings
+from reelsync.consumer.preflight import check_database, check_session
+from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.models import create_engine
 from reelsync.models.pooler import Pooler
 from tests.support.pgbouncer import MODES, TRACKS_STATEMENTS, PgBouncer, pgbouncer
@@ -98,6 +99,22 @@ def test_a_session_is_enough_for_a_migration(settings: Settings, urls: tuple[str
     with pgbouncer("session", *urls) as pooler:
         done = run_command(through(pooler, settings, urls[1], pooler="session"), "migrate")
     assert done.returncode == 0, done.stderr
+
+
+async def test_two_connections_tell_the_pooler_and_the_state_of_the_database(database: str) -> None:
+    opened: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        opened.append(connection)
+
+    settings = DatabaseSettings.model_validate({"url": database})
+    event.listen(Pool, "connect", note)
+    try:
+        assert await check_database(settings) == "none"
+        await check_session(settings, "migrate")
+    finally:
+        event.remove(Pool, "connect", note)
+    assert len(opened) == 2 + 2
 
 
 async def test_time_limits_hold_in_every_transaction(pooler: PgBouncer, mode: Pooler, database: str) -> None:

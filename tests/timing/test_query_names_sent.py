@@ -127,6 +127,15 @@ async def test_no_statement_of_the_command_is_other(settings: Settings, monkeypa
     assert {"schema.read", "offsets.list", "offsets.reset", "verify", "trace.rows", *operators} <= set(sent)
 
 
+async def test_offsets_show_reads_the_positions_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(settings).items():
+        if name.startswith("REELSYNC_"):
+            monkeypatch.setenv(name, value)
+    with names_sent() as sent:
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["offsets", "show", "--json"])
+    assert (done.exit_code, sent) == (0, {"offsets.list": 1}), done.output
+
+
 async def test_no_statement_of_a_reader_is_other(operator_url: str) -> None:
     async with reading(operator_url) as reader:
         async with reader.session() as session:
