@@ -21,7 +21,7 @@ from reelsync.testing.servers import Broker, DatabaseServer, Kind, broker_of
 from reelsync.testing.settings import settings_for
 from tests.services.docker import REQUIRED, docker_is_required, why_no_docker
 from tests.services.external import BOOTSTRAP_SERVERS, ExternalBroker
-from tests.support.roles import TEST_SCHEMA, create_roles, psql, roles_of
+from tests.support.roles import READ_ROLE, TEST_SCHEMA, create_roles, psql, roles_of
 
 _TEMPLATE = "migrated"
 _TESTS = Path(__file__).parent
@@ -132,8 +132,10 @@ def postgres(reelsync_postgres: DatabaseServer) -> DatabaseServer:
     asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE, schema=schema).migrate_url, schema=TEST_SCHEMA))
     create_roles(server.url(), database=_TEMPLATE, schema=schema)
     if TEST_SCHEMA:
-        # The tests' own statements name no schema. The roles of reelsync keep the search_path that they have.
-        psql(make_url(server.url()), "--command", f"ALTER ROLE CURRENT_USER SET search_path = {TEST_SCHEMA}, public")
+        # The tests' own statements name no schema, and readers may get it with their role. The role of the consumer has
+        # the search_path of any other, because a setting names its schema.
+        for role in ("CURRENT_USER", READ_ROLE):
+            psql(make_url(server.url()), "--command", f"ALTER ROLE {role} SET search_path = {TEST_SCHEMA}, public")
     return server
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from pydantic import SecretStr
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,7 +101,7 @@ async def test_a_rebuild_brings_back_what_the_captured_log_says(
     await operator.execute(text("UPDATE videos SET title = 'x', progress = 1"))
     await operator.execute(text("DELETE FROM user_profiles"))
     url = roles_of(operator_url, database=str(make_url(operator_url).database)).migrate_url
-    migrating = Settings.model_validate(settings.model_dump() | {"database": {"url": url}})
+    migrating = settings.model_copy(update={"database": settings.database.model_copy(update={"url": SecretStr(url)})})
     done = await asyncio.to_thread(run_command, migrating, "rebuild", "--json")
     assert done.returncode == 0, done.stderr
     assert await tables_of(settings) == before

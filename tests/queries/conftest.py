@@ -72,6 +72,7 @@ async def engine(address: str, pooler: Pooler) -> AsyncIterator[AsyncEngine]:
         statement_timeout=600,
         client_check_interval=0.1,
         application_name="under test",
+        search_path=TEST_SCHEMA,
     )
     yield engine
     await engine.dispose()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import ORMExecuteState, raiseload
 from reelsync.models import create_engine, create_session_factory, get_session
 from reelsync.models.pooler import Pooler
 from tests.queries.cases import Case, Sample
+from tests.support.roles import TEST_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Reader:
 @asynccontextmanager
 async def reading(url: str, pooler: Pooler = "none") -> AsyncIterator[Reader]:
     """A reader of the database at `url`, where this pooler listens or none."""
-    engine: AsyncEngine = create_engine(url, pooler=pooler)
+    engine: AsyncEngine = create_engine(url, pooler=pooler, search_path=TEST_SCHEMA)
     sent: list[Sent] = []
 
     def remember(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:

@@ -30,9 +30,9 @@ from tests.support.writing import GROUP
 
 
 @pytest.fixture
-async def client(database: str, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
+async def client(operator_url: str, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
     await merge(reader.engine, *EVENTS)
-    app = create_app(database, GROUP)
+    app = create_app(operator_url, GROUP)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client,
@@ -179,9 +179,9 @@ def serving(database: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             server.communicate()
 
 
-async def test_the_command_of_the_readme_serves_it(database: str, reader: Reader) -> None:
+async def test_the_command_of_the_readme_serves_it(operator_url: str, reader: Reader) -> None:
     await merge(reader.engine, *EVENTS)
-    with serving(database) as (server, url):
+    with serving(operator_url) as (server, url):
         async with httpx.AsyncClient(base_url=url) as client:
 
             async def healthy() -> bool:

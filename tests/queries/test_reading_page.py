@@ -18,10 +18,10 @@ from tests.support.processes import ROOT
 from tests.support.writing import GROUP
 
 
-async def test_every_snippet_runs_and_sends_what_the_page_shows(database: str, reader: Reader) -> None:
+async def test_every_snippet_runs_and_sends_what_the_page_shows(operator_url: str, reader: Reader) -> None:
     await merge(reader.engine, *EVENTS)
     names = {
-        "url": database,
+        "url": operator_url,
         "user_id": user_id(1),
         "video_id": id_of(1),
         "ids": [user_id(1), user_id(2)],
@@ -65,8 +65,8 @@ def script_of_the_readme(database: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_the_script_of_the_readme_runs(database: str, reader: Reader) -> None:
+async def test_the_script_of_the_readme_runs(operator_url: str, reader: Reader) -> None:
     await merge(reader.engine, *EVENTS)
-    done = script_of_the_readme(database)
+    done = script_of_the_readme(operator_url)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["user_1", "user_2"]

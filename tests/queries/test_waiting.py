@@ -30,7 +30,7 @@ from reelsync.models import (
 from reelsync.models.waiting import LOOK
 from tests.letters.commanding import run_inside
 from tests.support.builders import an_id, video
-from tests.support.roles import roles_of
+from tests.support.roles import TEST_SCHEMA, roles_of
 from tests.support.running import consuming, eventually, publish, topic_of, until_applied
 from tests.support.standby import following
 
@@ -161,7 +161,7 @@ async def test_one_look_reads_two_indexes(settings: Settings, operator: AsyncCon
 
 
 async def test_no_connection_is_held_while_waiting(settings: Settings, database: str) -> None:
-    engine = create_engine(database, pool_size=1, max_overflow=0)
+    engine = create_engine(database, pool_size=1, max_overflow=0, search_path=TEST_SCHEMA)
     reading = Reading(engine, create_session_factory(engine))
     waiting = [asyncio.create_task(reading.outcome(Place("none", 0, 0), settings)) for _ in range(20)]
 
@@ -190,7 +190,7 @@ async def test_a_session_in_a_transaction_is_not_ended(reading: Reading) -> None
 
 
 async def test_objects_that_were_loaded_before_are_read_anew(settings: Settings, database: str) -> None:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     topic = topic_of(settings, "video")
     first = select(Video).where(Video.id == UUID(an_id(1)))
     async with consuming(settings), get_session(create_session_factory(engine)) as session:
