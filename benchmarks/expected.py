@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from benchmarks.servers import Servers
 from benchmarks.workloads import LogRecord, owner_ids
-from reelsync.consumer.operations.verify.reference import Row
+from reelsync.consumer.operations.verify.changes import Row
 from reelsync.migrations.runner import upgrade
 from reelsync.models import Video
 from reelsync.testing.expected_tables import expected_tables

@@ -44,7 +44,7 @@ _OTHERS = text(
 _WAL = text("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
 _ROWS = text(
     "SELECT COALESCE(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables "
-    "WHERE relname IN ('users', 'user_profiles', 'videos', 'model_usage', 'dead_letters')"
+    "WHERE relname IN ('users', 'user_profiles', 'videos', 'model_usage', 'video_states', 'dead_letters')"
 )
 
 

@@ -30,6 +30,7 @@ from reelsync.consumer.timing.query_timing import attach_query_timing
 from reelsync.consumer.timing.slow_queries import SlowQueries
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import decoder
+from reelsync.consumer.transform.fold import fold_type
 from reelsync.models.engine import get_pool_stats
 
 from .background import Task, Work, running
@@ -60,7 +61,7 @@ class Consumer:
         self.telemetry = self._start_telemetry()
         self._measure_engine()
         self.ledger = Ledger(self.engine, group)
-        self.writer = BatchWriter(self.engine, group)
+        self.writer = BatchWriter(self.engine, group, fold_type(video_states=settings.batch.video_states))
         self.kafka_log = KafkaLog(settings.kafka)
         self.health = health_of(settings)
         probe = self._new_probe()

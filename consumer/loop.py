@@ -16,6 +16,7 @@ from .settings import BatchSettings
 from .source.polling import Polling, RecordSource
 from .transform.batch import Batch
 from .transform.decode import Decode
+from .transform.fold import fold_type
 
 _SLICE = 128
 """Records decoded and folded in one go, about 1 ms: answers of the database and heartbeats must not wait for long."""
@@ -51,6 +52,7 @@ class BatchLoop:
     audit_seconds: float = 4.0
 
     def __post_init__(self) -> None:
+        self._fold_type = fold_type(video_states=self.limits.video_states)
         self._batch = self._new_batch()
         self._being_written: frozenset[Partition] = frozenset()
         self._making = False
@@ -82,7 +84,7 @@ class BatchLoop:
             await self.source.leave()
 
     def _new_batch(self) -> Batch:
-        return Batch(self.source.epoch, self.decode)
+        return Batch(self.source.epoch, self.decode, self._fold_type)
 
     def _start_writing(self) -> None:
         if self._batch.epoch != self.source.epoch:

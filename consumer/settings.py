@@ -30,7 +30,7 @@ _ENV_FILE = ".env"
 
 
 class BatchSettings(Section):
-    """How much goes into one transaction."""
+    """What goes into one transaction, and how much."""
 
     max_records: int = Field(15_000, ge=1, description="Most records that one batch reads.")
     max_rows: int = Field(
@@ -48,6 +48,11 @@ class BatchSettings(Section):
         1_000,
         ge=0,
         description="Milliseconds that a batch which is not full waits for records that the log is known to have.",
+    )
+    video_states: bool = Field(
+        default=False,
+        description="Whether [each state of a video](tables.md#the-states-of-a-video) is kept in `video_states`. These "
+        "rows are small, and BATCH__MAX_ROWS does not count them.",
     )
 
 

@@ -4,11 +4,11 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.page import write_part
-from reelsync.models import ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video
+from reelsync.models import ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video, VideoState
 from reelsync.models.base import Base
 from reelsync.models.facets import version_column
 
-ROWS = (User, UserProfile, Video, ModelUsage)
+ROWS = (User, UserProfile, Video, ModelUsage, VideoState)
 STATE = (ConsumerOffset, DeadLetter)
 """What the consumer needs to know for itself."""
 

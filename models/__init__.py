@@ -13,7 +13,7 @@ from .sessions import SessionFactory, create_scoped_session, create_session_fact
 from .types import JSONType
 from .usage import ModelUsage
 from .users import User, UserProfile
-from .videos import Video, VideoStatus
+from .videos import Video, VideoState, VideoStatus
 from .waiting import Outcome, Place, wait_until_applied, wait_until_applied_blocking
 from .writing import bulk_delete, bulk_insert, bulk_soft_delete, bulk_update
 
@@ -33,6 +33,7 @@ __all__ = [
     "User",
     "UserProfile",
     "Video",
+    "VideoState",
     "VideoStatus",
     "bulk_delete",
     "bulk_insert",

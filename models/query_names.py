@@ -45,15 +45,17 @@ _READ = {
         "videos_of_user",
     ),
     "model_usage": ("costs_by_model", "costs_by_user", "daily_costs"),
+    "video_states": ("failures_by_code", "render_attempts", "time_queued", "time_rendered"),
 }
 _MERGED = ("users", "user_profiles", "videos")
-_TABLES = (*_MERGED, "model_usage", "consumer_offsets", "dead_letters")
+_FACTS = ("model_usage", "video_states")
+_TABLES = (*_MERGED, *_FACTS, "consumer_offsets", "dead_letters")
 
 MODEL_QUERIES: dict[str, Query] = {
     **{f"queries.{name}": Query("SELECT", table) for table, names in _READ.items() for name in names},
     "queries.fetch_page": Query("SELECT"),
     "queries.wait_until_applied": Query("SELECT", "consumer_offsets"),
-    **{f"{table}.merge": Query("INSERT", table) for table in (*_MERGED, "model_usage")},
+    **{f"{table}.merge": Query("INSERT", table) for table in (*_MERGED, *_FACTS)},
     **{f"{table}.lock": Query("SELECT", table) for table in _MERGED},
     **{f"{table}.insert": Query("INSERT", table) for table in _TABLES},
     **{f"{table}.update": Query("UPDATE", table) for table in _TABLES},

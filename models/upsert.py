@@ -32,11 +32,12 @@ from .base import Base
 from .facets import FORMER_OWNERS, Merge, version_column
 from .usage import ModelUsage
 from .users import User, UserProfile
-from .videos import Video
+from .videos import Video, VideoState
 
 ROWS = "rows"
 """The name of the one parameter: a JSON array of objects, sorted by key. Absent members are NULL."""
 _ZERO = literal_column("0", BigInteger)
+_ERASED = literal_column("4611686018427387904", BigInteger)
 
 
 class JsonText(UserDefinedType[str]):
@@ -115,6 +116,25 @@ def compile_insert_once(model: type[Base]) -> Insert:
     )
 
 
+def compile_states() -> Insert:
+    """`INSERT … SELECT … FROM json_to_recordset(:rows) JOIN videos … ON CONFLICT DO UPDATE`: the earliest time stays.
+
+    It comes after the upsert of the videos, which has locked them, written or not. So if a video is erased, this either
+    sees that and leaves it out, or whoever erases it waits, and deletes what is written here.
+    """
+    table, videos = table_of(VideoState), table_of(Video)
+    names = list(table.c.keys())
+    rows = _rows(table, names)
+    live = rows.join(videos, and_(videos.c.id == rows.c.video_id, videos.c.version < _ERASED))
+    incoming = insert(table).from_select(names, select(*(rows.c[name] for name in names)).select_from(live))
+    sent = incoming.excluded
+    return incoming.on_conflict_do_update(
+        constraint=f"pk_{table.name}",
+        set_={name: sent[name] for name in names if not table.c[name].primary_key},
+        where=sent["at"] < table.c["at"],
+    )
+
+
 def select_known(model: type[Base]) -> Select[Any]:
     """Select those of the ids `:ids` (a JSON array of strings) that the table has."""
     table = table_of(model)
@@ -178,4 +198,5 @@ UPSERTS: dict[type[Base], Insert] = {
     model: compile_upsert(model, model.__merge__) for model in (User, UserProfile, Video)
 }
 INSERT_MODEL_USAGE = compile_insert_once(ModelUsage)
+INSERT_VIDEO_STATES = compile_states()
 """The statements of a batch, for the tables in the order in which they refer to one another."""

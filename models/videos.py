@@ -142,3 +142,23 @@ class Video(SoftDeleteMixin, Base):
     @classmethod
     def _is_large_file(cls) -> ColumnElement[bool]:
         return func.coalesce(cls.file_size, 0) > LARGE_FILE_BYTES
+
+
+class VideoState(Base):
+    """That an event gave a video this state. Rows come only while REELSYNC_BATCH__VIDEO_STATES is set.
+
+    Each such event has a row, also one that came late. An erased video has none. There is no foreign key, which would
+    look up the video once more for each row: videos are never removed, and what erases one deletes its states.
+    """
+
+    __tablename__ = "video_states"
+    __table_args__ = (Index("ix_video_states_at", "at", postgresql_using="brin"),)
+    created_at = None  # type: ignore[assignment]
+    updated_at = None  # type: ignore[assignment]
+
+    video_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    status: Mapped[VideoStatus] = mapped_column(_STATUS)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    """The time of the event, the earliest if several have this version: two snapshots read one state of a row."""
+    error_code: Mapped[str | None] = mapped_column(String(100))

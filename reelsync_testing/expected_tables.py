@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from reelsync.consumer.operations.verify.reference import ERASED, Oracle, Row, Tables
+from reelsync.consumer.operations.verify.changes import ERASED, Row
+from reelsync.consumer.operations.verify.reference import Oracle, Tables
 
 
 class ValidRecord(Protocol):
@@ -27,12 +28,12 @@ class ValidRecord(Protocol):
     def timestamp_ms(self) -> int: ...  # noqa: D102
 
 
-def expected_tables(records: Iterable[ValidRecord]) -> Tables:
-    """The rows by table and id. A row that is only referred to is `{"version": 0}`."""
+def expected_tables(records: Iterable[ValidRecord], *more: str) -> Tables:
+    """The rows by table and id, also of `more` tables. A row that is only referred to is `{"version": 0}`."""
     oracle = Oracle()
     for record in records:
         oracle.add(*(_read_tombstone(record) if record.value is None else _read(record)))
-    return oracle.tables()
+    return oracle.tables(*more)
 
 
 def differences(expected: Tables, actual: Tables, limit: int = 50) -> list[str]:

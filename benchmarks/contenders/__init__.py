@@ -74,6 +74,15 @@ def _workers(workers: int) -> Contender:
     )
 
 
+def _states(workers: int) -> Contender:
+    return _reelsync(
+        f"states-{workers}",
+        f"{_counted(workers, 'worker')}, with states of videos",
+        lambda assignment: reelsync.launches(assignment, workers, REELSYNC_BATCH__VIDEO_STATES="true"),
+        writers=workers,
+    )
+
+
 def _instances(instances: int) -> Contender:
     return _reelsync(
         f"instances-{instances}",
@@ -109,6 +118,7 @@ CONTENDERS: Mapping[str, Contender] = {
         _workers(1),
         _workers(2),
         _instances(2),
+        _states(2),
         Contender(
             "debezium",
             "Debezium JDBC sink 3.6, 2 tasks",

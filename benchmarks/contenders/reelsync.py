@@ -11,10 +11,10 @@ _GATE_SECONDS = "120"
 """The gate is a lock, and reelsync must not give up waiting for it."""
 
 
-def launches(assignment: Assignment, workers: int) -> list[Launch]:
-    """The command, with this number of workers."""
+def launches(assignment: Assignment, workers: int, **changed: str) -> list[Launch]:
+    """The command, with this number of workers, and some settings changed."""
     command = [sys.executable, "-m", "reelsync.consumer", "run", f"--workers={workers}"]
-    return [Launch(command, environment() | settings(assignment))]
+    return [Launch(command, environment() | settings(assignment) | changed)]
 
 
 def settings(assignment: Assignment) -> dict[str, str]:

@@ -25,7 +25,7 @@ from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.settings import Settings
 from reelsync.events import canonical_id
 
-_ROWS = ("users", "user_profiles", "videos", "model_usage", "dead_letters")
+_ROWS = ("users", "user_profiles", "videos", "video_states", "model_usage", "dead_letters")
 
 
 def erase(

@@ -149,7 +149,7 @@ async def _drop_shadow_tables(settings: Settings) -> None:
 
 def _decoding(settings: Settings) -> dict[str, Any]:
     read = settings.kafka.model_dump(mode="json", include={"topics", "max_value_bytes"})
-    return {"version": package_version(), **read}
+    return {"version": package_version(), "video_states": settings.batch.video_states, **read}
 
 
 def as_json_document(result: Rebuilt, *, applied: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.operations.verify.reference import STATES, TABLES
 from reelsync.consumer.operations.verify.verification import MOST_SLICES, Finding, Kind, Report, Verification
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
@@ -78,6 +79,7 @@ async def run_verification(settings: Settings, slices: int, archive: Path | None
                     decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
                     settings.kafka.group_id,
                     topics,
+                    (*TABLES, STATES) if settings.batch.video_states else TABLES,
                 )
                 records = sum(span.next - span.start for span in (await verification.stretches()).values())
                 verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)

@@ -26,6 +26,8 @@ _COUNTS = text(
     UNION ALL SELECT 'videos', count(*) FROM videos
                WHERE (user_id = :id AND version > 0) OR former_owners && ARRAY[CAST(:id AS uuid)]
     UNION ALL SELECT 'videos_of_others', count(*) FROM videos WHERE former_owners && ARRAY[CAST(:id AS uuid)]
+    UNION ALL SELECT 'video_states', count(*) FROM video_states s JOIN videos v ON v.id = s.video_id
+               WHERE (v.user_id = :id AND v.version > 0) OR v.former_owners && ARRAY[CAST(:id AS uuid)]
     UNION ALL SELECT 'model_usage', count(*) FROM model_usage WHERE user_id = :id
     """
 )

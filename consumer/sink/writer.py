@@ -21,9 +21,9 @@ from reelsync.consumer.transform.erased_people import without_person
 from reelsync.consumer.transform.fold import Fold
 from reelsync.consumer.transform.plan import Missing, Plan, plan
 from reelsync.models import User, UserProfile, Video
-from reelsync.models.upsert import INSERT_MODEL_USAGE, ROWS, UPSERTS, select_known
+from reelsync.models.upsert import INSERT_MODEL_USAGE, INSERT_VIDEO_STATES, ROWS, UPSERTS, select_known
 
-from .erasure import Erased, ErasedPeople, erase_people, lock_alone
+from .erasure import Erased, ErasedPeople, delete_states, erase_people, lock_alone
 from .known_ids import KnownIds
 from .parking import settle
 from .refusals import refusal, without_conflicts
@@ -33,6 +33,7 @@ _STATEMENTS = {
     "user_profiles": UPSERTS[UserProfile],
     "videos": UPSERTS[Video],
     "model_usage": INSERT_MODEL_USAGE,
+    "video_states": INSERT_VIDEO_STATES,
 }
 _SELECT_KNOWN_USERS = select_known(User)
 _SELECT_KNOWN_VIDEOS = select_known(Video)
@@ -41,9 +42,10 @@ _SELECT_KNOWN_VIDEOS = select_known(Video)
 class BatchWriter:
     """Writes batches for one consumer group."""
 
-    def __init__(self, engine: AsyncEngine, group: str) -> None:
+    def __init__(self, engine: AsyncEngine, group: str, fold_type: type[Fold] = Fold) -> None:
         self._engine = engine
         self._group = group
+        self._fold_type = fold_type
         self.attempted = Written()
         """What the latest transaction wrote, if it was committed: for a caller who finds that out later."""
         self._known_users = KnownIds()
@@ -67,7 +69,7 @@ class BatchWriter:
                     people, erased = await self._erase(connection, planned)
                     events = _without(batch.events, people) if people or carefully else []
                     if people:
-                        planned = _plan_of(events)
+                        planned = self._plan_of(events)
                     if carefully:
                         await self._merge_carefully(connection, events, written)
                     else:
@@ -96,20 +98,20 @@ class BatchWriter:
     async def merge(self, connection: AsyncConnection, events: Iterable[Located]) -> None:
         """Merge events inside the caller's transaction. None of them erases anybody."""
         events = list(events)
-        planned = _plan_of(events)
+        planned = self._plan_of(events)
         people, _ = await self._erase(connection, planned)
-        await self._merge(connection, _plan_of(_without(events, people)) if people else planned, Written())
+        await self._merge(connection, self._plan_of(_without(events, people)) if people else planned, Written())
 
     async def merge_carefully(
         self, connection: AsyncConnection, events: Sequence[Located]
     ) -> tuple[list[Rejection], Erased]:
         """Merge events inside the caller's transaction; returns the refused events, and whose letters are to blank."""
         written = Written()
-        planned = _plan_of(events)
+        planned = self._plan_of(events)
         people, erased = await self._erase(connection, planned)
         if people:
             events = _without(events, people)
-            planned = _plan_of(events)
+            planned = self._plan_of(events)
         await self._merge_carefully(connection, events, written)
         return written.rejections, erased._replace(aggregates=[*erased.aggregates, *planned.erased])
 
@@ -136,6 +138,8 @@ class BatchWriter:
                 execution_options={"query_name": f"{statement.table}.merge"},
             )
             written.count(statement.table, statement.row_count, result.rowcount)
+        if planned.erased:
+            await delete_states(connection, planned.erased)
 
     async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
         """Merge what can be merged, by bisection: keep what succeeds and halve what fails.
@@ -154,7 +158,7 @@ class BatchWriter:
             attempt = Written()
             try:
                 async with connection.begin_nested():
-                    await self._merge(connection, _plan_of(part), attempt)
+                    await self._merge(connection, self._plan_of(part), attempt)
             except DBAPIError as error:
                 if classify(error) is not Verdict.DATA:
                     raise
@@ -165,6 +169,9 @@ class BatchWriter:
             else:
                 for table, sent in attempt.sent.items():
                     written.count(table, sent, attempt.changed[table])
+
+    def _plan_of(self, events: Iterable[Located]) -> Plan:
+        return plan(self._fold_type(located.event for located in events))
 
     def _remember(self, planned: Plan) -> None:
         self._known_users.add(planned.rows["users"])
@@ -178,10 +185,6 @@ def _without(events: Sequence[Located], people: Collection[str]) -> Sequence[Loc
     if not people:
         return events
     return [Located(record, kept) for record, event in events for kept in without_person(event, people)]
-
-
-def _plan_of(events: Iterable[Located]) -> Plan:
-    return plan(Fold(located.event for located in events))
 
 
 async def _missing(

@@ -37,6 +37,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "erasure.lock": Query("LOCK", "erased_users"),
     "erasure.remember": Query("INSERT", "erased_users"),
     "erasure.videos": Query("UPDATE", "videos"),
+    "erasure.states": Query("DELETE", "video_states"),
     "erasure.facts": Query("UPDATE", "model_usage"),
     "erasure.profiles": Query("DELETE", "user_profiles"),
     "erasure.users": Query("DELETE", "users"),

@@ -25,6 +25,7 @@ class Batch:
 
     epoch: int
     decode: Decode
+    fold_type: type[Fold] = Fold
     records: list[Record] = field(default_factory=list)
     """Those that carry an event."""
     event_types: Counter[str] = field(default_factory=Counter)
@@ -32,7 +33,7 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     spans: dict[Partition, Span] = field(default_factory=dict)
     anchors: dict[Partition, Anchor] = field(default_factory=dict)
-    fold: Fold = field(default_factory=Fold)
+    fold: Fold = field(init=False)
     """Empty once the batch is planned."""
     size: int = 0
     """Bytes of keys, values and headers."""
@@ -41,6 +42,9 @@ class Batch:
     seconds: dict[str, float] = field(default_factory=dict)
     """The time spent on the batch, by phase."""
     _plan: Plan | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.fold = self.fold_type()
 
     @property
     def count(self) -> int:
@@ -64,7 +68,7 @@ class Batch:
 
     def _started_plan(self) -> Plan:
         if self._plan is None:
-            self._plan, self.fold = Plan(self.fold), Fold()
+            self._plan, self.fold = Plan(self.fold), self.fold_type()
         return self._plan
 
     def age_seconds(self, now: datetime) -> float | None:
@@ -116,7 +120,7 @@ class Batch:
         records = [*self.records, *(rejection.record for rejection in self.rejections)]
         records.sort(key=lambda record: (_partition_of(record), record.offset))
         cut = (len(records) + 1) // 2
-        first, second = type(self)(self.epoch, self.decode), type(self)(self.epoch, self.decode)
+        first, second = (type(self)(self.epoch, self.decode, self.fold_type) for _ in range(2))
         for partition, span in self.spans.items():
             earlier = [record for record in records[:cut] if _partition_of(record) == partition]
             later = [record for record in records[cut:] if _partition_of(record) == partition]

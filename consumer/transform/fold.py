@@ -9,7 +9,7 @@ from typing import Any
 from reelsync.events import WireEvent
 
 from .erased_people import ANONYMOUS_USER
-from .projections import PROJECTIONS, Fill, RowType, Target, targets_of
+from .projections import PROJECTIONS, Fill, RowType, State, Target, state_of, targets_of
 
 
 class Row:
@@ -64,12 +64,23 @@ class Fold:
     log into batches.
     """
 
-    __slots__ = ("conflicts", "created_at", "erased_people", "facts", "rows", "user_references", "video_references")
+    __slots__ = (
+        "conflicts",
+        "created_at",
+        "erased_people",
+        "facts",
+        "rows",
+        "states",
+        "user_references",
+        "video_references",
+    )
 
     def __init__(self, events: Iterable[WireEvent] = ()) -> None:
         self.rows: dict[RowType, dict[str, Row]] = {"users": {}, "user_profiles": {}, "videos": {}}
         self.facts: dict[str, WireEvent] = {}
         """Model usage by id. The first fact stands."""
+        self.states: dict[tuple[str, int], State] = {}
+        """States by video and version. `FoldWithStates` fills it."""
         self.user_references: dict[str, Any] = {}
         """User id → time of the first event here that refers to it."""
         self.video_references: dict[str, tuple[str | None, Any]] = {}
@@ -139,6 +150,27 @@ class Fold:
         self.video_references.setdefault(data["video_id"], (owner, event["time"]))
         if owner is not None:
             self.user_references.setdefault(owner, event["time"])
+
+
+class FoldWithStates(Fold):
+    """Keeps each state that an event gave to a video, too. The earliest of a version stands."""
+
+    __slots__ = ()
+
+    def add(self, event: WireEvent) -> None:
+        """Merge one event, and keep its state."""
+        super().add(event)
+        state = state_of(event)
+        if state is not None:
+            key = (event["data"]["video_id"], event["data"]["version"])
+            held = self.states.get(key)
+            if held is None or state.at < held.at:
+                self.states[key] = state
+
+
+def fold_type(*, video_states: bool) -> type[Fold]:
+    """The fold for this setting: without states, no event is looked at for one."""
+    return FoldWithStates if video_states else Fold
 
 
 def _is_resend(event: WireEvent, other: WireEvent) -> bool:

@@ -16,7 +16,7 @@ from .erased_people import ERASED_TIME, OWNER_ERASED
 from .fold import Fold, Row
 from .projections import MERGES
 
-TableName = Literal["users", "user_profiles", "videos", "model_usage"]
+TableName = Literal["users", "user_profiles", "videos", "model_usage", "video_states"]
 
 _ROWS_AT_ONCE = 256
 _BYTES_AT_ONCE = 131_072
@@ -51,6 +51,7 @@ class Plan:
             "user_profiles": {},
             "videos": {},
             "model_usage": {},
+            "video_states": {},
         }
         """By key, the members of the row's JSON object."""
         self.user_references = fold.user_references
@@ -146,6 +147,9 @@ def _rendered(fold: Fold) -> Iterator[tuple[TableName, str, dict[str, Any]]]:
     while fold.facts:
         key, event = fold.facts.popitem()
         yield "model_usage", key, _fact(event)
+    while fold.states:
+        (video_id, version), state = fold.states.popitem()
+        yield "video_states", f"{video_id}/{version}", {"video_id": video_id, "version": version, **state._asdict()}
 
 
 def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:

@@ -157,6 +157,34 @@ PROJECTIONS: Mapping[str, Projection] = dict(_BY_TYPE.items())
 """What events of each type write."""
 
 
+_STATES: Mapping[str, Fill] = {
+    **{
+        name: dict(PROJECTIONS[name].targets[0].facets)["state"]
+        for name in ("video.created", "video.processing", "video.completed", "video.failed")
+    },
+    "video.row_changed": lambda row, event: row.update(event["data"]["facets"].get("state", {})),
+}
+"""The events that give a video a state: those that set it, but for progress, which goes on with one, and erasures."""
+
+
+class State(NamedTuple):
+    """A state that an event gave to a video."""
+
+    at: Any
+    status: str
+    error_code: str | None
+
+
+def state_of(event: WireEvent) -> State | None:
+    """The state that the event gives to its video, if it gives one, whether it wins or not."""
+    fill = _STATES.get(event["type"])
+    if fill is None:
+        return None
+    row: Columns = {}
+    fill(row, event)
+    return State(event["time"], row["status"], row.get("error_code")) if row else None
+
+
 def targets_of(event: WireEvent) -> tuple[Target, ...]:
     """The rows that one event writes, also where only the event says which facets it sets."""
     if event["type"] in {"user.row_changed", "video.row_changed"}:

@@ -104,6 +104,7 @@ BEGIN
         ('users', 'SELECT, INSERT, UPDATE, DELETE', true),
         ('user_profiles', 'SELECT, INSERT, UPDATE, DELETE', true),
         ('videos', 'SELECT, INSERT, UPDATE', true),
+        ('video_states', 'SELECT, INSERT, UPDATE, DELETE', true),
         ('model_usage', 'SELECT, INSERT, UPDATE (user_id)', true)
     LOOP
         CONTINUE WHEN to_regclass(format('%I.%I', in_schema, name)) IS NULL;

@@ -6,6 +6,7 @@ placeholders (`models/visibility.py`). docs/reading.md shows each query at work.
 """
 
 from .costs import costs_by_model, costs_by_user, daily_costs
+from .durations import failures_by_code, render_attempts, time_queued, time_rendered
 from .pages import Page, VideoPosition, fetch_page
 from .statistics import completed_videos_by_user, daily_counts_by_status, failure_rates, processing_time_percentiles
 from .users import (
@@ -40,12 +41,16 @@ __all__ = [
     "daily_costs",
     "daily_counts_by_status",
     "failure_rates",
+    "failures_by_code",
     "fetch_page",
     "large_files",
     "newest_video_of_each_user",
     "page_of_videos_of_user",
     "processing_time_percentiles",
+    "render_attempts",
     "stuck_videos",
+    "time_queued",
+    "time_rendered",
     "user_by_email",
     "user_by_id",
     "user_by_username",

@@ -21,7 +21,7 @@ def among(
 
 
 def within(
-    column: InstrumentedAttribute[datetime], since: datetime | None, until: datetime | None
+    column: InstrumentedAttribute[datetime] | ColumnElement[datetime], since: datetime | None, until: datetime | None
 ) -> list[ColumnElement[bool]]:
     """`:since <= column < :until`; an end that is None is open.
 
@@ -43,6 +43,6 @@ def has_status(status: VideoStatus) -> ColumnElement[bool]:
     return Video.status == bindparam(None, status, Video.status.type, literal_execute=True)
 
 
-def day_of(column: InstrumentedAttribute[datetime]) -> ColumnElement[date]:
+def day_of(column: InstrumentedAttribute[datetime] | ColumnElement[datetime]) -> ColumnElement[date]:
     """The day of a time, in UTC, whatever the zone of the connection."""
     return cast(func.timezone(_UTC, column), Date)

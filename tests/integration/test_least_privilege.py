@@ -35,9 +35,12 @@ async def test_the_role_that_migrates_can_go_down_and_up_again(database: str) ->
 
 
 async def test_a_consumer_runs_in_the_role_that_runs(settings: Settings) -> None:
-    """Every statement: upserts, facts, an erasure, dead letters, names that clash and their redrive."""
+    """Every statement: upserts, facts, states, erasures, dead letters, names that clash and their redrive."""
     hasty = settings.model_copy(
-        update={"dead_letters": settings.dead_letters.model_copy(update={"redrive_min_seconds": 0.05})}
+        update={
+            "dead_letters": settings.dead_letters.model_copy(update={"redrive_min_seconds": 0.05}),
+            "batch": settings.batch.model_copy(update={"video_states": True}),
+        }
     )
     users, videos, facts = (topic_of(settings, aggregate) for aggregate in ("user", "video", "model_usage"))
     await publish(settings, users, [(an_id(n).encode(), user("created", n)) for n in range(3)])
@@ -56,7 +59,11 @@ async def test_a_consumer_runs_in_the_role_that_runs(settings: Settings) -> None
             )
 
         await eventually(clashed, "poison is parked, and the conflict was tried again")
+        assert len(await rows_of(settings, "video_states")) == 8
+        await publish(settings, videos, [(an_id(7).encode(), None)])
+        await until_applied(settings)
     assert len(await rows_of(settings, "videos")) == 9
+    assert len(await rows_of(settings, "video_states")) == 7
     assert len(await rows_of(settings, "model_usage")) == 1
 
 

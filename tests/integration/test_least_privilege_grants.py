@@ -37,6 +37,7 @@ RIGHTS = {
         "model_usage.user_id": ("UPDATE",),
         "user_profiles": ERASED,
         "users": ERASED,
+        "video_states": ERASED,
         "videos": WRITTEN,
     },
     READ_ROLE: dict.fromkeys(
@@ -102,7 +103,7 @@ async def test_the_rights_reach_tables_that_are_made_later(admin: URL) -> None:
     """Between a migration and the second run of the file, the consumer works, but may not erase people yet."""
     made = create_roles(admin.render_as_string(hide_password=False), database=str(admin.database))
     await upgrade(made.migrate_url)
-    made_later = ("model_usage", "erasure_lock", "users", "user_profiles")
+    made_later = ("model_usage", "erasure_lock", "users", "user_profiles", "video_states")
     expected = RIGHTS[RUN_ROLE] | dict.fromkeys(made_later, WRITTEN)
     assert rights_on_tables(admin) == {RUN_ROLE: {name: of for name, of in expected.items() if "." not in name}}
 

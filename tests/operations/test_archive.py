@@ -1,7 +1,11 @@
 """`reelsync archive`, and `rebuild` and `verify` from what it kept: the log may be gone."""
 
 import asyncio
+import fcntl
 import json
+import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from reelsync.consumer.cli.rebuild import run_rebuild
 from reelsync.consumer.cli.verify import run_verification
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
-from reelsync.consumer.operations.archive.files import ArchiveError, TopicArchive, opened
+from reelsync.consumer.operations.archive.files import ArchiveError, Segment, TopicArchive, opened
 from reelsync.consumer.records import Partition, Record, Span
 from reelsync.consumer.settings import Settings
 from reelsync.testing.running import PARTITIONS
@@ -21,8 +25,8 @@ from tests.operations.random_topics import publish_log
 from tests.operations.rebuilding import applied, damage
 from tests.services.contract import Broker
 from tests.support.builders import record, video
-from tests.support.processes import run_command
-from tests.support.running import consuming, publish, tables_of, topic_of, until_applied
+from tests.support.processes import COMMAND, process, run_command
+from tests.support.running import consuming, eventually, publish, tables_of, topic_of, until_applied
 from tests.support.topics import create_again, delete_topic
 
 ODD = (
@@ -131,6 +135,48 @@ async def test_an_archive_goes_on_where_it_ends_and_kafka_has_the_rest(
     await damage(operator)
     assert (await run_rebuild(migrating, exactly=True, archive=tmp_path)).records == len(log)
     assert await tables_of(settings) == before
+
+
+async def test_killed_in_the_middle_of_a_file_it_goes_on_and_the_archive_is_whole(
+    settings: Settings, tmp_path: Path
+) -> None:
+    topic = topic_of(settings, "video")
+    long = [(b"long", video("updated", 1, 900 + number, description=secrets.token_hex(2_500))) for number in range(9)]
+    await publish(settings, topic, long)
+    await applied(settings, 34, 60)
+    log = await everything(KafkaLog(settings.kafka), settings)
+    place = next(Partition(one[0], one[1]) for one in log if one[4] == b"long")
+    file = tmp_path / topic / Segment(place.number, 0, 0, 0, "").name
+    file.parent.mkdir()
+    received = b""
+
+    async def some_of_it() -> bool:
+        nonlocal received
+        assert child.poll() is None, "it ended before it was killed"
+        with suppress(BlockingIOError):
+            received += os.read(reading, 100)
+        return bool(received)
+
+    # In the place of the file, a pipe that holds less than it: whoever writes it waits in the middle.
+    os.mkfifo(file)
+    reading = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4_096)
+    with process(settings, "-m", COMMAND, "archive", topic, str(tmp_path)) as child:
+        await eventually(some_of_it, "the file is being written")
+        child.kill()
+        child.wait()
+    os.close(reading)
+    file.unlink()
+    file.write_bytes(received)  # What would be there of a file.
+    begun = TopicArchive.read(tmp_path, topic)
+    assert begun is None or begun.range_of(place.number) is None
+    await archived(settings, tmp_path)
+    kept = ArchivedLog(KafkaLog(settings.kafka), tmp_path, settings.kafka.topics)
+    for one in settings.kafka.topics:
+        await delete_topic(settings, one)
+    assert await everything(kept, settings) == log
+    report = await run_verification(settings, 0, tmp_path)
+    assert (report.records, report.found) == (len(log), {})
 
 
 async def test_another_topic_of_the_same_name_is_neither_added_nor_read(

@@ -11,6 +11,7 @@ from reelsync.consumer.cli.rebuild import run_rebuild
 from reelsync.consumer.cli.trace import run_trace
 from reelsync.consumer.cli.verify import run_verification
 from reelsync.consumer.settings import Settings
+from tests.operations.test_video_states import keeping
 from tests.support.builders import an_id, usage, user, video
 from tests.support.erasing import erased, traces
 from tests.support.processes import run_command
@@ -60,9 +61,11 @@ async def command(settings: Settings, *arguments: str) -> dict[str, Any]:
 async def test_the_command_counts_and_then_erases_and_nothing_brings_the_person_back(
     settings: Settings, migrating: Settings, operator: AsyncConnection
 ) -> None:
+    settings, migrating = keeping(settings), keeping(migrating)
     await lived(settings)
     before = await tables_of(settings)
     found = {"users": 1, "user_profiles": 1, "videos": 2, "videos_of_others": 1, "model_usage": 1, "dead_letters": 2}
+    found |= {"video_states": 2}
     assert (await command(settings, "--dry-run"))["found"] == found | {"erased_before": 0}
     unasked = await asyncio.to_thread(run_command, settings, "erase", PERSON)
     assert (unasked.returncode, "add --yes" in unasked.stderr) == (2, True)

@@ -114,7 +114,7 @@ async def test_every_table_of_the_shadow_is_unlogged(
     await rebuilt(migrating, apply=False)
     tables = "FROM pg_class WHERE relnamespace = 'reelsync_rebuild'::regnamespace AND relkind = 'r'"
     logged = await operator.scalars(text(f"SELECT relname {tables} AND relpersistence <> 'u'"))
-    assert (logged.all(), await shadow_tables(operator)) == ([], 11)
+    assert (logged.all(), await shadow_tables(operator)) == ([], 12)
 
 
 async def test_a_replay_that_was_decoded_otherwise_is_not_gone_on_with(settings: Settings, migrating: Settings) -> None:
@@ -132,7 +132,7 @@ async def test_what_an_earlier_one_left_can_be_dropped(
 ) -> None:
     await applied(settings, 14, events=40)
     await rebuilt(migrating, apply=False)
-    assert await shadow_tables(operator) == 11
+    assert await shadow_tables(operator) == 12
     done = await asyncio.to_thread(run_command, migrating, "rebuild", "--discard", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"discarded": True}

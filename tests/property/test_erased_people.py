@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reelsync.consumer.operations.erase import erase
+from reelsync.consumer.operations.verify.reference import STATES
 from reelsync.consumer.records import Partition
 from reelsync.models.engine import create_engine
 from reelsync.testing.expected_tables import Tables, differences, expected_tables
@@ -54,7 +56,7 @@ def oracle(log: list[Any]) -> Tables:
     for one in valid:
         one.timestamp_ms = one.timestamp
     assert len(valid) == len(log) - len(POISON)
-    return expected_tables(valid)
+    return expected_tables(valid, STATES)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -63,19 +65,27 @@ async def test_any_order_and_cut_leaves_the_same_rows_and_nothing_of_them(
 ) -> None:
     log = a_log(seed)
     ends = []
-    for order in range(ORDERS):
+    for order in range(ORDERS + 1):
         rng = random.Random(seed * 100 + order)
         records = log if order == 0 else shuffled(log + rng.choices(log, k=len(log) // 4), rng.randrange(1 << 30))
+        if by_operator := order == ORDERS:
+            records = [one for one in records if one.value is None or b"user.erased" not in one.value]
         for offset, one in enumerate(records):
             one.offset = offset
         with a_database(postgres, f"erased_{seed}_{order}") as url:
             engine = create_engine(url)
-            await write_all(engine, cuts(records, rng), Partition("video-events", 0))
+            parts = cuts(records, rng)
+            middle = rng.randrange(len(parts) + 1) if by_operator else len(parts)
+            await write_all(engine, parts[:middle], Partition("video-events", 0))
+            for number in PEOPLE if by_operator else ():
+                await erase(engine, an_id(1000 + number), None)
+            await write_all(engine, parts[middle:], Partition("video-events", 0))
             ends.append(await snapshot(engine))
             left = await traces(engine, words())
             await engine.dispose()
         assert left == [], f"order {order}"
     assert all(end == ends[0] for end in ends[1:])
+    assert ends[0][STATES]
     assert differences(oracle(log), ends[0]) == []
     assert an_id(1001) not in ends[0]["users"]
     assert an_id(1004) not in ends[0]["user_profiles"]

@@ -17,6 +17,7 @@ OF_USER = "ix_videos_user_id_created_at"
 CREATED = "ix_videos_created_at"
 UNFINISHED = "ix_videos_unfinished"
 USED = "ix_model_usage_used_at"
+STATES = ("ix_video_states_at", "pk_video_states")
 DAY = {"since": BEGIN + timedelta(days=DAYS // 2), "until": BEGIN + timedelta(days=DAYS // 2 + 1)}
 
 
@@ -133,4 +134,8 @@ CASES = [
     _case("costs_by_user", USED, **DAY),
     _case("daily_costs", USED, **DAY),
     _case("daily_costs", "ix_model_usage_user_id", variant="of a user", user_id=_user),
+    _case("time_queued", *STATES, **DAY),
+    _case("time_rendered", *STATES, **DAY),
+    _case("render_attempts", *STATES, **DAY),
+    _case("failures_by_code", *STATES, **DAY),
 ]

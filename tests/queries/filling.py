@@ -50,6 +50,15 @@ _USAGE = """
     FROM videos WHERE status = 'completed' ORDER BY created_at
 """
 
+_STATES = """
+    INSERT INTO video_states (video_id, version, status, at, error_code)
+    SELECT id, given.version, given.status, created_at + given.version * interval '10 seconds',
+           CASE given.status WHEN 'failed' THEN 'render_timeout' END
+    FROM videos CROSS JOIN unnest(ARRAY['pending', 'processing', 'failed', 'processing', 'completed'])
+                           WITH ORDINALITY AS given(status, version)
+    ORDER BY created_at, given.version
+"""
+
 
 def user_id(number: int) -> UUID:
     """The id of user `number`, from 1 on. Every fiftieth is deleted."""
@@ -66,7 +75,7 @@ async def fill(url: str, *, users: int, videos: int) -> None:
     engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     given = {"users": users, "videos": videos, "begin": BEGIN, "step": timedelta(days=DAYS) / videos}
     async with engine.connect() as connection:
-        for statement in map(text, (_USERS, _PROFILES, _VIDEOS, _USAGE)):
+        for statement in map(text, (_USERS, _PROFILES, _VIDEOS, _USAGE, _STATES)):
             await connection.execute(statement, {name: given[name] for name in statement.compile().params})
-        await connection.execute(text("VACUUM (ANALYZE) users, user_profiles, videos, model_usage"))
+        await connection.execute(text("VACUUM (ANALYZE) users, user_profiles, videos, model_usage, video_states"))
     await engine.dispose()

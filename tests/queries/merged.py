@@ -18,7 +18,7 @@ def at(time: datetime, event: bytes) -> bytes:
 
 
 async def merge(engine: AsyncEngine, *events: bytes) -> None:
-    """Merge these events as one batch. None of them may be refused."""
+    """Merge these events as one batch, states of videos too. None of them may be refused."""
     records = [record(event, offset) for offset, event in enumerate(events)]
     (written,) = await write_all(engine, [records], _EVENTS)
     assert not written.rejections

@@ -59,6 +59,12 @@ async def rows(session: AsyncSession) -> None:
     users = await session.execute(queries.costs_by_user())
     assert_type(users.all(), Sequence[Row[UUID, int, Decimal, int, int]])
     assert_type((await session.execute(queries.daily_costs())).all(), Sequence[Row[date, int, Decimal]])
+    assert_type((await session.execute(queries.time_queued())).all(), Sequence[Row[date, int, float, float]])
+    rendered = await session.execute(queries.time_rendered())
+    assert_type(rendered.all(), Sequence[Row[date, VideoStatus, int, float, float]])
+    assert_type((await session.execute(queries.render_attempts())).all(), Sequence[Row[date, int, int, int, int]])
+    failures = await session.execute(queries.failures_by_code())
+    assert_type(failures.all(), Sequence[Row[date, str | None, int, int]])
 
 
 async def sessions(engine: AsyncEngine) -> None:

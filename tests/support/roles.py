@@ -14,7 +14,7 @@ ROLES_SQL = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
 MIGRATE_ROLE = "reelsync_migrate"
 RUN_ROLE = "reelsync_run"
 READ_ROLE = "reelsync_read"
-READABLE = ("model_usage", "user_profiles", "users", "videos")
+READABLE = ("model_usage", "user_profiles", "users", "video_states", "videos")
 SHOWN = {
     "consumer_offsets": ("consumer_group", "topic", "partition", "next_offset", "read_from"),
     "dead_letters": ("consumer_group", "topic", "partition", "offset", "record_timestamp", "reason", "state"),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from reelsync.consumer.operations.verify.reference import Row
+from reelsync.consumer.operations.verify.changes import Row
 from reelsync.testing.expected_tables import expected_tables
 
 USER, OTHER_USER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"

@@ -1,4 +1,4 @@
-"""Batches straight into PostgreSQL, without Kafka: what the law needs, thousands of times."""
+"""Batches straight into PostgreSQL, without Kafka: what the law needs, thousands of times. States are kept."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,19 +17,26 @@ from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Rejection, decoder
+from reelsync.consumer.transform.fold import FoldWithStates
 from reelsync.events.debezium import Topic
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.builders import shuffled
 
 GROUP = "law"
+KEYS = {
+    **dict.fromkeys(("users", "videos", "model_usage"), "id::text"),
+    "user_profiles": "user_id::text",
+    "video_states": "video_id || '/' || version",
+}
+"""The text by which `snapshot` and the oracle call a row of each table."""
 
 
 def batch_of(
     records: Sequence[Any], partition: Partition, start: int, topics: Mapping[str, Topic] = DEFAULT_TOPICS
 ) -> Batch:
     """A batch of these records, as if they stood in `partition` from offset `start` on."""
-    batch = Batch(0, decoder(topics, 524_288))
+    batch = Batch(0, decoder(topics, 524_288), FoldWithStates)
     batch.add(records, [batch.decode(record) for record in records])
     batch.extend({partition: Span(start, start + len(records))}, {})
     return batch
@@ -52,7 +59,7 @@ async def write_all(
     topics: Mapping[str, Topic] = DEFAULT_TOPICS,
 ) -> list[Written]:
     """Write the parts, one transaction each, in order, as one owner of one partition."""
-    writer, ledger = BatchWriter(engine, GROUP), Ledger(engine, GROUP)
+    writer, ledger = BatchWriter(engine, GROUP, FoldWithStates), Ledger(engine, GROUP)
     start = (await ledger.positions(None, {partition: 0}))[partition].next_offset
     written = []
     for part in parts:
@@ -68,7 +75,7 @@ async def deliver_all(
     topics: Mapping[str, Topic] = DEFAULT_TOPICS,
 ) -> list[Rejection]:
     """The same, as a consumer does it: of a batch that the database refuses, only the events at fault are parked."""
-    writer, ledger = BatchWriter(engine, GROUP), Ledger(engine, GROUP)
+    writer, ledger = BatchWriter(engine, GROUP, FoldWithStates), Ledger(engine, GROUP)
     start = (await ledger.positions(None, {partition: 0}))[partition].next_offset
     rejections = []
     for part in parts:
@@ -85,12 +92,12 @@ async def deliver_all(
 
 async def snapshot(engine: AsyncEngine) -> dict[str, dict[str, dict[str, Any]]]:
     """All rows by table and key; of placeholders only that they are there."""
-    tables: dict[str, dict[str, dict[str, Any]]] = {}
+    tables: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in KEYS}
     async with engine.connect() as connection:
-        for table in ("users", "user_profiles", "videos", "model_usage"):
-            rows = (await connection.execute(text(f"SELECT * FROM {table}"))).mappings()
-            key = "user_id" if table == "user_profiles" else "id"
-            tables[table] = {str(row[key]): {"version": 0} if row.get("version") == 0 else dict(row) for row in rows}
+        for table, key in KEYS.items():
+            rows = (await connection.execute(text(f"SELECT *, {key} AS key FROM {table}"))).mappings()
+            for row in map(dict, rows):
+                tables[table][row.pop("key")] = {"version": 0} if row.get("version") == 0 else row
     return tables
 
 

@@ -37,6 +37,7 @@ KINDS = {
     "videos.merge": r"INSERT INTO videos \(",
     "model_usage.merge": r"INSERT INTO model_usage \(",
     "dead_letters.park": r"INSERT INTO dead_letters \(",
+    "erasure.states": r"SELECT EXISTS \(SELECT FROM video_states",
     "erasure.known": r"WITH found AS MATERIALIZED \( SELECT digest FROM erased_users",
     "dead_letters.erase": r"UPDATE dead_letters d SET .* WHERE \(d\.aggregate_id = ANY",
     "dead_letters.expire": r"UPDATE dead_letters (d )?SET key = .* WHERE (ctid|d\.consumer_group) ?=",

@@ -92,5 +92,6 @@ def test_every_name_says_what_it_does() -> None:
         "model_usage",
         "user_profiles",
         "users",
+        "video_states",
         "videos",
     }

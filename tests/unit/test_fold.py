@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reelsync.consumer.settings import DEFAULT_TOPICS
 from reelsync.consumer.transform.decode import Rejection
-from reelsync.consumer.transform.fold import Fold
+from reelsync.consumer.transform.fold import Fold, FoldWithStates, fold_type
 from reelsync.consumer.transform.plan import Missing, plan
 from reelsync.consumer.transform.projections import MERGES
 from reelsync.events import parse_event
@@ -215,3 +215,24 @@ def test_one_id_from_two_sources_is_two_events() -> None:
     here, there = (json.loads(video("created")) | {"source": source} for source in ("/a", "/b"))
     fold = Fold(parse_event(json.dumps(document).encode()) for document in (here, there))
     assert fold.conflicts == 1
+
+
+def test_states_are_those_of_all_events_that_give_one_and_the_earliest_of_a_version() -> None:
+    values = [
+        video("created", version=1),
+        video("processing", version=2),
+        video("progressed", version=3, progress=7),
+        video("updated", version=4),
+        video("failed", version=5, error_code="no_voice"),
+        video("deleted", version=6),
+    ]
+    earlier = json.dumps(json.loads(values[1]) | {"time": "2020-01-01T00:00:00Z"}).encode()
+    events = [event_of(record(value)) for value in (*reversed(values), earlier, *values)]
+    states = {version: state[1:] for (_, version), state in FoldWithStates(events).states.items()}
+    assert states == {1: ("pending", None), 2: ("processing", None), 5: ("failed", "no_voice")}
+    assert FoldWithStates(events).states[an_id(1), 2].at.year == 2020
+    assert Fold(events).states == {}
+
+
+def test_states_cost_nothing_where_they_are_not_kept() -> None:
+    assert (fold_type(video_states=False), fold_type(video_states=True)) == (Fold, FoldWithStates)

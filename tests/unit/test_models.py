@@ -172,6 +172,7 @@ def test_a_file_over_100_mib_is_large_and_one_of_unknown_size_is_not(size: int |
             "pk_videos fk_videos_user_id_users ck_videos_status ck_videos_progress ck_videos_owner_or_erased",
         ),
         ("model_usage", "pk_model_usage fk_model_usage_video_id_videos"),
+        ("video_states", "pk_video_states"),
         ("consumer_offsets", "pk_consumer_offsets ck_consumer_offsets_next_offset"),
         ("dead_letters", "pk_dead_letters ck_dead_letters_stage ck_dead_letters_state"),
     ],

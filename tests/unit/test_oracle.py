@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from reelsync.consumer.operations.verify.reference import ERASED
+from reelsync.consumer.operations.verify.changes import ERASED
 from reelsync.testing.expected_tables import expected_tables
 from tests.support.sent_records import (
     ACCOUNT,

@@ -36,6 +36,7 @@ def read(settings: Any, path: str) -> Any:
         ("BATCH__MAX_RECORDS", "7", "batch.max_records", 7),
         ("BATCH__MAX_BYTES", "8", "batch.max_bytes", 8),
         ("BATCH__LINGER_MS", "0", "batch.linger_ms", 0),
+        ("BATCH__VIDEO_STATES", "true", "batch.video_states", True),
         ("DEAD_LETTERS__MAX_COUNT", "3", "dead_letters.max_count", 3),
         ("LOG__FORMAT", "json", "log.format", "json"),
         ("LOG__LEVEL", "DEBUG", "log.level", "DEBUG"),
@@ -62,6 +63,7 @@ def test_a_setting_is_read_from_its_variable(
         ("database.pool_recycle", 3600),
         ("batch.max_records", 15_000),
         ("batch.max_rows", 5_000),
+        ("batch.video_states", False),
         ("log.format", "console"),
     ],
 )

@@ -17,6 +17,7 @@ from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.decode import decoder
+from reelsync.consumer.transform.fold import fold_type
 
 from .selection import (
     REASONS,
@@ -96,7 +97,7 @@ async def _run(settings: Settings, selection: Selection, report: Report, *, forc
     group = settings.kafka.group_id
     decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
     async with letters_engine(settings) as engine:
-        writer = BatchWriter(engine, group)
+        writer = BatchWriter(engine, group, fold_type(video_states=settings.batch.video_states))
         singly = await _singly(engine, settings, selection, report, force=force)
         total = await count_letters(engine, group, singly)
         with counted("Redriving", total) as bar:

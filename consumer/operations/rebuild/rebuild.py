@@ -4,10 +4,10 @@ The replay ends at the positions of the group, for its consumers apply the rest.
 readers see. So a rebuild can be stopped at any time and resumed, and consumers may run meanwhile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import text
+from sqlalchemy import Table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -19,8 +19,9 @@ from reelsync.consumer.records import Partition, Span
 
 from . import shadow_tables
 from .dead_letters import add_letters, park_corrections
+from .differences import note_differences
 from .erased_people import copy_erased, erase_in_shadow, erase_in_use
-from .replacement import Replaced, hold, note_differences, replace_rows, total
+from .replacement import Replaced, hold, replace_rows, total
 from .replay import Filling
 
 __all__ = ["Rebuild", "Rebuilt", "Replaced", "discard", "total"]
@@ -92,7 +93,7 @@ class Rebuild:
                 await erase_in_shadow(connection, live)
                 await shadow_tables.analyze(connection)
                 await connection.commit()
-                await note_differences(connection, live)
+                await note_differences(connection, live, self._tables)
                 await connection.commit()
                 await self._fill(connection)
                 await self._replace(connection, live)
@@ -139,6 +140,10 @@ class Rebuild:
             raise ReelsyncError(f"group {self.filling.group} has no positions: it has consumed nothing yet")
         return goals
 
+    @property
+    def _tables(self) -> Sequence[Table]:
+        return shadow_tables.TABLES if self.filling.limits.video_states else shadow_tables.TABLES[:-1]
+
     def _is_read(self, place: Partition) -> bool:
         return place.number < self.topics.get(place.topic, 0)
 
@@ -168,7 +173,7 @@ class Rebuild:
                 await erase_in_shadow(connection, live)
                 await erase_in_use(connection, live)
                 group = self.filling.group
-                self.result.tables = await replace_rows(connection, live, exactly=self.exactly)
+                self.result.tables = await replace_rows(connection, live, self._tables, exactly=self.exactly)
                 await add_letters(connection, live, group)
                 if self.exactly:
                     self.result.parked_again = await park_corrections(connection, live, group)

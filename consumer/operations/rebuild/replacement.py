@@ -4,16 +4,18 @@ Rows are replaced, not tables. So views, foreign keys, publications, prepared st
 and only what differs is written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reelsync.events import ERASED_VERSION
 from reelsync.models import ConsumerOffset, User, UserProfile, Video
 from reelsync.models.facets import FORMER_OWNERS, Merge, version_column
 from reelsync.models.upsert import table_of
 
+from .differences import columns_of, id_of, is_noted, key_of, row_of, same_key
 from .shadow_tables import SCHEMA, TABLES
 
 _SAMPLE = 50
@@ -26,7 +28,7 @@ _WAITS_FOR_A_NAME = (
 
 
 Sampled = tuple[str, str, tuple[str, ...]]
-"""What was done to a row, its id, and the columns that changed."""
+"""What was done to a row, its id (of a state, with its version), and the columns that changed."""
 
 
 class Replaced(NamedTuple):
@@ -45,44 +47,42 @@ class Replaced(NamedTuple):
     """What was done, id and columns, of at most fifty rows."""
 
 
-async def note_differences(connection: AsyncConnection, live: str) -> int:
-    """Write into the shadow which rows differ, without a lock. Rows that change meanwhile may be among them."""
-    noted = 0
-    for table in TABLES:
-        key, differs = _key(table), f"{_row('l', table)} IS DISTINCT FROM {_row('s', table)}"
-        statement = f"""
-            INSERT INTO {SCHEMA}.differing (name, id)
-            SELECT '{table.name}', COALESCE(l.{key}, s.{key})
-              FROM {live}.{table.name} l FULL JOIN {SCHEMA}.{table.name} s ON s.{key} = l.{key}
-             WHERE l.{key} IS NULL OR s.{key} IS NULL OR {differs}
-                ON CONFLICT DO NOTHING
-        """
-        noted += await _run(connection, statement)
-    return noted
-
-
-async def replace_rows(connection: AsyncConnection, live: str, *, exactly: bool) -> list[Replaced]:
+async def replace_rows(
+    connection: AsyncConnection, live: str, tables: Sequence[Table], *, exactly: bool
+) -> list[Replaced]:
     """Replace the differing rows by those of the shadow, inside the caller's transaction, which has locked the tables.
 
     Without `exactly` nothing is lost: rows that only the tables in use have, and facets with a higher version, stay.
     """
     await _run(connection, "SET CONSTRAINTS ALL DEFERRED")
-    replaced = [await _replace(connection, live, table, exactly=exactly) for table in TABLES]
-    for number, table in reversed(list(enumerate(TABLES))):
-        key, part = _key(table), replaced[number]
-        tables = (f"{live}.{table.name} l", f"{SCHEMA}.differing d")
+    replaced = [await _replace(connection, live, table, exactly=exactly) for table in tables]
+    for number, table in reversed(list(enumerate(tables))):
+        part, rows, noted = replaced[number], f"{live}.{table.name} l", f"{SCHEMA}.differing d"
         only_live = f"""
-            d.name = '{table.name}' AND d.id = l.{key}
-            AND NOT EXISTS (SELECT FROM {SCHEMA}.{table.name} s WHERE s.{key} = l.{key})
+            {is_noted(table, "l")}
+            AND NOT EXISTS (SELECT FROM {SCHEMA}.{table.name} s WHERE {same_key(table, "s", "l")})
         """
         if exactly:
-            removed = await _run(connection, f"DELETE FROM {tables[0]} USING {tables[1]} WHERE {only_live}")
+            removed = await _run(connection, f"DELETE FROM {rows} USING {noted} WHERE {only_live}")
             replaced[number] = part._replace(removed=removed)
         else:
-            kept = await _scalar(connection, f"SELECT count(*) FROM {', '.join(tables)} WHERE {only_live}")
+            kept = await _scalar(connection, f"SELECT count(*) FROM {rows}, {noted} WHERE {only_live}")
             replaced[number] = part._replace(kept=part.kept + kept)
+    await _delete_states(connection, live)
     await _run(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     return replaced
+
+
+async def _delete_states(connection: AsyncConnection, live: str) -> None:
+    """Delete the states of videos that are erased now, or were removed."""
+    await _run(
+        connection,
+        f"""
+        DELETE FROM {live}.video_states l USING {SCHEMA}.differing d
+         WHERE d.name = 'videos' AND d.id = l.video_id
+           AND NOT EXISTS (SELECT FROM {live}.videos v WHERE v.id = l.video_id AND v.version < {ERASED_VERSION})
+        """,
+    )
 
 
 async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple[str, int], int]:
@@ -107,30 +107,29 @@ async def hold(connection: AsyncConnection, live: str, group: str) -> dict[tuple
 
 
 async def _replace(connection: AsyncConnection, live: str, table: Table, *, exactly: bool) -> Replaced:
-    key = _key(table)
     rebuilt = _rebuilt(table, exactly=exactly)
     joined = f"""
           {SCHEMA}.{table.name} s
-          JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
-          JOIN {live}.{table.name} l ON l.{key} = s.{key}
+          JOIN {SCHEMA}.differing d ON {is_noted(table, "s")}
+          JOIN {live}.{table.name} l ON {same_key(table, "l", "s")}
     """
-    changed_columns, sampled = await _changes(connection, key, rebuilt, joined)
+    changed_columns, sampled = await _changes(connection, table, rebuilt, joined)
     kept = await _scalar(connection, f"SELECT count(*) FROM {joined} WHERE {_newer(table)}") if not exactly else 0
     changed = await _update(connection, live, table, rebuilt)
-    added = await _insert(connection, live, table)
-    sampled += [("added", row_id, ()) for row_id in added[: _SAMPLE - len(sampled)]]
+    added, ids = await _insert(connection, live, table)
+    sampled += [("added", row_id, ()) for row_id in ids[: _SAMPLE - len(sampled)]]
     rows = int(await _scalar(connection, f"SELECT count(*) FROM {SCHEMA}.{table.name}"))
-    return Replaced(table.name, rows, len(added), changed, 0, int(kept), changed_columns, sampled)
+    return Replaced(table.name, rows, added, changed, 0, int(kept), changed_columns, sampled)
 
 
 async def _changes(
-    connection: AsyncConnection, key: str, rebuilt: Mapping[str, str], joined: str
+    connection: AsyncConnection, table: Table, rebuilt: Mapping[str, str], joined: str
 ) -> tuple[dict[str, int], list[Sampled]]:
     """How many rows will change, by column, and some of them with their columns."""
     differing = ", ".join(
         f"CASE WHEN {new} IS DISTINCT FROM l.{name} THEN '{name}' END" for name, new in rebuilt.items()
     )
-    changes = f"SELECT s.{key} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"
+    changes = f"SELECT {id_of(table, 's')} AS id, array_remove(ARRAY[{differing}], NULL) AS columns FROM {joined}"
     by_column = await connection.execute(
         text(f"SELECT name, count(*) FROM ({changes}) c, unnest(c.columns) name GROUP BY name ORDER BY 2 DESC, 1"),
         execution_options={"query_name": "rebuild.compare"},
@@ -145,42 +144,47 @@ async def _changes(
 
 async def _update(connection: AsyncConnection, live: str, table: Table, rebuilt: Mapping[str, str]) -> int:
     """Change the rows that differ; how many."""
-    key = _key(table)
     all_rebuilt = "ROW(" + ", ".join(rebuilt.values()) + ")"
-    values = ", ".join(f"{name} = {new}" for name, new in rebuilt.items() if name != key)
+    values = ", ".join(f"{name} = {new}" for name, new in rebuilt.items() if name not in key_of(table))
     return await _run(
         connection,
         f"""
         UPDATE {live}.{table.name} l SET {values}
           FROM {SCHEMA}.{table.name} s
-          JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
-         WHERE l.{key} = s.{key} AND {all_rebuilt} IS DISTINCT FROM {_row("l", table)}
+          JOIN {SCHEMA}.differing d ON {is_noted(table, "s")}
+         WHERE {same_key(table, "l", "s")} AND {all_rebuilt} IS DISTINCT FROM {row_of("l", table)}
         """,
     )
 
 
-async def _insert(connection: AsyncConnection, live: str, table: Table) -> list[str]:
-    """Add the rows that only the shadow has; their ids."""
-    key, columns = _key(table), _columns(table)
+async def _insert(connection: AsyncConnection, live: str, table: Table) -> tuple[int, list[str]]:
+    """Add the rows that only the shadow has; how many, and the ids of some.
+
+    In the order in which they were replayed, which is roughly that of their times, as BRIN indexes need it.
+    """
+    columns = columns_of(table)
     listed = ", ".join(columns)
-    added = await connection.execute(
+    found = await connection.execute(
         text(
             f"""
-            INSERT INTO {live}.{table.name} ({listed})
-            SELECT {", ".join(f"s.{name}" for name in columns)}
-              FROM {SCHEMA}.{table.name} s JOIN {SCHEMA}.differing d ON d.name = '{table.name}' AND d.id = s.{key}
-             WHERE NOT EXISTS (SELECT FROM {live}.{table.name} l WHERE l.{key} = s.{key})
-             ORDER BY s.{key} RETURNING {key}
+            WITH added AS (
+                INSERT INTO {live}.{table.name} ({listed})
+                SELECT {", ".join(f"s.{name}" for name in columns)}
+                  FROM {SCHEMA}.{table.name} s JOIN {SCHEMA}.differing d ON {is_noted(table, "s")}
+                 WHERE NOT EXISTS (SELECT FROM {live}.{table.name} l WHERE {same_key(table, "l", "s")})
+                 ORDER BY s.ctid RETURNING {id_of(table, table.name)} AS id)
+            SELECT id, count(*) OVER () FROM added LIMIT {_SAMPLE}
             """
         ),
         execution_options={"query_name": "rebuild.replace"},
     )
-    return [str(row_id) for row_id in added.scalars()]
+    added = found.all()
+    return (added[0][1] if added else 0), [row_id for row_id, _ in added]
 
 
 def _rebuilt(table: Table, *, exactly: bool) -> dict[str, str]:
     """For each column, what it becomes: the shadow's, unless the row in use is newer there."""
-    columns = _columns(table)
+    columns = columns_of(table)
     merge = _MERGES.get(table.name)
     if merge is None:
         return {name: f"s.{name}" for name in columns}
@@ -220,19 +224,6 @@ def _newer(table: Table) -> str:
     versions = {merge.version, *map(version_column, merge.facets)}
     newer = " OR ".join(f"l.{name} > s.{name}" for name in sorted(versions))
     return f"({newer} OR (s.{merge.version} > 0 AND l.{merge.version} > 0 AND l.created_at < s.created_at))"
-
-
-def _key(table: Table) -> str:
-    (key,) = table.primary_key
-    return str(key.name)
-
-
-def _columns(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.computed is None]
-
-
-def _row(alias: str, table: Table) -> str:
-    return "ROW(" + ", ".join(f"{alias}.{name}" for name in _columns(table)) + ")"
 
 
 async def _run(connection: AsyncConnection, statement: str) -> int:

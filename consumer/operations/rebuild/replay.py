@@ -20,6 +20,7 @@ from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.source.batching import BatchSize
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Decode
+from reelsync.consumer.transform.fold import Fold, fold_type
 
 _SLICE = 128
 """Records between two turns of the event loop."""
@@ -44,11 +45,13 @@ class Filling:
     limits: BatchSettings
     progress: Callable[[int], object] = lambda _records: None
     dead_letters: int = 0
+    _fold_type: type[Fold] = field(init=False)
     _writer: BatchWriter = field(init=False)
     _ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        self._writer = BatchWriter(self.engine, self.group)
+        self._fold_type = fold_type(video_states=self.limits.video_states)
+        self._writer = BatchWriter(self.engine, self.group, self._fold_type)
         self._ledger = Ledger(self.engine, self.group)
 
     async def remaining(self, goals: Mapping[Partition, int]) -> dict[Partition, Span]:
@@ -70,7 +73,7 @@ class Filling:
             UnavailableError: the log cannot be read any further.
             Exception: the database failed; what was committed stays, and the next run resumes there.
         """
-        batch, size = Batch(0, self.decode), BatchSize(self.limits)
+        batch, size = self._new_batch(), BatchSize(self.limits)
         writing: asyncio.Task[None] | None = None
         try:
             async for scanned in self.log.scan(stretches):
@@ -79,7 +82,7 @@ class Filling:
                     if writing is not None:
                         await writing
                     writing = asyncio.create_task(self._write(batch))
-                    batch = Batch(0, self.decode)
+                    batch = self._new_batch()
             if writing is not None:
                 await writing
             if batch.spans:
@@ -88,6 +91,9 @@ class Filling:
             if writing is not None:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
+
+    def _new_batch(self) -> Batch:
+        return Batch(0, self.decode, self._fold_type)
 
     async def _take(self, batch: Batch, scanned: Scanned) -> None:
         """Decode and fold in slices, so that the batch before this one can be written meanwhile."""

@@ -10,14 +10,17 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.errors import ReelsyncError
-from reelsync.models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video
+from reelsync.models import Base, ConsumerOffset, DeadLetter, ModelUsage, User, UserProfile, Video, VideoState
 from reelsync.models.consumer_state import ERASURE_LOCK, LETTER_LOCKS, ErasedUser
 from reelsync.models.upsert import table_of
 
 SCHEMA = "reelsync_rebuild"
-TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
-"""In the order in which they refer to one another."""
+TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage, VideoState))
+"""In the order in which they refer to one another. The last is replaced only if states are kept."""
 _ALL = (*TABLES, table_of(ConsumerOffset), table_of(DeadLetter), table_of(ErasedUser), ERASURE_LOCK, LETTER_LOCKS)
+
+_DIFFERING = "name text, id uuid, version bigint DEFAULT 0, PRIMARY KEY (name, id, version)"
+"""The keys of rows that differ: ids, and for states of videos their versions too."""
 
 _EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 _IS_MARKED = text(f"SELECT to_regclass('{SCHEMA}.replay') IS NOT NULL")
@@ -60,7 +63,7 @@ async def prepare(connection: AsyncConnection, what: dict[str, object], *, resta
     await connection.run_sync(_create_tables)
     for table in reversed(_ALL):
         await _run(connection, f"ALTER TABLE {SCHEMA}.{table.name} SET UNLOGGED")
-    await _run(connection, f"CREATE UNLOGGED TABLE {SCHEMA}.differing (name text, id uuid, PRIMARY KEY (name, id))")
+    await _run(connection, f"CREATE UNLOGGED TABLE {SCHEMA}.differing ({_DIFFERING})")
     await _run(connection, f"CREATE UNLOGGED TABLE {SCHEMA}.replay (what text)")
     await connection.execute(_MARK, {"what": wanted}, execution_options=_NAMED)
     return False

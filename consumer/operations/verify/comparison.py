@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .reference import ERASED, FACETS, Change, Oracle, Row
+from .changes import ERASED, FACETS, Change, Row
+from .reference import STATES, Oracle
 
 
 class Difference(NamedTuple):
@@ -27,6 +28,10 @@ def compare_row(oracle: Oracle, table: str, row_id: str, held: Row) -> Differenc
         facts = [oracle.anonymous(fact) for fact in oracle.facts[row_id]]
         same = any(not _differing(fact, held, fact) for fact in facts)
         return Difference(() if same else _differing(expected, held, expected), ())
+    if table == STATES:
+        same = any(not _differing(state, held, state) for state in oracle.states(*row_id.split("/")))
+        differing = () if same else _differing(expected, held, expected)
+        return Difference((), differing) if held["at"] < expected["at"] else Difference(differing, ())
     if expected == {"version": 0}:
         return Difference((), ("version",) if held["version"] else ())
     changes = oracle.changes[table].get(row_id, [])
@@ -48,7 +53,7 @@ def certainly_wrong(table: str, expected: Row, held: Row, wrong: Iterable[str]) 
     One more event can only raise a version or lower `created_at`. So a column is certainly wrong if the version of its
     facet is lower than the log's, or if the row is erased, which no event changes any more.
     """
-    if table == "model_usage":
+    if table in {"model_usage", STATES}:
         return ()
     certain = {"created_at"}
     version = "profile_version" if table == "user_profiles" else "version"
@@ -61,6 +66,8 @@ def certainly_wrong(table: str, expected: Row, held: Row, wrong: Iterable[str]) 
 
 def is_accounted_for(oracle: Oracle, table: str, row_id: str, held: Row, unlogged: Sequence[str]) -> bool:
     """Whether the events that were added to `oracle` explain each column that was unlogged."""
+    if table == STATES:
+        return compare_row(oracle, table, row_id, held) == Difference((), ())
     expected = oracle.row(table, row_id)
     if expected is None or expected == {"version": 0}:
         return expected is not None and held["version"] == 0

@@ -1,58 +1,25 @@
 """The rows that a set of events must come to, calculated in the simplest way: no order, no batches, no merge.
 
 Pure. All events of an aggregate are collected and sorted by version; each facet comes from the highest version that
-sets it. This module shares no code with the fold, the projections, the upsert, the models and the contract, so that an
-error there cannot hide itself here.
+sets it. This module and `changes` share no code with the fold, the projections, the upsert, the models and the
+contract, so that an error there cannot hide itself here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from hashlib import sha256
-from typing import Any, NamedTuple
 from uuid import UUID
 
-ERASED = 2**62
+from .changes import ERASED, FACETS, Change, Row, blank, facets_of, fact_of
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_PEOPLE = ("users", "user_profiles")
-Row = dict[str, Any]
 Tables = dict[str, dict[str, Row]]
 
-_DETAILS = ("title", "description", "avatar_id", "voice_id", "language", "resolution")
-_ACCOUNT = ("username", "email", "avatar_url")
-_PROFILE = ("full_name", "company", "locale", "timezone", "bio")
-_OUTPUT = ("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
-FACETS: Mapping[str, Mapping[str, Row]] = {
-    "users": {
-        "account": dict.fromkeys(_ACCOUNT),
-        "activation": {"is_active": True},
-        "preferences": {"preferences": {}},
-        "login": {"last_login_at": None},
-        "deletion": {"deleted_at": None},
-    },
-    "user_profiles": {"profile": dict.fromkeys(_PROFILE)},
-    "videos": {
-        "details": dict.fromkeys(_DETAILS),
-        "state": dict.fromkeys(("status", "progress", "error_code", "error_message")),
-        "start": {"started_at": None},
-        "output": dict.fromkeys((*_OUTPUT, "completed_at")),
-        "deletion": {"deleted_at": None},
-    },
-}
-"""For each table and facet, the columns, with their values while no event has set them."""
 TABLES = (*FACETS, "model_usage")
-
-
-class Change(NamedTuple):
-    """What one event changes in one row: its version and time, and the columns of each facet that it sets."""
-
-    version: int
-    time: datetime
-    facets: Mapping[str, Row]
-    owner: str | None = None
-    row_created_at: datetime | None = None
-    """Of a row change: when the row was created in its own database, perhaps before `time`."""
+STATES = "video_states"
+"""Compared where it is kept. A row's id is that of the video, a slash and the version."""
 
 
 class Oracle:
@@ -79,7 +46,7 @@ class Oracle:
         aggregate, what = event_type.split(".")
         if aggregate == "model_usage":
             if self._wanted(data["usage_id"]):
-                self.facts[data["usage_id"]].append(_fact(data, time))
+                self.facts[data["usage_id"]].append(fact_of(data, time))
             self._refer("videos", data["video_id"])
             self._refer("users", data["user_id"])
             return
@@ -91,14 +58,15 @@ class Oracle:
         row_id, version = data[f"{aggregate}_id"], data["version"]
         if what == "tombstone":
             for table in ("users", "user_profiles") if aggregate == "user" else ("videos",):
-                self._change(table, row_id, Change(version, time, _blank(table, time)))
+                self._change(table, row_id, Change(version, time, blank(table, time)))
             return
         if what.startswith("row_"):
             self._add_row_change(aggregate, what, time, data)
             return
-        facets = _facets_of(aggregate, what, time, data)
+        facets = facets_of(aggregate, what, time, data)
         if aggregate == "video":
-            self._change("videos", row_id, Change(version, time, facets, data["user_id"]))
+            gives_state = "state" in facets and what != "progressed"
+            self._change("videos", row_id, Change(version, time, facets, data["user_id"], None, gives_state))
             self._refer("users", data["user_id"])
         elif what == "profile_updated":
             self._change("user_profiles", row_id, Change(version, time, facets))
@@ -112,7 +80,7 @@ class Oracle:
         facets = {"deletion": {"deleted_at": time}} if what == "row_deleted" else data["facets"]
         owner = data.get("user_id") if aggregate == "video" else None
         own = {facet: columns for facet, columns in facets.items() if facet in FACETS[table]}
-        self._change(table, row_id, Change(version, time, own, owner, data.get("created_at")))
+        self._change(table, row_id, Change(version, time, own, owner, data.get("created_at"), "state" in own))
         if owner:
             self._refer("users", owner)
         if aggregate == "user" and "profile" in facets:
@@ -120,12 +88,16 @@ class Oracle:
 
     def ids(self, table: str) -> set[str]:
         """The ids of the rows that must be there."""
+        if table == STATES:
+            return {f"{of}/{state['version']}" for of in self.changes["videos"] for state in self.states(of)}
         added = self.facts if table == "model_usage" else self.changes[table]
         ids = added.keys() | self._referenced.get(table, set())
         return {one for one in ids if not self._is_erased(one)} if table in _OF_PEOPLE else ids
 
     def row(self, table: str, row_id: str) -> Row | None:
         """The expected row; `{"version": 0}` for a placeholder; None if there must be no row."""
+        if table == STATES:
+            return next(iter(self.states(*row_id.split("/"))), None)
         if table == "model_usage":
             return self.anonymous(self.facts[row_id][0]) if row_id in self.facts else None
         if table in _OF_PEOPLE and self._is_erased(row_id):
@@ -133,11 +105,28 @@ class Oracle:
         if row_id in self.changes[table]:
             changes = self.changes[table][row_id]
             row = row_of(table, row_id, changes)
-            if not any(change.owner and self._is_erased(change.owner) for change in changes):
+            if not self._had_erased_owner(changes):
                 return row
-            erasure = Change(ERASED, _EPOCH, _blank("videos", _EPOCH))
+            erasure = Change(ERASED, _EPOCH, blank("videos", _EPOCH))
             return row_of(table, row_id, [*changes, erasure]) | {"created_at": row["created_at"]}
         return {"version": 0} if row_id in self._referenced.get(table, ()) else None
+
+    def states(self, video_id: str, version: str = "") -> list[Row]:
+        """The states that the video must have, or the one of a version; none once the video is erased.
+
+        Of a version the earliest stands. There are several if events that differ share version and time.
+        """
+        changes = self.changes["videos"].get(video_id, ())
+        if any(change.version >= ERASED for change in changes) or self._had_erased_owner(changes):
+            return []
+        given = [change for change in changes if change.gives_state and version in {"", str(change.version)}]
+        earliest: dict[int, datetime] = {}
+        for change in given:
+            earliest[change.version] = min(change.time, earliest.get(change.version, change.time))
+        return [_state(video_id, change) for change in given if change.time == earliest[change.version]]
+
+    def _had_erased_owner(self, changes: Iterable[Change]) -> bool:
+        return any(change.owner and self._is_erased(change.owner) for change in changes)
 
     def anonymous(self, fact: Row) -> Row:
         """The fact, without the id of a user who is erased."""
@@ -149,9 +138,10 @@ class Oracle:
         digest = sha256(f"reelsync erased user {user_id}".encode()).hexdigest()[:32]
         return UUID(digest) in self.digests
 
-    def tables(self) -> Tables:
-        """All rows, by table and id."""
-        return {table: {row_id: self.row(table, row_id) or {} for row_id in self.ids(table)} for table in TABLES}
+    def tables(self, *more: str) -> Tables:
+        """All rows, by table and id; also those of `more` tables."""
+        tables = (*TABLES, *more)
+        return {table: {row_id: self.row(table, row_id) or {} for row_id in self.ids(table)} for table in tables}
 
     def _change(self, table: str, row_id: str, change: Change) -> None:
         if self._wanted(row_id):
@@ -182,62 +172,7 @@ def row_of(table: str, row_id: str, changes: Iterable[Change]) -> Row:
     return row | {"created_at": created_at, "updated_at": ordered[-1].time}
 
 
-def _blank(table: str, time: datetime) -> dict[str, Row]:
-    blank = {facet: dict(columns) for facet, columns in FACETS[table].items()}
-    if "deletion" in blank:
-        blank["deletion"] = {"deleted_at": time}
-    return blank
-
-
-def _facets_of(aggregate: str, what: str, time: datetime, data: Row) -> dict[str, Row]:  # noqa: C901, PLR0911, PLR0912
-    def picked(columns: Iterable[str]) -> Row:
-        return {column: data.get(column) for column in columns}
-
-    def state(status: str, progress: int) -> dict[str, Row]:
-        return {"state": {"status": status, "progress": progress, "error_code": None, "error_message": None}}
-
-    if what in {"deleted", "restored"}:
-        return {"deletion": {"deleted_at": time if what == "deleted" else None}}
-    if aggregate == "video":
-        match what:
-            case "created":
-                return {"details": picked(_DETAILS)} | state("pending", 0)
-            case "updated":
-                return {"details": picked(_DETAILS)}
-            case "processing":
-                return state("processing", 0) | {"start": {"started_at": time}}
-            case "progressed":
-                return state("processing", data["progress"])
-            case "completed":
-                return state("completed", 100) | {"output": picked(_OUTPUT) | {"completed_at": time}}
-            case _:
-                errors = picked(("error_code", "error_message"))
-                return {"state": {"status": "failed", "progress": data.get("progress") or 0} | errors}
-    match what:
-        case "created":
-            active = {"is_active": data.get("is_active", True)}
-            preferences = {"preferences": data.get("preferences", {})}
-            return {"account": picked(_ACCOUNT), "activation": active, "preferences": preferences}
-        case "updated":
-            return {"account": picked(_ACCOUNT)}
-        case "preferences_changed":
-            return {"preferences": {"preferences": data["preferences"]}}
-        case "logged_in":
-            return {"login": {"last_login_at": time}}
-        case "profile_updated":
-            return {"profile": picked(_PROFILE)}
-        case _:
-            return {"activation": {"is_active": what == "activated"}}
-
-
-def _fact(data: Row, time: datetime) -> Row:
-    plain = ("model_name", "model_type", "input_units", "output_units", "duration_seconds")
-    cost = data.get("cost_usd")
-    return {
-        "id": UUID(data["usage_id"]),
-        "video_id": UUID(data["video_id"]),
-        "user_id": UUID(data["user_id"]),
-        **{column: data.get(column) for column in plain},
-        "cost_usd": Decimal(cost) if cost is not None else None,
-        **dict.fromkeys(("used_at", "created_at", "updated_at"), time),
-    }
+def _state(video_id: str, change: Change) -> Row:
+    state = change.facets["state"]
+    row: Row = {"video_id": UUID(video_id), "version": change.version, "at": change.time}
+    return row | {"status": state["status"], "error_code": state["error_code"]}

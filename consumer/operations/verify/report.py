@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from reelsync.consumer.records import Partition
 
-from .reference import Row
+from .changes import Row
 
 Kind = Literal["differs", "missing", "unlogged", "no_letter"]
 _KEPT_FINDINGS = 10_000

@@ -7,7 +7,7 @@ only the records that came after that reading are read.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,9 @@ from reelsync.consumer.records import Partition, Span, partitions_of
 from reelsync.consumer.transform.decode import Decode, Rejection
 
 from .applied_events import AppliedEvents, read_letters
+from .changes import ERASED, Row
 from .comparison import Difference, certainly_wrong, compare_row, is_accounted_for
-from .reference import TABLES, Oracle, Row
+from .reference import STATES, TABLES, Oracle
 from .report import Finding, Kind, Report
 from .spool import EventSpool, part_of
 
@@ -33,13 +34,15 @@ __all__ = ["MOST_SLICES", "Finding", "Kind", "Report", "Verification"]
 MOST_SLICES = 256
 
 
+_KEYS = dict.fromkeys(TABLES, "id") | {"user_profiles": "user_id", STATES: "video_id"}
+
+
 def _rows_of(table: str) -> TextClause:
-    key = "user_id" if table == "user_profiles" else "id"
-    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({key}), 15) % :slices = :slice")
+    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({_KEYS[table]}), 15) % :slices = :slice")
 
 
 _ERASED = text("SELECT digest FROM erased_users")
-_ROWS = {table: _rows_of(table) for table in TABLES}
+_ROWS = {table: _rows_of(table) for table in _KEYS}
 
 
 class Unlogged:
@@ -53,7 +56,7 @@ class Unlogged:
     def add(self, findings: Iterable[Finding], oracle: Oracle) -> None:
         """Add the findings of one part."""
         self.findings += findings
-        ids = {finding.row_id for finding in findings}
+        ids = {_aggregate(finding.row_id) for finding in findings}
         self._ids |= ids
         for table, by_id in oracle.changes.items():
             self.oracle.changes[table].update({row_id: list(by_id[row_id]) for row_id in ids & by_id.keys()})
@@ -66,6 +69,7 @@ class Verification:
 
     Args:
         engine: With long time limits for statements and idle transactions, because a snapshot stays open.
+        tables: Which tables to compare.
         slices: In how many parts the rows are compared, one after another: 1 to 256. More parts need less memory.
         progress: Called with the number of records that were read since the last call.
     """
@@ -76,6 +80,7 @@ class Verification:
     group: str
     topics: Mapping[str, int]
     """Topics to read, with their numbers of partitions."""
+    tables: Sequence[str] = TABLES
     slices: int = 1
     progress: Callable[[int], object] = lambda _records: None
     report: Report = field(default_factory=Report)
@@ -162,15 +167,19 @@ class Verification:
         self, connection: AsyncConnection, oracle: Oracle, applied: AppliedEvents, number: int
     ) -> list[Finding]:
         unlogged: list[Finding] = []
-        for table in TABLES:
+        erased: set[str] = set()
+        for table in self.tables:
             missing = oracle.ids(table)
             async for row_id, held in _read_rows(connection, table, self.slices, number):
                 missing.discard(row_id)
+                if table == "videos" and held["version"] >= ERASED:
+                    erased.add(row_id)
                 self.report.rows[table] += 1
                 difference = compare_row(oracle, table, row_id, held)
                 if difference != Difference((), ()):
                     unlogged += self._record_difference(oracle, applied, table, row_id, held, difference)
-            for row_id in sorted(missing):
+            # What is erased in the database has no states, also if the log erases it later.
+            for row_id in sorted(one for one in missing if _aggregate(one) not in erased):
                 self.report.add(Finding("missing", table, row_id, (), oracle.row(table, row_id) or {}, {}))
         return unlogged
 
@@ -179,7 +188,7 @@ class Verification:
     ) -> list[Finding]:
         """Report how a row differs. A difference that later records may explain is returned instead."""
         expected = oracle.row(table, row_id) or {}
-        is_corrected = UUID(row_id) in applied.corrected
+        is_corrected = UUID(_aggregate(row_id)) in applied.corrected
         wrong = certainly_wrong(table, expected, held, difference.wrong) if is_corrected else difference.wrong
         if table == "users" and UUID(row_id) in applied.waiting_for_names:
             released = {name for name in ("username", "email") if held[name] is None}
@@ -229,8 +238,13 @@ async def _read_rows(
     connection: AsyncConnection, table: str, slices: int, number: int
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     options = {"query_name": "verify", "yield_per": 2_000}
-    key = "user_id" if table == "user_profiles" else "id"
     parameters = {"slices": slices, "slice": number}
     async with connection.stream(_ROWS[table], parameters, execution_options=options) as found:
         async for row in found.mappings():
-            yield str(row[key]), dict(row)
+            key = str(row[_KEYS[table]])
+            yield f"{key}/{row['version']}" if table == STATES else key, dict(row)
+
+
+def _aggregate(row_id: str) -> str:
+    """The id without the version that the id of a state has."""
+    return row_id.partition("/")[0]
