@@ -9,7 +9,7 @@ from typing import Any
 from reelsync.events import WireEvent
 
 from .erased_people import ANONYMOUS_USER
-from .projections import PROJECTIONS, Fill, RowType, State, Target, state_of, targets_of
+from .projections import GIVING_STATES, PROJECTIONS, Fill, RowType, State, Target, state_of, targets_of
 
 
 class Row:
@@ -160,11 +160,10 @@ class FoldWithStates(Fold):
     def add(self, event: WireEvent) -> None:
         """Merge one event, and keep its state."""
         super().add(event)
-        state = state_of(event)
-        if state is not None:
+        if event["type"] in GIVING_STATES and (state := state_of(event)):
             key = (event["data"]["video_id"], event["data"]["version"])
             held = self.states.get(key)
-            if held is None or state.at < held.at:
+            if held is None or state[0] < held[0]:
                 self.states[key] = state
 
 

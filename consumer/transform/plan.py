@@ -148,8 +148,9 @@ def _rendered(fold: Fold) -> Iterator[tuple[TableName, str, dict[str, Any]]]:
         key, event = fold.facts.popitem()
         yield "model_usage", key, _fact(event)
     while fold.states:
-        (video_id, version), state = fold.states.popitem()
-        yield "video_states", f"{video_id}/{version}", {"video_id": video_id, "version": version, **state._asdict()}
+        (video_id, version), (at, status, error_code) = fold.states.popitem()
+        state = {"video_id": video_id, "version": version, "status": status, "at": at, "error_code": error_code}
+        yield "video_states", f"{video_id}/{version}", state
 
 
 def _render(key: str, row: Row, merge: Merge, version_columns: dict[str, str]) -> dict[str, Any]:

@@ -157,7 +157,7 @@ PROJECTIONS: Mapping[str, Projection] = dict(_BY_TYPE.items())
 """What events of each type write."""
 
 
-_STATES: Mapping[str, Fill] = {
+GIVING_STATES: Mapping[str, Fill] = {
     **{
         name: dict(PROJECTIONS[name].targets[0].facets)["state"]
         for name in ("video.created", "video.processing", "video.completed", "video.failed")
@@ -167,22 +167,15 @@ _STATES: Mapping[str, Fill] = {
 """The events that give a video a state: those that set it, but for progress, which goes on with one, and erasures."""
 
 
-class State(NamedTuple):
-    """A state that an event gave to a video."""
-
-    at: Any
-    status: str
-    error_code: str | None
+State = tuple[Any, str, str | None]
+"""A state that an event gave to a video: its time, the status and the error code."""
 
 
 def state_of(event: WireEvent) -> State | None:
-    """The state that the event gives to its video, if it gives one, whether it wins or not."""
-    fill = _STATES.get(event["type"])
-    if fill is None:
-        return None
+    """The state that the event gives to its video, whether it wins or not; None if a row change has no status."""
     row: Columns = {}
-    fill(row, event)
-    return State(event["time"], row["status"], row.get("error_code")) if row else None
+    GIVING_STATES[event["type"]](row, event)
+    return (event["time"], row["status"], row.get("error_code")) if row else None
 
 
 def targets_of(event: WireEvent) -> tuple[Target, ...]:

@@ -133,30 +133,38 @@ def _changes(into: Sequence[VideoStatus], since: datetime | None, until: datetim
 
     `render` numbers the renders of a video: it counts those that were completed before.
     """
-    videos = (
+    found = (
         select(VideoState.video_id)
         .where(VideoState.status.in_(into), *within(VideoState.at, since, until))
         .distinct()
-        .subquery("videos")
+        .subquery("found")
     )
     said = (
-        select(VideoState, func.lag(VideoState.status).over(order_by=VideoState.version).label("said_before"))
-        .where(VideoState.video_id == videos.c.video_id)
-        .correlate(videos)
+        select(
+            VideoState.version,
+            VideoState.status,
+            VideoState.at,
+            VideoState.error_code,
+            func.lag(VideoState.status).over(order_by=VideoState.version).label("said_before"),
+        )
+        .where(VideoState.video_id == found.c.video_id)
+        .correlate(found)
         .subquery("said")
     )
-    completed_before = func.count().filter(said.c.status == VideoStatus.COMPLETED)
+    completed = func.count().filter(said.c.status == VideoStatus.COMPLETED)
     change = (
         select(
-            said,
+            said.c.status,
+            said.c.at,
+            said.c.error_code,
             func.lag(said.c.status).over(order_by=said.c.version).label("before"),
             func.lag(said.c.at).over(order_by=said.c.version).label("before_at"),
-            completed_before.over(order_by=said.c.version, rows=(None, -1)).label("render"),
+            completed.over(order_by=said.c.version, rows=(None, -1)).label("render"),
         )
         .where(said.c.status.is_distinct_from(said.c.said_before))
         .lateral("change")
     )
-    return select(change).select_from(videos.join(change, true())).subquery("changes")
+    return select(found, change).select_from(found.join(change, true())).subquery("changes")
 
 
 def _percentile(fraction: float, change: Subquery) -> ColumnElement[float]:

@@ -14,7 +14,7 @@ from reelsync.migrations.runner import downgrade, upgrade
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.builders import an_id, usage, user, video
 from tests.support.processes import run_command
-from tests.support.roles import MIGRATE_ROLE, READABLE, SHOWN, Roles, create_roles, psql, roles_of
+from tests.support.roles import MIGRATE_ROLE, READABLE, RUN_ROLE, SHOWN, Roles, create_roles, psql, roles_of
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.secrets_kept import assert_one_error
 
@@ -65,6 +65,19 @@ async def test_a_consumer_runs_in_the_role_that_runs(settings: Settings) -> None
     assert len(await rows_of(settings, "videos")) == 9
     assert len(await rows_of(settings, "video_states")) == 7
     assert len(await rows_of(settings, "model_usage")) == 1
+
+
+async def test_where_no_states_are_kept_videos_are_erased_without_the_right_to_delete_states(
+    settings: Settings, operator_url: str
+) -> None:
+    """As after a migration, until the file was run again."""
+    psql(make_url(operator_url), "--command", f"REVOKE DELETE ON video_states FROM {RUN_ROLE}")
+    topic = topic_of(settings, "video")
+    await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in (1, 2)])
+    await publish(settings, topic, [(an_id(1).encode(), None), (an_id(2).encode(), None)])
+    async with consuming(settings):
+        await until_applied(settings)
+    assert [row["title"] for row in await rows_of(settings, "videos")] == [None, None]
 
 
 async def test_every_command_but_migrate_works_in_the_role_that_runs(settings: Settings) -> None:

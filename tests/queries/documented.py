@@ -13,6 +13,8 @@ _FENCE = re.compile(r"```(python|sql)\n(.*?)```", re.DOTALL)
 _MANY_COLUMNS = re.compile(r"SELECT (DISTINCT )?\w+\.\w+(?: AS \w+)?(?:, \w+\.\w+(?: AS \w+)?){7,}")
 _TYPES = "TIMESTAMP WITH TIME ZONE|UUID|BIGINT|SMALLINT|INTEGER|FLOAT|NUMERIC|VARCHAR|BOOLEAN|JSONB?"
 _PARAMETER = re.compile(rf"(\$\d+)::(?:{_TYPES})(?:\[\])?")
+_CHANGES = re.compile(r"\(SELECT found\.video_id.*? AS changes", re.DOTALL)
+"""What all queries of the states of videos have in common."""
 _INSERTED = re.compile(r"(INSERT INTO \w+) \(.*", re.DOTALL)
 
 
@@ -35,8 +37,12 @@ def snippets() -> list[Snippet]:
 
 
 def shown(sent: list[str]) -> str:
-    """Statements as the page shows them: long lists of columns as one sign, parameters without their types."""
-    return ";\n".join(_shortened(sql) for sql in sent) + "\n"
+    """Statements as the page shows them, shorter.
+
+    Long lists of columns, and what another statement of the snippet has too, are one sign; parameters have no types.
+    """
+    first, *others = [_shortened(sql) for sql in sent] or [""]
+    return ";\n".join([first, *(_CHANGES.sub("(…) AS changes", sql) for sql in others)]) + "\n"
 
 
 def _shortened(sql: str) -> str:

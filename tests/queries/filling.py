@@ -59,6 +59,10 @@ _STATES = """
     ORDER BY created_at, given.version
 """
 
+# With the key made at the end, in half of the time.
+_WITHOUT_KEY = "ALTER TABLE video_states DROP CONSTRAINT pk_video_states"
+_WITH_KEY = "ALTER TABLE video_states ADD CONSTRAINT pk_video_states PRIMARY KEY (video_id, version)"
+
 
 def user_id(number: int) -> UUID:
     """The id of user `number`, from 1 on. Every fiftieth is deleted."""
@@ -75,7 +79,7 @@ async def fill(url: str, *, users: int, videos: int) -> None:
     engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     given = {"users": users, "videos": videos, "begin": BEGIN, "step": timedelta(days=DAYS) / videos}
     async with engine.connect() as connection:
-        for statement in map(text, (_USERS, _PROFILES, _VIDEOS, _USAGE, _STATES)):
+        for statement in map(text, (_USERS, _PROFILES, _VIDEOS, _USAGE, _WITHOUT_KEY, _STATES, _WITH_KEY)):
             await connection.execute(statement, {name: given[name] for name in statement.compile().params})
         await connection.execute(text("VACUUM (ANALYZE) users, user_profiles, videos, model_usage, video_states"))
     await engine.dispose()

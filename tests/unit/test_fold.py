@@ -230,7 +230,7 @@ def test_states_are_those_of_all_events_that_give_one_and_the_earliest_of_a_vers
     events = [event_of(record(value)) for value in (*reversed(values), earlier, *values)]
     states = {version: state[1:] for (_, version), state in FoldWithStates(events).states.items()}
     assert states == {1: ("pending", None), 2: ("processing", None), 5: ("failed", "no_voice")}
-    assert FoldWithStates(events).states[an_id(1), 2].at.year == 2020
+    assert FoldWithStates(events).states[an_id(1), 2][0].year == 2020
     assert Fold(events).states == {}
 
 
