@@ -149,7 +149,9 @@ def _rendered(fold: Fold) -> Iterator[tuple[TableName, str, dict[str, Any]]]:
         yield "model_usage", key, _fact(event)
     while fold.states:
         (video_id, version), (at, status, error_code) = fold.states.popitem()
-        state = {"video_id": video_id, "version": version, "status": status, "at": at, "error_code": error_code}
+        state = {"video_id": video_id, "version": version, "status": status, "at": at}
+        if error_code is not None:
+            state["error_code"] = error_code
         yield "video_states", f"{video_id}/{version}", state
 
 
