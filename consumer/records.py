@@ -2,7 +2,21 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+Stage = Literal["decode", "validate", "write"]
+Reason = Literal[
+    "too_large",
+    "bad_tombstone",
+    "not_json",
+    "not_an_event",
+    "unknown_type",
+    "unknown_schema",
+    "invalid",
+    "conflict",
+    "refused",
+]
+"""Why a record cannot be applied, and `Stage`: where that was found."""
 
 CUT_VALUE_BYTES = 8_388_609
 """The length to which the value of a record is cut that is too long to be held. No setting allows values of this

@@ -6,7 +6,8 @@ import typer
 
 from demo.run import run_demo
 from reelsync.consumer.cli import run_to_exit
-from reelsync.consumer.cli.terminal import JsonOption, run_async
+from reelsync.consumer.cli.options import JsonOption
+from reelsync.consumer.cli.terminal import run_async
 
 
 def demo(

@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from docs.page import write_part
 from reelsync.consumer.cli import app
-from reelsync.consumer.cli.lazy import HIDDEN
+from reelsync.consumer.cli.declaring import HIDDEN
 
 
 def command_table() -> str:

@@ -1,51 +1,48 @@
-"""The `reelsync` command. Each subcommand has a file of its own, which is imported only when it runs."""
+"""The `reelsync` command. What a subcommand does has a file of its own, which is imported only when it runs."""
 
 import sys
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from io import TextIOWrapper
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
-from . import dlq
-from .lazy import Commands, LazyGroup, new_app
-
-
-class _Offsets(LazyGroup):
-    commands_by_name: ClassVar[Commands] = {"show": "offsets:show", "reset": "reset:reset"}
-
-
-class _Schema(LazyGroup):
-    commands_by_name: ClassVar[Commands] = {"export": "schema:export", "check": "schema:check"}
-
-
-class _Reelsync(LazyGroup):
-    commands_by_name: ClassVar[Commands] = {
-        "run": "run:run",
-        "worker": "worker:worker",
-        "migrate": "migrate:migrate",
-        "check": "check:check",
-        "publish": "publish:publish",
-        "lag": "lag:lag",
-        "trace": "trace:trace",
-        "verify": "verify:verify",
-        "rebuild": "rebuild:rebuild",
-        "erase": "erase:erase",
-        "archive": "archive:archive",
-        "dlq": dlq.app,
-        "offsets": new_app(
-            _Offsets, "Show or reset the positions of the group, which are stored in PostgreSQL.", add_completion=False
-        ),
-        "schema": new_app(_Schema, "The contract of events: JSON Schema and AsyncAPI.", add_completion=False),
-    }
-
+from . import commands, dlq, group_commands
+from .declaring import HIDDEN, new_app
 
 app = new_app(
-    _Reelsync,
     "Video lifecycle events from Apache Kafka, merged idempotently into PostgreSQL.",
+    {
+        "run": commands.run,
+        HIDDEN: commands.worker,
+        "migrate": commands.migrate,
+        "check": commands.check,
+        "publish": commands.publish,
+        "lag": commands.lag,
+        "trace": commands.trace,
+        "verify": commands.verify,
+        "rebuild": commands.rebuild,
+        "erase": commands.erase,
+        "archive": commands.archive,
+    },
     name="reelsync",
     epilog="Settings come from the environment and .env: see docs/settings.md. Try: reelsync check",
+)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(
+    new_app(
+        "Show or reset the positions of the group, which are stored in PostgreSQL.",
+        {"show": group_commands.show_offsets, "reset": group_commands.reset_offsets},
+    ),
+    name="offsets",
+)
+app.add_typer(
+    new_app(
+        "The contract of events: JSON Schema and AsyncAPI.",
+        {"export": group_commands.export_schema, "check": group_commands.check_schema},
+    ),
+    name="schema",
 )
 
 

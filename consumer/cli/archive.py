@@ -1,9 +1,6 @@
 """`reelsync archive`."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
@@ -13,21 +10,11 @@ from reelsync.consumer.operations.archive.files import opened
 from reelsync.consumer.settings import Settings
 
 from .progress import counted
-from .terminal import JsonOption, err, load, print_json, run_async
+from .terminal import err, load, print_json, run_async
 
 
-def archive(
-    topic: Annotated[str, typer.Argument(help="The topic.")],
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the archives of all topics are.")],
-    json: JsonOption = False,
-) -> None:
-    """Add the new records of a topic to an archive in files.
-
-    Run it more often than the retention of the topic is long. If it is interrupted, the next run continues it.
-    `rebuild` and `verify` read the records again with --from DIR. The files hold personal data, also of erased people.
-
-    Example: reelsync archive video-events /var/lib/reelsync/archive
-    """
+def archive(topic: str, directory: Path, *, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     done = run_async(run_archive(settings, topic, directory))
     gone = [{"partition": place.number, "from": span.start, "to": span.next} for place, span in done.gone.items()]

@@ -22,14 +22,11 @@ from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
-from .terminal import JsonOption, err, load, out, plural, print_json, run_async
+from .terminal import err, load, out, plural, print_json, run_async
 
 
-def check(json: JsonOption = False) -> None:
-    """Check settings, brokers, topics, database, schema and positions, and print a fix for each problem.
-
-    Example: reelsync check --json
-    """
+def check(*, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     results = run_async(_results(settings))
     warnings = clear_text_warnings(settings)

@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Annotated
-
-import typer
 
 from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import (
-    JsonOption,
     UsageError,
-    YesOption,
     confirm,
     err,
     load,
@@ -28,23 +23,8 @@ from reelsync.events import canonical_id
 _ROWS = ("users", "user_profiles", "videos", "video_states", "model_usage", "dead_letters")
 
 
-def erase(
-    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The id of the user.")],
-    because: Annotated[
-        str | None,
-        typer.Option(help="Why, such as a ticket; kept beside the digest of the id. No personal data, please."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing: count the rows.")] = False,
-    yes: YesOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Erase a person for good: user, profile, all videos, their dead letters, and the id in model usage.
-
-    It counts the rows and asks before it erases. If it is interrupted, run it again. Nothing brings the person back,
-    and later events of the person write nothing personal. What is in Kafka stays there: see docs/erasure.md.
-
-    Example: reelsync erase 01944b2c-3f10-7a01-8c55-5f0a1b2c3d01 --dry-run
-    """
+def erase(user_id: str, because: str | None, *, dry_run: bool, yes: bool, json: bool) -> None:
+    """Carry out the command."""
     try:
         person = canonical_id(user_id)
     except ValueError as error:

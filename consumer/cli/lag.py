@@ -11,16 +11,13 @@ from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 
 from .offsets import complain_of_halts
-from .terminal import JsonOption, load, out, print_json, print_rows, run_async
+from .terminal import load, out, print_json, print_rows, run_async
 
 _COLUMNS = ("topic", "partition", "position", "begin", "end", "lag", "halted")
 
 
-def lag(json: JsonOption = False) -> None:
-    """Show how far the group is behind, partition by partition. The exit code is 1 if a position does not fit its log.
-
-    Example: reelsync lag --json
-    """
+def lag(*, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     found = run_async(_standings(settings))
     rows = [_shown(standing) for standing in found]

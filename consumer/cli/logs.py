@@ -1,19 +1,11 @@
 """The log that a command reads: Kafka's, or an archive and Kafka's after it."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.preflight import check_topics
 from reelsync.consumer.settings import KafkaSettings
-
-ArchiveOption = Annotated[
-    Path | None,
-    typer.Option("--from", metavar="DIR", help="Read what `archive` kept in DIR, and from Kafka only what follows."),
-]
 
 
 async def log_to_read(

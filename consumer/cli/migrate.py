@@ -1,9 +1,5 @@
 """`reelsync migrate`."""
 
-from typing import Annotated
-
-import typer
-
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
 from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
@@ -14,19 +10,11 @@ from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.locks import LockedError
 from reelsync.migrations.revisions import head_revision
 
-from .terminal import JsonOption, UsageError, err, load, print_json, run_async, write_out
+from .terminal import UsageError, err, load, print_json, run_async, write_out
 
 
-def migrate(
-    json: JsonOption = False,
-    sql: Annotated[bool, typer.Option("--sql", help="Change nothing; print what would be run, for psql.")] = False,
-) -> None:
-    """Bring the database's schema up to this version. It is safe to run this at any time, and several times at once.
-
-    Example: reelsync migrate
-
-    Example: reelsync migrate --sql > migration.sql
-    """
+def migrate(*, json: bool, sql: bool) -> None:
+    """Carry out the command."""
     if sql and json:
         raise UsageError("--sql prints SQL: leave out --json")
     settings = load(Settings).database

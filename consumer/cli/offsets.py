@@ -17,7 +17,7 @@ from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 
-from .terminal import JsonOption, err, load, print_json, print_rows, run_async
+from .terminal import err, load, print_json, print_rows, run_async
 
 _COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "halted", "updated_at")
 _STORED = ("topic", "partition", "next_offset", "cluster_id", "anchor_offset", "updated_at")
@@ -25,16 +25,8 @@ _ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "halted", "fix", "gon
 _AGE_SECONDS = 10.0
 
 
-def show(json: JsonOption = False) -> None:
-    """Show the group's position in each partition, and where the partition's log begins and ends.
-
-    The lag is the number of offsets that are still to be read, and the age is how long ago the oldest of these records
-    was written. "Updated at" is when the position last moved. The exit code is 1 if a position does not fit its log, so
-    that a consumer halts there. Partitions that no longer exist are named. If Kafka does not answer, the positions are
-    shown without the rest.
-
-    Example: reelsync offsets show
-    """
+def show(*, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     rows, found = run_async(_positions_and_logs(settings))
     if json:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -16,20 +16,14 @@ from reelsync.consumer.settings import BrokerSettings, KafkaSettings
 from reelsync.events import InvalidEventError, aggregate_id, aggregate_of, parse_event
 from reelsync.events.publishing import OutgoingRecord, deliver
 
-from .terminal import JsonOption, UsageError, complain, err, load, print_json, run_async
+from .terminal import UsageError, complain, err, load, print_json, run_async
 
 _IN_FLIGHT = 2_000
 _SHOWN_PROBLEMS = 20
 
 
-def publish(
-    file: Annotated[str, typer.Argument(help="JSON Lines, one structured event each; - for standard input.")],
-    json: JsonOption = False,
-) -> None:
-    """Publish events from a file. Lines that are not valid events are reported and skipped; all others are sent.
-
-    Example: reelsync publish examples/lifecycle.jsonl
-    """
+def publish(file: str, *, json: bool) -> None:
+    """Carry out the command."""
     settings = load(BrokerSettings).kafka
     problems: list[str] = []
     with ExitStack() as stack:

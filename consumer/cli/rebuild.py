@@ -2,9 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
 from reelsync.consumer.kafka.diagnosis import diagnosed
@@ -20,12 +18,10 @@ from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.summary import package_version
 from reelsync.consumer.transform.decode import decoder
 
-from .logs import ArchiveOption, log_to_read
+from .logs import log_to_read
 from .progress import counted
 from .terminal import (
-    JsonOption,
     UsageError,
-    YesOption,
     confirm,
     err,
     load,
@@ -40,33 +36,9 @@ _SHOWN = 20
 
 
 def rebuild(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; only say which rows would change.")
-    ] = False,
-    accept_loss: Annotated[
-        bool,
-        typer.Option(
-            "--accept-loss",
-            help="Also delete rows and facets that are not in the log; corrected letters are parked again.",
-        ),
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Do not continue an interrupted replay, but begin again.")
-    ] = False,
-    discard: Annotated[bool, typer.Option("--discard", help="Only drop the shadow tables of an earlier run.")] = False,
-    yes: YesOption = False,
-    archive: ArchiveOption = None,
-    json: JsonOption = False,
+    archive: Path | None, *, dry_run: bool, accept_loss: bool, restart: bool, discard: bool, yes: bool, json: bool
 ) -> None:
-    """Replay the whole log into shadow tables, up to the group's positions, and replace the rows that differ.
-
-    Consumers may run meanwhile. They wait for a moment while one transaction replaces the rows; readers do not wait.
-    What is not in the log is kept, unless --accept-loss is given. REELSYNC_DATABASE__URL must name the role that
-    migrates. An interrupted run has changed nothing, and the next run continues it. A dry run also replaces the rows
-    and then rolls that back, so consumers wait as long.
-
-    Example: reelsync rebuild --dry-run
-    """
+    """Carry out the command."""
     if discard and (dry_run or accept_loss or restart or archive):
         raise UsageError("--discard cannot be combined with other options")
     settings = load(Settings)

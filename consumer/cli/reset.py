@@ -1,9 +1,7 @@
 """`reelsync offsets reset`."""
 
 from collections.abc import Collection
-from typing import Annotated, Any, NamedTuple
-
-import typer
+from typing import Any, NamedTuple
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
@@ -24,9 +22,7 @@ from reelsync.consumer.records import Partition, partitions_of
 from reelsync.consumer.settings import Settings
 
 from .terminal import (
-    JsonOption,
     UsageError,
-    YesOption,
     confirm,
     err,
     load,
@@ -41,28 +37,9 @@ _NAMED = 6
 
 
 def reset(
-    topic: Annotated[str | None, typer.Argument(help="The topic; left out with --all.")] = None,
-    partition: Annotated[
-        int | None, typer.Argument(min=0, help="The partition; all of the topic's if left out.")
-    ] = None,
-    to: Annotated[
-        str, typer.Option(help="earliest, latest, an offset, a time (2026-01-05T10:00:00Z) or @MILLISECONDS.")
-    ] = "",
-    every: Annotated[bool, typer.Option("--all", help="All partitions of all topics of the settings.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Reset even while consumers read these partitions.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only say what would be done.")] = False,
-    yes: YesOption = False,
-    json: JsonOption = False,
+    topic: str | None, partition: int | None, to: str, *, every: bool, force: bool, dry_run: bool, yes: bool, json: bool
 ) -> None:
-    """Set the position of a partition, of a topic, or of all topics.
-
-    With a time, the position becomes the first record written then or later. Refused while consumers read one of the
-    partitions, unless --force is given. A partition that consumers have halted can always be reset, because nobody
-    reads it. A running consumer notices the new position at its next batch, and continues from there. Records that are
-    skipped are never read: that needs --yes, or your answer in a terminal.
-
-    Example: reelsync offsets reset video-events 3 --to earliest
-    """
+    """Carry out the command."""
     target = _target(to, topic, every=every)
     settings = load(Settings)
     moves = run_async(_reset(settings, _Request(topic, partition, target, force, dry_run, yes)))

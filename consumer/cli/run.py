@@ -1,7 +1,6 @@
 """`reelsync run`."""
 
 from contextlib import nullcontext
-from typing import Annotated
 
 import structlog
 import typer
@@ -18,14 +17,8 @@ from .terminal import load, run_async
 _log = structlog.get_logger("reelsync")
 
 
-def run(
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the group's partitions.")] = 1,
-    no_live: Annotated[bool, typer.Option("--no-live", help="Write only logs, in a terminal too.")] = False,
-) -> None:
-    """Consume events until SIGTERM or SIGINT. In a terminal, show the state below the log.
-
-    Example: reelsync run --workers 2
-    """
+def run(workers: int, *, no_live: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     live = not no_live and is_for_people(settings.log)
     try:

@@ -1,7 +1,6 @@
 """`reelsync schema`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -10,20 +9,14 @@ from reelsync.consumer.errors import ReelsyncError
 from reelsync.events.contract_files import CONTRACT_VERSION, export_contract
 from reelsync.events.evolution import Compatibility, Contract, UnreadableContractError, Verdict, compare, read_contract
 
-from .terminal import JsonOption, UsageError, err, out, print_json
+from .options import Requirement
+from .terminal import UsageError, err, out, print_json
 
-Requirement = Literal["none", "backward", "forward", "full"]
 _LEVELS: dict[Requirement, Verdict] = {"none": "NONE", "backward": "BACKWARD", "forward": "FORWARD", "full": "FULL"}
 
 
-def export(
-    directory: Annotated[Path, typer.Argument(help="The directory to write to; created if it does not exist.")],
-    json: JsonOption = False,
-) -> None:
-    """Write the contract: a JSON Schema for writers and one for readers of every event type, and an AsyncAPI document.
-
-    Example: reelsync schema export contract/
-    """
+def export(directory: Path, *, json: bool) -> None:
+    """Carry out the command."""
     try:
         files = export_contract(directory)
     except OSError as error:
@@ -34,21 +27,8 @@ def export(
         err.print(f"Wrote the contract of version {CONTRACT_VERSION}: {len(files)} files in {escape(str(directory))}.")
 
 
-def check(
-    old: Annotated[Path, typer.Argument(help="The old contract: a directory, or one schema.")],
-    new: Annotated[Path, typer.Argument(help="The new contract: likewise.")],
-    require: Annotated[
-        Requirement, typer.Option(help="Exit with 1 if a type is less compatible than this.")
-    ] = "backward",
-    json: JsonOption = False,
-) -> None:
-    """Check whether the change of each event type's schema is compatible, and explain what is not.
-
-    BACKWARD: new readers read what was written before. FORWARD: old readers read what is written from now on. FULL:
-    both. NONE: neither.
-
-    Example: reelsync schema check contract/ new-contract/ --require full
-    """
+def check(old: Path, new: Path, require: Requirement, *, json: bool) -> None:
+    """Carry out the command."""
     results = compare(*_both(old, new))
     failed = [result for result in results if not result.satisfies(_LEVELS[require])]
     if json:

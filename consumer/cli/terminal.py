@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -31,9 +31,6 @@ class _SafeConsole(Console):
 
 out = _SafeConsole(emoji=False)
 err = _SafeConsole(stderr=True, emoji=False)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do what cannot be undone without asking.")]
 
 _TOPICS = f"{PREFIX}KAFKA__TOPICS"
 _TOPICS_EXAMPLE = '{"video-events": "video"}'

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.text import Text
@@ -20,27 +20,11 @@ from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Rejection, decoder
 
 from .progress import counted
-from .terminal import JsonOption, UsageError, err, load, out, print_json, run_async
+from .terminal import UsageError, err, load, out, print_json, run_async
 
 
-def trace(
-    wanted: Annotated[
-        str, typer.Argument(metavar="EVENT_ID|AGGREGATE_ID", help="The id of an event, user, video or usage.")
-    ],
-    topic: Annotated[list[str] | None, typer.Option(help="Look in this topic only; may be repeated.")] = None,
-    since: Annotated[
-        str,
-        typer.Option(help="Read only what was written at this time or later: 2026-01-05T10:00:00Z or @MILLISECONDS."),
-    ] = "",
-    json: JsonOption = False,
-) -> None:
-    """Find an event: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
-
-    Reads the log from its beginning or from --since, and also looks for rows and dead letters. Shows no values. The
-    exit code is 1 if nothing is found.
-
-    Example: reelsync trace 01944b2d-0a00-7b01-9d11-1122334455a1 --since 2026-01-05T00:00:00Z
-    """
+def trace(wanted: str, topic: list[str] | None, since: str, *, json: bool) -> None:
+    """Carry out the command."""
     after = _time(since)
     settings = load(Settings)
     traced = run_async(run_trace(settings, wanted, topic, after))

@@ -1,22 +1,23 @@
 """`reelsync verify`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.operations.verify.reference import STATES, TABLES
-from reelsync.consumer.operations.verify.verification import MOST_SLICES, Finding, Kind, Report, Verification
+from reelsync.consumer.operations.verify.spool import MOST_SLICES
+from reelsync.consumer.operations.verify.verification import Finding, Kind, Report, Verification
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
 from reelsync.consumer.runner import tune_garbage_collector
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import decoder
 
-from .logs import ArchiveOption, log_to_read
+from .logs import log_to_read
 from .progress import counted
-from .terminal import JsonOption, err, load, out, print_json, print_rows, run_async
+from .terminal import err, load, out, print_json, print_rows, run_async
 
 _RECORDS_A_SLICE = 100_000
 _NAMED = 6
@@ -24,27 +25,9 @@ _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
 def verify(
-    slices: Annotated[
-        int, typer.Option(min=0, max=MOST_SLICES, help="Compare in so many parts, to save memory. 0: automatic.")
-    ] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
-    values: Annotated[bool, typer.Option("--values", help="Show the values, which are personal data.")] = False,
-    unlogged_ok: Annotated[
-        bool, typer.Option("--unlogged-ok", help="Accept rows that are not in the log: services write some.")
-    ] = False,
-    letters_ok: Annotated[
-        bool, typer.Option("--deleted-letters-ok", help="Accept invalid records whose dead letter was deleted.")
-    ] = False,
-    archive: ArchiveOption = None,
-    json: JsonOption = False,
+    slices: int, limit: int, archive: Path | None, *, values: bool, unlogged_ok: bool, letters_ok: bool, json: bool
 ) -> None:
-    """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
-
-    Compares up to the group's positions. The exit code is 0 if every row agrees, and 1 if one does not. Rows that are
-    not in the log count as wrong, unless the beginning of the log was deleted: then they cannot be verified.
-
-    Example: reelsync verify --limit 20
-    """
+    """Carry out the command."""
     settings = load(Settings)
     tune_garbage_collector()
     report = run_async(run_verification(settings, slices, archive))

@@ -20,10 +20,7 @@ _log = structlog.get_logger("reelsync.workers")
 
 
 def worker(number: int, channel: int) -> None:
-    """Consume as worker NUMBER, and report to the supervisor over the inherited socket CHANNEL.
-
-    Example: reelsync run --workers 2
-    """
+    """Carry out the command."""
     structlog.contextvars.bind_contextvars(worker=number)
     end_with_parent(sys.stdin.fileno())
     run_async(_work(socket.socket(fileno=channel)))

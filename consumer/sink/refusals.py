@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.postgres.sqlstate import EXCLUSION_VIOLATION, constraint, is_name_conflict, sqlstate
+from reelsync.consumer.records import Reason
 from reelsync.consumer.transform.claimed_names import ClaimedNames, User, asked_for, claim_of, find_refused
-from reelsync.consumer.transform.decode import Located, Reason, Rejection
+from reelsync.consumer.transform.decode import Located, Rejection
 from reelsync.events import aggregate_id
 
 # Three searches by three indexes, which one condition with OR would not use.

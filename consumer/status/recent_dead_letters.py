@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reelsync.consumer.transform.decode import Reason, Rejection, Stage
+from reelsync.consumer.records import Reason, Stage
+from reelsync.consumer.transform.decode import Rejection
 
 KEPT = 3
 

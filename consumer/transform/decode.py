@@ -5,12 +5,12 @@ The two verdicts for a record begin here: an event is merged, a rejection become
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json
 
-from reelsync.consumer.records import CUT_VALUE_BYTES, Record, StoredRecord
+from reelsync.consumer.records import CUT_VALUE_BYTES, Reason, Record, Stage, StoredRecord
 from reelsync.events import Aggregate, InvalidEventError, WireEvent, canonical_id, is_binary, parse_event, tombstone
 from reelsync.events.debezium import (
     OutboxTopic,
@@ -22,19 +22,6 @@ from reelsync.events.debezium import (
 )
 from reelsync.events.registry_frame import registry_frame
 from reelsync.events.wire import erasure_event
-
-Stage = Literal["decode", "validate", "write"]
-Reason = Literal[
-    "too_large",
-    "bad_tombstone",
-    "not_json",
-    "not_an_event",
-    "unknown_type",
-    "unknown_schema",
-    "invalid",
-    "conflict",
-    "refused",
-]
 
 _LONGEST_IDENTIFIER = 500
 _STAGES: Mapping[str, Stage] = {"not_json": "decode", "not_an_event": "decode", "bad_tombstone": "decode"}

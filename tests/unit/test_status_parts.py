@@ -4,13 +4,13 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 
-from reelsync.consumer.records import StoredRecord
+from reelsync.consumer.records import Reason, StoredRecord
 from reelsync.consumer.status.page import status_page
 from reelsync.consumer.status.recent_dead_letters import KEPT, latest_few, latest_of, parked_now
 from reelsync.consumer.status.statements import statements
 from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.consumer.timing.query_timing import QueryTiming
-from reelsync.consumer.transform.decode import Reason, Rejection
+from reelsync.consumer.transform.decode import Rejection
 
 
 def test_statements_add_up_over_successes_and_errors() -> None:

@@ -1,21 +1,19 @@
 """`reelsync dlq`: the commands for dead letters."""
 
-from typing import ClassVar
+from reelsync.consumer.cli.declaring import new_app
 
-from reelsync.consumer.cli.lazy import Commands, LazyGroup, new_app
+from . import commands
 
-
-class _Letters(LazyGroup):
-    commands_by_name: ClassVar[Commands] = {
-        "list": "dlq.show:list_letters",
-        "show": "dlq.show:show",
-        "redrive": "dlq.redrive:redrive",
-        "discard": "dlq.closing:discard",
-        "restore": "dlq.closing:restore",
-        "export": "dlq.transfer:export",
-        "import": "dlq.transfer:import_lines",
-        "purge": "dlq.purge:purge",
-    }
-
-
-app = new_app(_Letters, "Dead letters: records that could not be applied as they are.", add_completion=False)
+app = new_app(
+    "Dead letters: records that could not be applied as they are.",
+    {
+        "list": commands.list_letters,
+        "show": commands.show,
+        "redrive": commands.redrive,
+        "discard": commands.discard,
+        "restore": commands.restore,
+        "export": commands.export,
+        "import": commands.import_lines,
+        "purge": commands.purge,
+    },
+)

@@ -1,39 +1,25 @@
 """`reelsync dlq discard` and `dlq restore`."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from reelsync.consumer.cli.progress import counted
-from reelsync.consumer.cli.terminal import JsonOption, UsageError, err, load, plural, print_json, run_async
+from reelsync.consumer.cli.terminal import UsageError, err, load, plural, print_json, run_async
 from reelsync.consumer.dead_letters import closing
 from reelsync.consumer.dead_letters.selection import Selection
 from reelsync.consumer.dead_letters.table import Entry
 from reelsync.consumer.settings import Settings
 
-from .selection import AllOption, Filters, count_letters, filtering, letters_engine, require_selection
-
-BecauseOption = Annotated[str, typer.Option(help="The reason, kept in the letter's audit. No personal data.")]
-ByOption = Annotated[str | None, typer.Option(help="Who does it. Default: the role of the database session.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Change nothing; only count the letters.")]
+from .options import Filters
+from .selection import count_letters, letters_engine, require_selection
 
 _Move = Callable[..., Coroutine[Any, Any, int]]
 
 
-@filtering
-def discard(
-    filters: Filters,
-    because: BecauseOption,
-    everything: AllOption = False,
-    by: ByOption = None,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Discard parked letters, for a reason. They stay in the table, and `restore` parks them again.
-
-    Example: reelsync dlq discard video-events/3/1042 --because "test traffic, ticket 4711"
-    """
+def discard(filters: Filters, because: str, by: str | None, *, everything: bool, dry_run: bool, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     selection = filters.selection()
     require_selection(selection, everything=everything)
@@ -43,19 +29,10 @@ def discard(
     _say(moved, "discarded", dry_run=dry_run, json=json)
 
 
-@filtering
 def restore(
-    filters: Filters,
-    everything: AllOption = False,
-    because: Annotated[str | None, typer.Option(help="The reason, kept in the letter's audit.")] = None,
-    by: ByOption = None,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
+    filters: Filters, because: str | None, by: str | None, *, everything: bool, dry_run: bool, json: bool
 ) -> None:
-    """Park discarded letters again.
-
-    Example: reelsync dlq restore video-events/3/1042
-    """
+    """Carry out the command."""
     settings = load(Settings)
     selection = filters.selection(states=("discarded",))
     require_selection(selection, everything=everything)

@@ -1,15 +1,10 @@
 """`reelsync dlq purge`."""
 
 from datetime import timedelta
-from typing import Annotated
-
-import typer
 
 from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import (
-    JsonOption,
     UsageError,
-    YesOption,
     confirm,
     err,
     load,
@@ -22,20 +17,11 @@ from reelsync.consumer.dead_letters.retention import purge as purge_letters
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.settings import Settings
 
-from .closing import DryRunOption
 from .selection import age_of, letters_engine
 
 
-def purge(
-    older_than: Annotated[str, typer.Option(help="Delete letters that were closed longer ago than this, such as 90d.")],
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Delete redriven and discarded letters for good. Needs the role that owns the tables.
-
-    Example: reelsync dlq purge --older-than 365d --yes
-    """
+def purge(older_than: str, *, dry_run: bool, yes: bool, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     age = age_of("--older-than", older_than)
     if not age:

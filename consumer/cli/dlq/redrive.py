@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.cli.progress import counted
-from reelsync.consumer.cli.terminal import JsonOption, err, load, print_json, run_async
+from reelsync.consumer.cli.terminal import err, load, print_json, run_async
 from reelsync.consumer.dead_letters.name_conflicts import redrive_conflicts
 from reelsync.consumer.dead_letters.outcomes import verdict_on
 from reelsync.consumer.dead_letters.queries import all_letters
@@ -19,17 +19,8 @@ from reelsync.consumer.sink.writer import BatchWriter
 from reelsync.consumer.transform.decode import decoder
 from reelsync.consumer.transform.fold import fold_type
 
-from .selection import (
-    REASONS,
-    AllOption,
-    CorrectedOption,
-    Filters,
-    UntriedOption,
-    count_letters,
-    filtering,
-    letters_engine,
-    require_selection,
-)
+from .options import REASONS, Filters
+from .selection import count_letters, letters_engine, require_selection
 
 
 @dataclass
@@ -41,26 +32,10 @@ class Report:
     conflicts: Counter[str] = field(default_factory=Counter)
 
 
-@filtering
 def redrive(
-    filters: Filters,
-    corrected: CorrectedOption = False,
-    untried: UntriedOption = False,
-    everything: AllOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; only say which letters would be valid now.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also redrive letters that were tried too often.")] = False,
-    json: JsonOption = False,
+    filters: Filters, *, corrected: bool, untried: bool, everything: bool, dry_run: bool, force: bool, json: bool
 ) -> None:
-    """Apply parked letters again. A letter that is still wrong stays parked.
-
-    Consumers may run meanwhile. It is safe to repeat: order and repetition do not change the rows. If a run was
-    stopped, run it again to continue; with --untried it skips the letters that the stopped run attempted. The exit code
-    is 1 if letters are still parked, or if no letter is parked at the PLACE that was given.
-
-    Example: reelsync dlq redrive --reason unknown_type --dry-run
-    """
+    """Carry out the command."""
     settings = load(Settings)
     selection = filters.selection(corrected=corrected, untried=untried)
     require_selection(selection, everything=everything)

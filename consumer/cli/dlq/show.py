@@ -1,16 +1,14 @@
 """`reelsync dlq list` and `dlq show`."""
 
 from base64 import b64encode
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-import typer
 from rich.text import Text
 from sqlalchemy import RowMapping
 
 from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import (
-    JsonOption,
     UsageError,
     err,
     load,
@@ -29,28 +27,16 @@ from reelsync.consumer.escaping import printable
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Decode, Rejection, decoder
 
-from .selection import STATES, CorrectedOption, Filters, filtering, letters_engine, place_of
+from .options import Filters
+from .selection import STATES, letters_engine, place_of
 
 _LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
 _COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
 
-@filtering
-def list_letters(
-    filters: Filters,
-    corrected: CorrectedOption = False,
-    state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the most recently attempted first.")] = 50,
-    counts: Annotated[bool, typer.Option("--count", help="Only count the letters, by reason, type and topic.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """List dead letters, the latest first, or count them. Their contents are not shown.
-
-    Example: reelsync dlq list --reason invalid --since 2h
-
-    Example: reelsync dlq list --count
-    """
+def list_letters(filters: Filters, state: str, limit: int, *, corrected: bool, counts: bool, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     if state not in {*STATES, "all"}:
         raise UsageError(f"--state must be {', '.join(STATES)} or all, not {state!r}")
@@ -62,14 +48,8 @@ def list_letters(
     run_async(_print_latest(settings, selection, limit, json=json))
 
 
-def show(
-    letter: Annotated[str, typer.Argument(metavar="PLACE", help="The letter: TOPIC/PARTITION/OFFSET.")],
-    json: JsonOption = False,
-) -> None:
-    """Show one dead letter: what is wrong with it, what to do, and the record, as received and decoded.
-
-    Example: reelsync dlq show video-events/3/1042
-    """
+def show(letter: str, *, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     rows = run_async(_whole(settings, Selection(place=place_of(letter), states=())))
     if not rows:

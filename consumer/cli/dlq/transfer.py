@@ -4,13 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 import typer
 
 from reelsync.consumer.cli.progress import counted
 from reelsync.consumer.cli.terminal import (
-    JsonOption,
     UsageError,
     complain,
     err,
@@ -29,42 +28,22 @@ from reelsync.consumer.escaping import json_bytes
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import decoder
 
-from .closing import ByOption
-from .selection import CorrectedOption, Filters, count_letters, filtering, letters_engine
+from .options import Filters
+from .selection import count_letters, letters_engine
 
 _SHOWN_PROBLEMS = 20
 
 
-@filtering
-def export(
-    filters: Filters,
-    corrected: CorrectedOption = False,
-) -> None:
-    """Write parked letters to standard output as JSON Lines, so that you can correct and import them.
-
-    You may edit key, value and headers, and write the value as a JSON object. Blank letters are left out.
-
-    Example: reelsync dlq export --reason invalid > letters.jsonl
-    """
+def export(filters: Filters, *, corrected: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     selection = filters.selection(corrected=corrected)
     written = run_async(_export(settings, selection))
     err.print(f"{plural(written, 'letter')} exported.")
 
 
-def import_lines(
-    file: Annotated[str, typer.Argument(help="JSON Lines as `dlq export` writes them, edited; - for standard input.")],
-    because: Annotated[str | None, typer.Option(help="The reason, kept in the letters' audit.")] = None,
-    by: ByOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; only say what is wrong.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Store corrections of dead letters: all edited lines, or none of them if one is still wrong.
-
-    The received records are kept. Nothing is applied yet: `reelsync dlq redrive --corrected` does that.
-
-    Example: reelsync dlq import letters.jsonl --because "progress beyond 100, ticket 4711"
-    """
+def import_lines(file: str, because: str | None, by: str | None, *, dry_run: bool, json: bool) -> None:
+    """Carry out the command."""
     settings = load(Settings)
     with _opened(file) as source:
         done = run_async(_import(settings, bounded_lines(source), Entry(because, by), dry_run=dry_run))

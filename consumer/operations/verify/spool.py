@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+MOST_SLICES = 256
+"""The parts are told apart by one byte of an id."""
 _AT_ONCE = 500
 """Events of a part that are held until they are written."""
 _IDS = ("video_id", "user_id", "usage_id")

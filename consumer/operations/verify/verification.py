@@ -29,9 +29,7 @@ from .reference import STATES, TABLES, Oracle
 from .report import Finding, Kind, Report
 from .spool import EventSpool, part_of
 
-__all__ = ["MOST_SLICES", "Finding", "Kind", "Report", "Verification"]
-
-MOST_SLICES = 256
+__all__ = ["Finding", "Kind", "Report", "Verification"]
 
 
 _KEYS = dict.fromkeys(TABLES, "id") | {"user_profiles": "user_id", STATES: "video_id"}
