@@ -20,7 +20,7 @@ TOPICS: Mapping[Form, Topic] = {
 
 COLUMNS = (
     *("id", "user_id", "title", "description", "avatar_id", "voice_id", "language", "resolution", "status", "progress"),
-    *("error_code", "error_message", "started_at", "output_url", "thumbnail_url", "duration_seconds"),
+    *("error_code", "error_message", "failed_at", "started_at", "output_url", "thumbnail_url", "duration_seconds"),
     *("processing_time", "file_size", "completed_at", "deleted_at", "version", "created_at", "updated_at"),
 )
 """The columns of a whole row."""

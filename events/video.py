@@ -72,7 +72,7 @@ class VideoCompleted(VideoEvent):
 
 
 class VideoFailed(VideoEvent):
-    """Rendering ended badly: state is failed, at the progress given or 0 %."""
+    """Rendering ended badly: state is failed, at the progress given or 0 %, and `failed_at` the event's time."""
 
     type: ClassVar[Literal["video.failed"]] = "video.failed"
 

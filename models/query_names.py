@@ -34,6 +34,7 @@ _READ = {
         "completed_videos_by_user",
         "daily_counts_by_status",
         "failure_rates",
+        "failures_of_user",
         "large_files",
         "newest_video_of_each_user",
         "page_of_videos_of_user",

@@ -72,6 +72,7 @@ class Video(SoftDeleteMixin, Base):
             postgresql_using="gin",
             postgresql_where=text("former_owners IS NOT NULL"),
         ),
+        Index("ix_videos_failed", "user_id", "failed_at", postgresql_where=text("failed_at IS NOT NULL")),
         Index("ix_videos_unfinished", "status", postgresql_where=text("status IN ('pending', 'processing')")),
         Index("ix_videos_created_at", "created_at", postgresql_using="brin"),
         Index("ix_videos_updated_at", "updated_at", postgresql_using="brin"),
@@ -80,7 +81,7 @@ class Video(SoftDeleteMixin, Base):
     __merge__: ClassVar[Merge] = Merge(
         {
             "details": ("title", "description", "avatar_id", "voice_id", "language", "resolution"),
-            "state": ("status", "progress", "error_code", "error_message"),
+            "state": ("status", "progress", "error_code", "error_message", "failed_at"),
             "start": ("started_at",),
             "output": (
                 "output_url",
@@ -111,6 +112,7 @@ class Video(SoftDeleteMixin, Base):
     progress: Mapped[int | None] = mapped_column(SmallInteger)
     error_code: Mapped[str | None] = mapped_column(String(100))
     error_message: Mapped[str | None] = mapped_column(String(2000))
+    failed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     output_url: Mapped[str | None] = mapped_column(String(2000))
     thumbnail_url: Mapped[str | None] = mapped_column(String(2000))

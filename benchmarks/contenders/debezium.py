@@ -25,7 +25,7 @@ _UUID = {"type": "string", "name": "io.debezium.data.Uuid"}
 _TIME = {"type": "string", "name": "io.debezium.time.ZonedTimestamp"}
 _OTHER_TYPES: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(("id", "user_id"), _UUID),
-    **dict.fromkeys(("started_at", "completed_at", "deleted_at", "created_at", "updated_at"), _TIME),
+    **dict.fromkeys(("failed_at", "started_at", "completed_at", "deleted_at", "created_at", "updated_at"), _TIME),
     "progress": {"type": "int16"},
     "duration_seconds": {"type": "double"},
     "processing_time": {"type": "double"},

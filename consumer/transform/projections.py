@@ -95,6 +95,7 @@ def _failed(row: Columns, event: WireEvent) -> None:
     row["progress"] = data["progress"] or 0
     row["error_code"] = data["error_code"]
     row["error_message"] = data["error_message"]
+    row["failed_at"] = event["time"]
 
 
 def _preferences(row: Columns, event: WireEvent) -> None:

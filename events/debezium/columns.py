@@ -85,6 +85,7 @@ FACETS: Mapping[Literal["user", "video"], Mapping[str, Mapping[str, CoreSchema]]
             ),
             "error_code": _optional(_failed["error_code"]),
             "error_message": _failed["error_message"],
+            "failed_at": _optional(time_rule()),
         },
         "start": {"started_at": nullable_time()},
         "output": {

@@ -25,7 +25,7 @@ _NOT_LOGGED = "was not logged, because it is long and did not change: ALTER TABL
 _NO_UNIT = "is a number, and nothing says in which unit: set time.precision.mode=isostring, or schemas.enable=true"
 _NUMERIC = "if the column is numeric, set decimal.handling.mode=double, and values beyond 2^53 need bigint"
 
-_TIMES = {"created_at", "last_login_at", "started_at", "completed_at", "deleted_at"}
+_TIMES = {"created_at", "last_login_at", "started_at", "completed_at", "failed_at", "deleted_at"}
 _COLUMNS = {
     aggregate: ("created_at", *(column for columns in facets.values() for column in columns))
     for aggregate, facets in FACETS.items()

@@ -32,6 +32,7 @@ Column = Literal[
     "progress",
     "error_code",
     "error_message",
+    "failed_at",
     "started_at",
     "output_url",
     "thumbnail_url",

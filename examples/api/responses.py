@@ -65,6 +65,7 @@ class VideoDetails(Response):
     status: VideoStatus | None
     progress: int | None
     error_code: str | None
+    failed_at: datetime | None
     created_at: datetime
     updated_at: datetime
     output: Output | None = None

@@ -8,7 +8,13 @@ placeholders (`models/visibility.py`). docs/reading.md shows each query at work.
 from .costs import costs_by_model, costs_by_user, daily_costs
 from .durations import failures_by_code, render_attempts, time_queued, time_rendered
 from .pages import Page, VideoPosition, fetch_page
-from .statistics import completed_videos_by_user, daily_counts_by_status, failure_rates, processing_time_percentiles
+from .statistics import (
+    completed_videos_by_user,
+    daily_counts_by_status,
+    failure_rates,
+    failures_of_user,
+    processing_time_percentiles,
+)
 from .users import (
     active_users,
     user_by_email,
@@ -42,6 +48,7 @@ __all__ = [
     "daily_counts_by_status",
     "failure_rates",
     "failures_by_code",
+    "failures_of_user",
     "fetch_page",
     "large_files",
     "newest_video_of_each_user",

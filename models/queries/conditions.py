@@ -21,7 +21,9 @@ def among(
 
 
 def within(
-    column: InstrumentedAttribute[datetime] | ColumnElement[datetime], since: datetime | None, until: datetime | None
+    column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None] | ColumnElement[datetime],
+    since: datetime | None,
+    until: datetime | None,
 ) -> list[ColumnElement[bool]]:
     """`:since <= column < :until`; an end that is None is open.
 

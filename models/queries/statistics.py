@@ -1,4 +1,4 @@
-"""Numbers about videos, by the time at which they were created. Days are those of UTC.
+"""Numbers about videos, by the time at which they were created, unless a query says otherwise. Days are those of UTC.
 
 All of them add up what is in a window. With one, the BRIN index on `created_at` finds it; without, all videos are read.
 Output counts only while a video is completed: a video that is being rendered again is not in it.
@@ -7,7 +7,7 @@ Output counts only while a video is completed: a video that is being rendered ag
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Double, Select, cast, func, select, type_coerce
+from sqlalchemy import ColumnElement, DateTime, Double, Select, cast, func, select, type_coerce
 
 from reelsync.models.videos import Video, VideoStatus
 
@@ -77,6 +77,28 @@ def failure_rates(*, since: datetime | None = None, until: datetime | None = Non
         select(finished.c.error_code, finished.c.videos, rate.label("rate"))
         .where(finished.c.status == VideoStatus.FAILED)
         .order_by(finished.c.videos.desc(), finished.c.error_code)
+    )
+
+
+@named
+def failures_of_user(
+    user_id: UUID, *, since: datetime, until: datetime | None = None
+) -> Select[str | None, int, datetime]:
+    """Rows of `error_code`, a user's `videos` that failed with it in the window, and the `latest`; most first.
+
+    The window is of `failed_at`: when they failed, not when they were created. A video that was rendered again since
+    has no failure any more.
+
+    SQL: `SELECT error_code, count(*), max(failed_at) FROM videos WHERE user_id = :user_id AND status = 'failed' AND
+    failed_at >= :since … GROUP BY error_code ORDER BY count(*) DESC, error_code`, by the partial index on
+    `(user_id, failed_at)`.
+    """
+    latest: ColumnElement[datetime] = type_coerce(func.max(Video.failed_at), DateTime(timezone=True))
+    return (
+        select(Video.error_code, func.count().label("videos"), latest.label("latest"))
+        .where(Video.user_id == user_id, has_status(VideoStatus.FAILED), *within(Video.failed_at, since, until))
+        .group_by(Video.error_code)
+        .order_by(func.count().desc(), Video.error_code)
     )
 
 

@@ -29,7 +29,7 @@ OUTPUT = {
     "processing_time": 2,
     "file_size": 2**40,
 }
-TIMES = dict.fromkeys(("started_at", "completed_at"), "2026-01-05T10:00:00.123456Z")
+TIMES = dict.fromkeys(("failed_at", "started_at", "completed_at"), "2026-01-05T10:00:00.123456Z")
 WRITTEN_TIMES = dict.fromkeys(("created_at", "deleted_at"), "2026-01-05T11:00:00+01:00")
 ROWS = {
     "video": video_row() | OUTPUT | TIMES | WRITTEN_TIMES | {"revision": 3},

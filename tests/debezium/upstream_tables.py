@@ -21,9 +21,9 @@ _TOPICS: dict[Table, str] = {"users": USERS, "videos": VIDEOS}
 _ACCOUNT = ("username", "email", "avatar_url")
 _PROFILE = ("full_name", "company", "locale", "timezone", "bio")
 _DETAILS = ("title", "description", "avatar_id", "voice_id", "language", "resolution")
-_STATE = ("status", "progress", "error_code", "error_message")
+_STATE = ("status", "progress", "error_code", "error_message", "failed_at")
 _OUTPUT = ("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size")
-_TIMES = {"last_login_at", "started_at", "completed_at", "deleted_at"}
+_TIMES = {"last_login_at", "started_at", "completed_at", "failed_at", "deleted_at"}
 
 
 def time_of(milliseconds: int) -> datetime:
@@ -125,6 +125,7 @@ class UpstreamTables:
             ("preferences",),
             ("last_login_at",),
             ("started_at",),
+            ("failed_at",),
         )
         return {name for group in (*groups, ("created_at",)) if self.rng.random() < 0.4 for name in group}
 
@@ -146,6 +147,7 @@ class UpstreamTables:
             "status": rng.choice(("processing", "completed", "failed")),
             "progress": rng.randrange(101),
             "started_at": now,
+            "failed_at": rng.choice((None, now)),
             "output_url": rng.choice((None, "https://cdn.example.com/x.mp4")),
             "file_size": rng.randrange(10**9),
             "username": f"{row_id[-4:]}_{self._lsn}",

@@ -144,7 +144,7 @@ NUMBERS = st.integers(-1, 200) | st.integers(-(2**63), 2**63 - 1) | DOUBLES
 JSON_TEXTS = conforming({"type": "object"}).map(json.dumps) | STRINGS
 UNITS = [None, *(f"io.debezium.time.{unit}" for unit in ("Timestamp", "MicroTimestamp", "NanoTimestamp", "Date"))]
 TYPES: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("created_at", "last_login_at", "started_at", "completed_at", "deleted_at"), TIMES),
+    **dict.fromkeys(("created_at", "last_login_at", "failed_at", "started_at", "completed_at", "deleted_at"), TIMES),
     **dict.fromkeys(("duration_seconds", "processing_time", "progress", "file_size"), NUMBERS | st.none()),
     **dict.fromkeys(
         ("avatar_url", "description", "error_code", "full_name", "bio", "title", "locale"), STRINGS | st.none()

@@ -10,12 +10,13 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelsync.models import VideoStatus, queries
-from tests.queries.filling import BEGIN, DAYS, END
+from tests.queries.filling import BEGIN, DAYS, END, user_id
 
 PK_USERS, PK_VIDEOS = "pk_users", "pk_videos"
 OF_USER = "ix_videos_user_id_created_at"
 CREATED = "ix_videos_created_at"
 UNFINISHED = "ix_videos_unfinished"
+FAILED = "ix_videos_failed"
 USED = "ix_model_usage_used_at"
 STATES = ("ix_video_states_at", "pk_video_states")
 DAY = {"since": BEGIN + timedelta(days=DAYS // 2), "until": BEGIN + timedelta(days=DAYS // 2 + 1)}
@@ -127,6 +128,7 @@ CASES = [
     _case("daily_counts_by_status", CREATED, **DAY),
     _case("daily_counts_by_status", OF_USER, variant="of a user", user_id=_user),
     _case("failure_rates", CREATED, **DAY),
+    _case("failures_of_user", FAILED, user_id=user_id(4), since=BEGIN, until=END),
     _case("processing_time_percentiles", CREATED, **DAY),
     _case("processing_time_percentiles", OF_USER, variant="of a user", user_id=_user),
     _case("costs_by_model", USED, **DAY),

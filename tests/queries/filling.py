@@ -28,12 +28,13 @@ _PROFILES = """
     SELECT id, 'Somebody', 1, created_at, updated_at FROM users
 """
 _VIDEOS = """
-    INSERT INTO videos (id, user_id, title, status, progress, error_code, started_at, output_url, processing_time,
-                        file_size, version, details_version, state_version, created_at, updated_at, deleted_at)
+    INSERT INTO videos (id, user_id, title, status, progress, error_code, failed_at, started_at, output_url,
+                        processing_time, file_size, version, details_version, state_version, created_at, updated_at,
+                        deleted_at)
     SELECT md5('video ' || i)::uuid, md5('user ' || CASE WHEN i % 10 = 4 THEN 1 ELSE 1 + i % :users END)::uuid,
            'Video ' || i, status,
            CASE status WHEN 'completed' THEN 100 ELSE 0 END,
-           CASE status WHEN 'failed' THEN 'error_' || i % 7 END, at,
+           CASE status WHEN 'failed' THEN 'error_' || i % 7 END, CASE status WHEN 'failed' THEN at END, at,
            CASE status WHEN 'completed' THEN 'https://cdn.example.com/' || i END,
            CASE status WHEN 'completed' THEN i % 100 + 1 END,
            CASE status WHEN 'completed' THEN i % 1000 * 200000 END,

@@ -41,7 +41,7 @@ async def entities(session: AsyncSession, key: UUID, day: datetime) -> None:
     assert_type(await queries.fetch_page(session, queries.active_users(), limit=1), queries.Page[User])
 
 
-async def rows(session: AsyncSession) -> None:
+async def rows(session: AsyncSession, key: UUID, day: datetime) -> None:
     pairs = await session.execute(queries.users_and_videos_by_status(VideoStatus.FAILED))
     assert_type(pairs.all(), Sequence[Row[User, Video]])
     for user, video in pairs:
@@ -52,6 +52,8 @@ async def rows(session: AsyncSession) -> None:
     counts = await session.execute(queries.daily_counts_by_status())
     assert_type(counts.all(), Sequence[Row[date, VideoStatus | None, int]])
     assert_type((await session.execute(queries.failure_rates())).all(), Sequence[Row[str | None, int, float]])
+    failures = (await session.execute(queries.failures_of_user(key, since=day))).all()
+    assert_type(failures, Sequence[Row[str | None, int, datetime]])
     times = await session.execute(queries.processing_time_percentiles())
     assert_type(times.one(), Row[int, float | None, float | None])
     models = await session.execute(queries.costs_by_model())

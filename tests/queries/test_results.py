@@ -190,6 +190,25 @@ async def test_failure_rates(session: AsyncSession) -> None:
     assert (await session.execute(queries.failure_rates(until=START))).all() == []
 
 
+async def test_what_failed_on_a_day_for_one_user(reader: Reader) -> None:
+    """By when they failed, not by when they were created; a video that is rendered again has not failed any more."""
+    failed = (
+        at(START + DAY, video("failed", 1, 3, error_code="no_voice")),
+        at(START + 2 * DAY, video("failed", 2, 3, error_code="no_voice")),
+        at(START + DAY, video("failed", 3, 2, error_code="render_timeout")),
+        at(START + DAY + HOUR, video("failed", 4, 2, error_code="render_timeout")),
+        at(START + DAY, video("failed", 5, 2, error_code="render_timeout")),
+        at(START + DAY, video("failed", 6, 2, owner=2, error_code="no_voice")),
+    )
+    again = (at(START + DAY, video("processing", 5, 3)), at(START + DAY, video("deleted", 1, 4)))
+    await merge(reader.engine, *(at(START, video("created", n)) for n in range(1, 6)), *again, *failed)
+    query = queries.failures_of_user(user_id(1), since=START + DAY, until=START + 2 * DAY)
+    async with reader.session() as session:
+        assert (await session.execute(query)).all() == [("render_timeout", 2, START + DAY + HOUR)]
+        deleted_too = query.execution_options(include_deleted=True)
+        assert ("no_voice", 1, START + DAY) in (await session.execute(deleted_too)).all()
+
+
 async def test_percentiles(session: AsyncSession) -> None:
     """Of 10 s and 20 s, interpolated."""
     assert (await session.execute(queries.processing_time_percentiles())).all() == [(2, 15.0, 19.5)]

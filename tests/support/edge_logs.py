@@ -71,7 +71,7 @@ def _columns() -> Iterator[tuple[str, str]]:
             if column not in _IDS:
                 yield from ((column, literal) for literal in edges(part))
     time = event_schema("user.logged_in", "reader")["properties"]["time"]
-    for column in ("created_at", "last_login_at", "deleted_at", "started_at", "completed_at"):
+    for column in ("created_at", "last_login_at", "deleted_at", "failed_at", "started_at", "completed_at"):
         yield from ((column, literal) for literal in edges(time))
 
 

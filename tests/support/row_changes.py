@@ -45,7 +45,17 @@ def topics(version: str = "source.lsn", deletes: str = "soft_delete", **more: An
 def video_row(number: int = 1, owner: int = 1, **columns: Any) -> dict[str, Any]:
     """A row of an upstream table of videos, with all columns that have a facet."""
     nothing = dict.fromkeys(
-        ("description", "avatar_id", "voice_id", "language", "resolution", "error_code", "error_message", "started_at")
+        (
+            "description",
+            "avatar_id",
+            "voice_id",
+            "language",
+            "resolution",
+            "error_code",
+            "error_message",
+            "failed_at",
+            "started_at",
+        )
     )
     no_output = dict.fromkeys(
         ("output_url", "thumbnail_url", "duration_seconds", "processing_time", "file_size", "completed_at")

@@ -71,4 +71,4 @@ def part(row: Row, *columns: str) -> tuple[Any, ...]:
 
 
 def state(row: Row) -> tuple[Any, ...]:
-    return part(row, "status", "progress", "error_code", "error_message", "state_version")
+    return part(row, "status", "progress", "error_code", "error_message", "failed_at", "state_version")

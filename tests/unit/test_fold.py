@@ -21,7 +21,16 @@ from tests.support.decoding import decode
 from tests.support.random_logs import random_log
 
 Tables = dict[str, dict[str, dict[str, Any]]]
-TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at", "last_login_at", "used_at")
+TIMES = (
+    "created_at",
+    "updated_at",
+    "failed_at",
+    "started_at",
+    "completed_at",
+    "deleted_at",
+    "last_login_at",
+    "used_at",
+)
 
 
 def event_of(item: Any) -> Any:

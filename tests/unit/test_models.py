@@ -188,8 +188,8 @@ def test_constraints_are_named_by_kind_table_and_column(table: str, names: str) 
         (
             "videos",
             (
-                "ix_videos_user_id_created_at ix_videos_former_owners ix_videos_unfinished ix_videos_created_at "
-                "ix_videos_updated_at"
+                "ix_videos_user_id_created_at ix_videos_former_owners ix_videos_failed ix_videos_unfinished "
+                "ix_videos_created_at ix_videos_updated_at"
             ),
         ),
         ("model_usage", "ix_model_usage_video_id ix_model_usage_user_id ix_model_usage_used_at"),

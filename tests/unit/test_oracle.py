@@ -44,6 +44,7 @@ def test_a_created_video_is_a_whole_row() -> None:
         "progress": 0,
         "error_code": None,
         "error_message": None,
+        "failed_at": None,
         **dict.fromkeys((*OUTPUT, "thumbnail_url", "started_at", "completed_at", "deleted_at")),
         "is_deleted": False,
         "details_version": 3,
@@ -65,13 +66,13 @@ def test_a_facet_is_set_whole() -> None:
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        (video("processing", 5), ("processing", 0, None, None, 5)),
-        (video("progressed", 5, progress=41), ("processing", 41, None, None, 5)),
-        (video("completed", 5, **OUTPUT), ("completed", 100, None, None, 5)),
-        (video("failed", 5, error_code="e"), ("failed", 0, "e", None, 5)),
-        (video("failed", 5, error_code="e", error_message="m", progress=7), ("failed", 7, "e", "m", 5)),
-        (video("updated", 5, title="B"), ("failed", 0, "old", None, 2)),
-        (video("deleted", 5), ("failed", 0, "old", None, 2)),
+        (video("processing", 5), ("processing", 0, None, None, None, 5)),
+        (video("progressed", 5, progress=41), ("processing", 41, None, None, None, 5)),
+        (video("completed", 5, **OUTPUT), ("completed", 100, None, None, None, 5)),
+        (video("failed", 5, error_code="e"), ("failed", 0, "e", None, at(5), 5)),
+        (video("failed", 5, error_code="e", error_message="m", progress=7), ("failed", 7, "e", "m", at(5), 5)),
+        (video("updated", 5, title="B"), ("failed", 0, "old", None, at(2), 2)),
+        (video("deleted", 5), ("failed", 0, "old", None, at(2), 2)),
     ],
 )
 def test_the_state_is_what_the_highest_version_that_sets_it_says(record: Sent, expected: tuple[Any, ...]) -> None:
@@ -97,7 +98,7 @@ def test_each_facet_follows_its_own_versions_in_any_order() -> None:
             at(3),
             3,
         )
-        assert state(row) == ("failed", 12, "e", None, 7)
+        assert state(row) == ("failed", 12, "e", None, at(7), 7)
         assert part(row, "version", "created_at", "updated_at") == (7, at(1), at(7))
 
 

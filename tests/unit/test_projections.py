@@ -71,12 +71,12 @@ VIDEOS = [
     (
         "failed",
         {"error_code": "e", "error_message": "m", "progress": 7},
-        {"state": {"status": "failed", "progress": 7, "error_code": "e", "error_message": "m"}},
+        {"state": {"status": "failed", "progress": 7, "error_code": "e", "error_message": "m", "failed_at": AT}},
     ),
     (
         "failed",
         {"error_code": "e"},
-        {"state": {"status": "failed", "progress": 0, "error_code": "e", "error_message": None}},
+        {"state": {"status": "failed", "progress": 0, "error_code": "e", "error_message": None, "failed_at": AT}},
     ),
     ("deleted", {}, {"deletion": {"deleted_at": AT}}),
     ("restored", {}, {"deletion": {}}),

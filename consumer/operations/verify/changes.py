@@ -24,7 +24,7 @@ FACETS: Mapping[str, Mapping[str, Row]] = {
     "user_profiles": {"profile": dict.fromkeys(_PROFILE)},
     "videos": {
         "details": dict.fromkeys(_DETAILS),
-        "state": dict.fromkeys(("status", "progress", "error_code", "error_message")),
+        "state": dict.fromkeys(("status", "progress", "error_code", "error_message", "failed_at")),
         "start": {"started_at": None},
         "output": dict.fromkeys((*_OUTPUT, "completed_at")),
         "deletion": {"deleted_at": None},
@@ -63,7 +63,8 @@ def facets_of(aggregate: str, what: str, time: datetime, data: Row) -> dict[str,
 
 def _facets_of_video(what: str, time: datetime, data: Row) -> dict[str, Row]:
     def state(status: str, progress: int) -> dict[str, Row]:
-        return {"state": {"status": status, "progress": progress, "error_code": None, "error_message": None}}
+        no_failure = dict.fromkeys(("error_code", "error_message", "failed_at"))
+        return {"state": {"status": status, "progress": progress, **no_failure}}
 
     match what:
         case "created":
@@ -77,8 +78,8 @@ def _facets_of_video(what: str, time: datetime, data: Row) -> dict[str, Row]:
         case "completed":
             return state("completed", 100) | {"output": _picked(data, _OUTPUT) | {"completed_at": time}}
         case _:
-            errors = _picked(data, ("error_code", "error_message"))
-            return {"state": {"status": "failed", "progress": data.get("progress") or 0} | errors}
+            failure = _picked(data, ("error_code", "error_message")) | {"failed_at": time}
+            return {"state": {"status": "failed", "progress": data.get("progress") or 0} | failure}
 
 
 def _facets_of_user(what: str, time: datetime, data: Row) -> dict[str, Row]:
