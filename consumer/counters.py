@@ -6,10 +6,11 @@ exposed first.
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import inf
+from operator import add
 from typing import Literal
 
 from prometheus_client.core import Metric
@@ -18,6 +19,9 @@ from prometheus_client.samples import Exemplar, Sample
 
 Labels = tuple[str, ...]
 Kind = Literal["counter", "gauge", "histogram"]
+Together = Literal["sum", "largest", "smallest"]
+"""What the values of several processes come to."""
+_COMBINED: Mapping[Together, Callable[[float, float], float]] = {"sum": add, "largest": max, "smallest": min}
 
 
 @dataclass(slots=True)
@@ -48,11 +52,11 @@ class Series:
         if exemplar:
             self.exemplars[bucket] = Exemplar(exemplar, value, time.time())
 
-    def plus(self, other: "Series", *, largest: bool) -> "Series":
-        """This and the same series of another process; the larger value if values do not add up."""
+    def plus(self, other: "Series", together: Together) -> "Series":
+        """This and the same series of another process."""
         return Series(
             self.bounds,
-            max(self.value, other.value) if largest else self.value + other.value,
+            _COMBINED[together](self.value, other.value),
             [one + another for one, another in zip(self.counts, other.counts, strict=True)],
             min(self.created, other.created),
             dict(sorted([*self.exemplars.items(), *other.exemplars.items()], key=_observed_at)),
@@ -69,8 +73,10 @@ class Family:
     label_names: Labels = ()
     bounds: tuple[float, ...] = ()
     """Upper bounds of a histogram's buckets."""
-    largest: bool = False
-    """A gauge of a thing that one process has at a time: for a moment two processes may both show it."""
+    together: Together = "sum"
+    """The largest, of a thing that one process has at a time: two may show it for a moment. The smallest, of what must
+    hold for all.
+    """
     series: dict[Labels, Series] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,7 +148,7 @@ def added_up(families: Iterable[Family]) -> dict[str, Family]:
     for family in families:
         total = together.setdefault(family.name, replace(family, series={})).series
         for labels, series in family.series.items():
-            total[labels] = total[labels].plus(series, largest=family.largest) if labels in total else series
+            total[labels] = total[labels].plus(series, family.together) if labels in total else series
     return together
 
 

@@ -94,8 +94,10 @@ class Health:
         reasons = [] if self.schema_verified else ["the schema was not verified yet"]
         if not settled:
             reasons.append("no partitions are assigned yet, or their positions are not known yet")
-        reasons += [f"{server} does not answer: {why}" for server, why in self.unreachable.items()]
+        reasons += [f"{server} does not answer: {why}" for server, why in tuple(self.unreachable.items())]
         reasons += [
-            f"{activity} waits out an outage: {off.why}" for activity, off in self.backing_off.items() if off.outage
+            f"{activity} waits out an outage: {off.why}"
+            for activity, off in tuple(self.backing_off.items())
+            if off.outage
         ]
         return reasons

@@ -37,6 +37,7 @@ class Monitor:
 
     def __post_init__(self) -> None:
         self._began = self.health.clock()
+        self.metrics.watch_readiness(lambda: (not self.not_ready(), self.health.unreachable.keys()))
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:

@@ -1,7 +1,7 @@
 """The metrics of the consumer. Labels have values from closed sets only."""
 
 from collections import Counter as Counts
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, get_args
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from reelsync.consumer.background import TASKS
 from reelsync.consumer.counters import Family, FamilyCollector, Kind
-from reelsync.consumer.observer import Written
+from reelsync.consumer.observer import Server, Written
 from reelsync.consumer.records import Partition
 from reelsync.consumer.timing.query_metrics import QUERY_SECONDS, Exemplar, QueryMetrics
 from reelsync.consumer.timing.query_timing import QueryTiming
@@ -50,7 +50,7 @@ class Metrics:
         "Seconds from the time of a batch's oldest event to its commit.",
         bounds=_AGE_SECONDS,
     )
-    lag: Family = _gauge("reelsync_lag_records", "Records not yet read.", "topic", "partition", largest=True)
+    lag: Family = _gauge("reelsync_lag_records", "Records not yet read.", "topic", "partition", together="largest")
     rebalances: Family = _counter("reelsync_rebalances", "Assignments received.")
     fenced: Family = _counter("reelsync_fenced", "Batches refused because a partition has another owner.")
     retries: Family = _counter("reelsync_retries", "Batches run again, by reason.", "reason")
@@ -66,11 +66,20 @@ class Metrics:
     kafka_commit_failures: Family = _counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
     halted_partitions: Family = _gauge("reelsync_halted_partitions", "Partitions that wait for an operator.")
 
+    ready: Family = _gauge("reelsync_ready", "Whether /readyz answers 200: 1, or 0.", together="smallest")
+    reachable: Family = _gauge(
+        "reelsync_server_reachable",
+        "Whether the server answered the last check: 1, or 0.",
+        "server",
+        together="smallest",
+    )
+
     def __post_init__(self) -> None:
         self.queries = QueryMetrics()
         self.query_seconds, self.slow_queries = self.queries.seconds, self.queries.slow
         self._families = [self.query_seconds, self.slow_queries, *(getattr(self, each.name) for each in fields(self))]
         self._pool_stats: Callable[[], PoolStats] | None = None
+        self._readiness: Callable[[], tuple[bool, Collection[Server]]] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(FamilyCollector(self.families))
         # A series must exist at zero before it counts: otherwise an alert on its increase misses the first failure.
@@ -80,11 +89,16 @@ class Metrics:
             self.task_failures.labels(task)
 
     def families(self) -> list[Family]:
-        """All metrics, with the connections of the pool as they are now."""
+        """All metrics, with the connections of the pool and the readiness as they are now."""
         if self._pool_stats:
             stats = self._pool_stats()
             self.pool_count.labels("idle").set(stats.checked_in)
             self.pool_count.labels("used").set(stats.checked_out)
+        if self._readiness:
+            ready, unreachable = self._readiness()
+            self.ready.set(float(ready))
+            for server in get_args(Server):
+                self.reachable.labels(server).set(float(server not in unreachable))
         return self._families
 
     @property
@@ -134,6 +148,10 @@ class Metrics:
         """Show the connections of a pool as they are when the metrics are read. `limit`: how many it may open."""
         self._pool_stats = stats
         self.pool_limit.set(limit)
+
+    def watch_readiness(self, readiness: Callable[[], tuple[bool, Collection[Server]]]) -> None:
+        """Show whether the process is ready, and which servers do not answer, as it is when the metrics are read."""
+        self._readiness = readiness
 
 
 def known_type(event_type: str | None) -> str:

@@ -76,4 +76,6 @@ class WorkersMonitor:
     def _metrics(self) -> dict[str, Family]:
         supervisor = self._supervisor
         reported = [family for member in supervisor.members() if member.report for family in member.report.metrics]
-        return added_up([*supervisor.metrics.families(), *supervisor.past.metrics, *reported])
+        families = added_up([*supervisor.metrics.families(), *supervisor.past.metrics, *reported])
+        families[supervisor.metrics.ready.name].set(float(not self.not_ready()))
+        return families

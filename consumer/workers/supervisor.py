@@ -21,7 +21,7 @@ from reelsync.consumer.telemetry.metrics import Metrics
 from .process import WorkerProcess
 
 STOP_SECONDS = 40.0
-"""The time that a worker has after SIGTERM. Orchestrators give 45 s (deploy/kubernetes/consumer.yml)."""
+"""The time that a worker has after SIGTERM. Orchestrators give 45 s (deploy/kubernetes/base/consumer.yml)."""
 _START_SECONDS = 60.0
 """The time that a new worker has for its first answer."""
 _STUCK_REPORTS = 3

@@ -14,6 +14,8 @@ _RANGE = re.compile(r"\[[^\]]*\]|\boffset\s+\w+")
 _NAME = re.compile(r"[a-zA-Z_:][\w:]*(?!\s*\()\b(?!\()")
 _WORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan"}
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+OF_PROMETHEUS = {"up"}
+"""What Prometheus measures itself, of each target."""
 OF_TARGETS = {"job", "instance", "le"}
 """Labels that Prometheus adds, or histograms have."""
 
@@ -47,6 +49,6 @@ def unknown_names(expression: str, registry: CollectorRegistry) -> Iterator[str]
     """What an expression names and the registry does not have."""
     series, labels = series_of(registry), labels_of(registry)
     named = metrics_named(expression)
-    yield from sorted(named - series.keys())
+    yield from sorted(named - series.keys() - OF_PROMETHEUS)
     possible = {label for name in named & series.keys() for label in labels[series[name].name]} | OF_TARGETS
     yield from sorted(labels_named(expression) - possible)

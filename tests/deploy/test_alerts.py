@@ -67,7 +67,7 @@ def test_each_alert_says_what_it_is_and_has_its_own_section_of_the_runbook(alert
     assert said["summary"].endswith(".")
     assert len(said["summary"].split()) > 5
     page, _, anchor = said["runbook_url"].partition("#")
-    assert page == "docs/runbook.md"
+    assert page == "https://reelsync.example/docs/runbook.md"
     assert anchors(RUNBOOK).count(anchor) == 1
     assert f"`{alert['alert']}`" in section(anchor)
 
@@ -88,8 +88,9 @@ def test_names_in_an_expression_are_found(registry: CollectorRegistry) -> None:
     assert list(unknown_names(wrong, registry)) == ["reelsync_fenced", "tpoic"]
 
 
-def test_operations_lists_every_alert() -> None:
+def test_operations_lists_every_alert_and_gives_their_links_another_address() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
+    assert "sed -i 's#https://reelsync.example#" in page
     listed = re.findall(r"(?m)^\| `(Reelsync\w+)` \|", page)
     assert sorted(listed) == sorted(alert["alert"] for alert in alerts())
 

@@ -1,5 +1,7 @@
 """The manifests: against Kubernetes' own schemas, and against what the consumer needs of them."""
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,21 @@ from reelsync.consumer.app import Consumer
 from reelsync.consumer.loop import BatchLoop
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.summary import package_version
+from tests.deploy.custom_resources import CUSTOM, ScaledObject
 from tests.deploy.expressions import unknown_names
-from tests.deploy.keda import ScaledObject
 from tests.deploy.prometheus import ROOT, promtool
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 VERSIONS = ["1.30", "1.37"]
 """The oldest and the newest that the manifests are meant for."""
-MANIFESTS = [document for path in sorted(KUBERNETES.glob("*.yml")) for document in yaml.safe_load_all(path.read_text())]
-BUILT_IN = [document for document in MANIFESTS if document["kind"] != "ScaledObject"]
+OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
+MANIFESTS = [
+    document
+    for path in sorted(KUBERNETES.rglob("*.yml"))
+    if path.name != "kustomization.yml"
+    for document in yaml.safe_load_all(path.read_text())
+]
+BUILT_IN = [document for document in MANIFESTS if document["kind"] not in CUSTOM]
 
 
 def one(kind: str, name: str = "reelsync") -> dict[str, Any]:
@@ -145,3 +153,86 @@ def test_selectors_find_the_consumers_and_nothing_else() -> None:
     policy = one("NetworkPolicy", "reelsync-migration")["spec"]["podSelector"]["matchLabels"]
     assert policy.items() <= migration.items()
     assert not policy.items() <= consumers.items()
+
+
+def kustomize() -> list[str]:
+    """The command that builds an overlay. Skips the test without it."""
+    if shutil.which("kustomize"):
+        return ["kustomize", "build"]
+    if shutil.which("kubectl"):
+        return ["kubectl", "kustomize"]
+    pytest.skip("no kubectl and no kustomize")
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What an overlay comes to, with something in the files that git ignores."""
+    copy = shutil.copytree(KUBERNETES, tmp_path_factory.mktemp("overlay") / "kubernetes")
+    overlay = copy / "overlays" / request.param
+    asked = yaml.safe_load((overlay / "kustomization.yml").read_text())
+    for generator in (*asked.get("secretGenerator", ()), *asked.get("configMapGenerator", ())):
+        for file in (overlay / name.rpartition("=")[2] for name in generator["files"]):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("something")
+    done = subprocess.run([*kustomize(), overlay], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of(built: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [manifest for manifest in built if manifest["kind"] in kinds]
+
+
+def test_an_overlay_is_valid_and_in_one_namespace(built: list[dict[str, Any]]) -> None:
+    assert {manifest["metadata"]["namespace"] for manifest in built} == {"reelsync"}
+    for manifest in built:
+        if manifest["kind"] in CUSTOM:
+            CUSTOM[manifest["kind"]].model_validate(manifest)
+            continue
+        for version in VERSIONS:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_an_overlay_has_every_secret_and_every_file_that_its_pods_name(built: list[dict[str, Any]]) -> None:
+    keys = {manifest["metadata"]["name"]: set(manifest["data"]) for manifest in of(built, "Secret", "ConfigMap")}
+    for manifest in of(built, "ExternalSecret"):
+        keys[manifest["spec"]["target"]["name"]] = {datum["secretKey"] for datum in manifest["spec"]["data"]}
+    pods = of(built, "Deployment", "Job")
+    assert len(pods) == 2
+    for pod in (manifest["spec"]["template"]["spec"] for manifest in pods):
+        (only,) = pod["containers"]
+        assert only["image"] == f"registry.example/reelsync:{package_version()}"
+        for variable in only["env"]:
+            asked = variable["valueFrom"]["secretKeyRef"]
+            assert asked["key"] in keys[asked["name"]]
+        mounted = {mount["name"]: mount["mountPath"] for mount in only.get("volumeMounts", ())}
+        files = {
+            f"{mounted[volume['name']]}/{key}"
+            for volume in pod.get("volumes", ())
+            for key in keys[volume["configMap"]["name"]]
+        }
+        assert set(filter(None, [keys_of(built).get("REELSYNC_KAFKA__SSL_CAFILE")])) == files
+
+
+def keys_of(built: list[dict[str, Any]]) -> dict[str, str]:
+    """The settings of an overlay."""
+    (found,) = [manifest["data"] for manifest in of(built, "ConfigMap") if manifest["metadata"]["name"] == "reelsync"]
+    assert set(found) <= {row.split("`")[1] for row in settings_table().splitlines()[2:]}
+    return dict(found)
+
+
+def test_an_overlay_lets_consumers_reach_the_brokers_and_prometheus_find_each_consumer_once(
+    built: list[dict[str, Any]],
+) -> None:
+    (policy,) = [one for one in of(built, "NetworkPolicy") if one["metadata"]["name"] == "reelsync-consumer"]
+    let_out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert int(keys_of(built)["REELSYNC_KAFKA__BOOTSTRAP_SERVERS"].rpartition(":")[2]) in let_out
+    (deployment,) = of(built, "Deployment")
+    pods = deployment["spec"]["template"]["metadata"]
+    monitors = of(built, "PodMonitor")
+    assert len(monitors) + ("annotations" in pods) == 1
+    for monitor in monitors:
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= pods["labels"].items()
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        assert endpoint["port"] in {port["name"] for port in container(deployment["spec"]["template"])["ports"]}
+    assert len(of(built, "ScaledObject")) + ("replicas" in deployment["spec"]) == 1

@@ -131,6 +131,7 @@ async def test_prometheus_takes_the_rules_and_finds_nothing_wrong_with_a_healthy
         await until_applied(settings)
         await watched.until("sum(reelsync_batch_records_sum)", 1)
         await watched.until_silent("ReelsyncDown")
+        await watched.until_silent("ReelsyncNotReady")
 
         async def evaluated() -> bool:
             return all(rule["health"] == "ok" for rule in await watched.rules())
@@ -139,7 +140,7 @@ async def test_prometheus_takes_the_rules_and_finds_nothing_wrong_with_a_healthy
         assert {rule["name"] for rule in await watched.rules()} == {alert["alert"] for alert in alerts()}
         assert await watched.firing() == {}
     down = await watched.until_fires("ReelsyncDown")
-    assert down["annotations"]["summary"].startswith("No consumer answers")
+    assert down["annotations"]["summary"].startswith((f"{watched.instance} does not answer", "No consumer answers"))
 
 
 async def test_a_halted_partition_fires_until_it_is_reset(settings: Settings, watched: Watched, port: int) -> None:
@@ -155,7 +156,7 @@ async def test_a_halted_partition_fires_until_it_is_reset(settings: Settings, wa
         halted = await watched.until_fires("ReelsyncPartitionHalted")
         assert halted["labels"]["instance"] == watched.instance
         assert halted["annotations"]["summary"].startswith(f"1 partitions of {watched.instance} wait for an operator")
-        assert halted["annotations"]["runbook_url"] == "docs/runbook.md#a-partition-is-halted"
+        assert halted["annotations"]["runbook_url"] == "https://reelsync.example/docs/runbook.md#a-partition-is-halted"
         async with consumer.engine.begin() as connection:
             await connection.exec_driver_sql(f"UPDATE consumer_offsets SET next_offset = 10 {where}")
         await watched.until_silent("ReelsyncPartitionHalted")
@@ -186,7 +187,12 @@ async def test_an_outage_of_the_database_fires_although_the_lag_is_zero(
             stalled = await watched.until_fires("ReelsyncConsumerStalled")
             assert stalled["labels"]["instance"] == watched.instance
             assert await watched.number("sum(reelsync_lag_records)") == 0
+            not_ready = await watched.until_fires("ReelsyncNotReady")
+            assert not_ready["labels"]["instance"] == watched.instance
+            assert await watched.number('reelsync_server_reachable{server="postgresql"}') == 0
+            assert await watched.number('reelsync_server_reachable{server="kafka"}') == 1
         finally:
             postgres.start()
         await until_applied(settings)
         await watched.until_silent("ReelsyncConsumerStalled")
+        await watched.until_silent("ReelsyncNotReady")

@@ -40,6 +40,8 @@ LABELS = {
     "reelsync_version_conflicts_total": set(),
     "reelsync_kafka_commit_failures_total": set(),
     "reelsync_halted_partitions": set(),
+    "reelsync_ready": set(),
+    "reelsync_server_reachable": {"server"},
     "reelsync_observer_errors_total": set(),
     "reelsync_background_task_failures_total": {"task"},
 }
@@ -50,6 +52,7 @@ OPENTELEMETRY = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0}
 def registry() -> CollectorRegistry:
     """Everything counted once."""
     metrics = Metrics()
+    metrics.watch_readiness(lambda: (True, ()))
     metrics.watch_pool(lambda: PoolStats(5, 1, 2, 0, 0), 50)
     metrics.query(QueryTiming("videos.merge", 0.5, 3))
     metrics.slow_queries.labels("videos.merge").inc()

@@ -87,6 +87,16 @@ def test_the_lag_is_each_partitions_and_other_gauges_add_up() -> None:
     assert value(families, "reelsync_halted_partitions") == 3
 
 
+def test_a_server_is_reachable_if_every_worker_reaches_it() -> None:
+    one, other = Metrics(), Metrics()
+    one.watch_readiness(lambda: (True, ()))
+    other.watch_readiness(lambda: (False, ["kafka"]))
+    families = collected(one, other)
+    assert value(families, "reelsync_server_reachable", server="postgresql") == 1
+    assert value(families, "reelsync_server_reachable", server="kafka") == 0
+    assert value(families, "reelsync_ready") == 0
+
+
 def test_a_series_was_created_when_the_first_process_created_it() -> None:
     one, other = Metrics(), Metrics()
     assert value(collected(one), "reelsync_fenced_created") != value(collected(other), "reelsync_fenced_created")

@@ -1,4 +1,4 @@
-"""What is used of KEDA's ScaledObject, as types that refuse everything else: no Python package has its schema."""
+"""What is used of others' resources, as types that refuse everything else: no Python package has their schemas."""
 
 from typing import Literal
 
@@ -70,6 +70,7 @@ class _Scaling(_Strict):
 
 class _Metadata(_Strict):
     name: str
+    namespace: str | None = None
     labels: dict[str, str]
 
 
@@ -80,3 +81,63 @@ class ScaledObject(_Strict):
     kind: Literal["ScaledObject"]
     metadata: _Metadata
     spec: _Scaling
+
+
+class _Labels(_Strict):
+    match_labels: dict[str, str]
+
+
+class _Endpoint(_Strict):
+    port: str
+    path: str
+    interval: str = Field(pattern=r"^\d+s$")
+    scrape_timeout: str = Field(pattern=r"^\d+s$")
+
+
+class _Monitoring(_Strict):
+    selector: _Labels
+    pod_metrics_endpoints: list[_Endpoint]
+
+
+class PodMonitor(_Strict):
+    """The resource. Source: https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.PodMonitor"""
+
+    api_version: Literal["monitoring.coreos.com/v1"]
+    kind: Literal["PodMonitor"]
+    metadata: _Metadata
+    spec: _Monitoring
+
+
+class _Store(_Strict):
+    kind: Literal["SecretStore", "ClusterSecretStore"]
+    name: str
+
+
+class _Remote(_Strict):
+    key: str
+    property: str
+
+
+class _Datum(_Strict):
+    secret_key: str
+    remote_ref: _Remote
+
+
+class _External(_Strict):
+    refresh_interval: str = Field(pattern=r"^\d+[smh]$")
+    secret_store_ref: _Store
+    target: _Target
+    data: list[_Datum]
+
+
+class ExternalSecret(_Strict):
+    """The resource. Source: https://external-secrets.io/latest/api/externalsecret/"""
+
+    api_version: Literal["external-secrets.io/v1"]
+    kind: Literal["ExternalSecret"]
+    metadata: _Metadata
+    spec: _External
+
+
+CUSTOM: dict[str, type[_Strict]] = {kind.__name__: kind for kind in (ScaledObject, PodMonitor, ExternalSecret)}
+"""By their kinds."""
