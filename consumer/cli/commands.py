@@ -108,7 +108,9 @@ def verify(
     slices: Annotated[
         int, typer.Option(min=0, max=MOST_SLICES, help="Compare in so many parts, to save memory. 0: automatic.")
     ] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Show at most this many findings.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Show so many findings of each cause with --values or --json.")
+    ] = 50,
     values: Annotated[bool, typer.Option("--values", help="Show the values, which are personal data.")] = False,
     unlogged_ok: Annotated[
         bool, typer.Option("--unlogged-ok", help="Accept rows that are not in the log: services write some.")

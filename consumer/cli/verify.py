@@ -1,5 +1,7 @@
 """`reelsync verify`."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,9 @@ import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.operations.verify.reference import STATES, TABLES
+from reelsync.consumer.operations.verify.report import Cause, Finding, Kind, Report
 from reelsync.consumer.operations.verify.spool import MOST_SLICES
-from reelsync.consumer.operations.verify.verification import Finding, Kind, Report, Verification
+from reelsync.consumer.operations.verify.verification import Verification
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import patient_engine_of
 from reelsync.consumer.runner import tune_garbage_collector
@@ -21,6 +24,9 @@ from .terminal import err, load, out, print_json, print_rows, run_async
 
 _RECORDS_A_SLICE = 100_000
 _NAMED = 6
+_NAMED_OF_A_CAUSE = 2
+_SHOWN_CAUSES = 20
+_CAUSES = ("what", "table", "columns", "rows", "such_as")
 _ALWAYS_WRONG: tuple[Kind, ...] = ("differs", "missing")
 
 
@@ -36,11 +42,11 @@ def verify(
         wrong += report.found["no_letter"]
     if not report.incomplete and not unlogged_ok:
         wrong += report.found["unlogged"]
-    shown = [_shown(finding, values=values) for finding in report.findings[:limit]]
+    shown = [_shown(finding, values=values) for finding in report.first(limit)]
     if json:
         print_json({"agrees": not wrong, **_counts(report), "findings": shown})
     else:
-        _print(report, shown, wrong)
+        _print(report, shown if values else [], unlogged_ok=unlogged_ok, letters_ok=letters_ok)
     if wrong:
         raise typer.Exit(1)
 
@@ -85,6 +91,10 @@ def _counts(report: Report) -> dict[str, Any]:
         "corrected": report.corrected,
         "without_position": [str(place) for place in report.without_position],
         "incomplete": {str(place): why for place, why in report.incomplete.items()},
+        "causes": [
+            {"what": cause.kind, "table": cause.table, "columns": list(cause.columns), "rows": count}
+            for cause, count in report.causes.most_common()
+        ],
     }
 
 
@@ -101,10 +111,11 @@ def _shown(finding: Finding, *, values: bool) -> dict[str, Any]:
     return shown
 
 
-def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
+def _print(report: Report, shown: list[dict[str, Any]], *, unlogged_ok: bool, letters_ok: bool) -> None:
     if shown:
-        columns = tuple(shown[0])
-        print_rows("Findings", columns, [row | {"columns": ", ".join(row["columns"])} for row in shown])
+        print_rows("Findings", tuple(shown[0]), [row | {"columns": ", ".join(row["columns"])} for row in shown])
+    elif report.causes:
+        print_rows("Findings by what they have in common", _CAUSES, _by_cause(report))
     rows = ", ".join(f"{count:,} {table}" for table, count in report.rows.items())
     err.print(f"{report.records:,} records against {rows or 'no rows'}.", soft_wrap=True, highlight=False)
     for count, sentence in (
@@ -132,10 +143,43 @@ def _print(report: Report, shown: list[dict[str, Any]], wrong: int) -> None:
         err.print(f"The group has no position in {named}: they were not compared.", markup=False, soft_wrap=True)
     for place, why in list(report.incomplete.items())[:5]:
         err.print(f"{place} does not hold everything that was written to it: {why}.", markup=False, highlight=False)
-    if wrong:
-        err.print("`reelsync rebuild` repairs rows; docs/runbook.md says when to use it.", highlight=False)
-    else:
+    advice = list(_advice(report, unlogged_ok=unlogged_ok, letters_ok=letters_ok))
+    for sentence in advice:
+        err.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    if not advice:
         out.print("[green]✓[/] Every row that is in the log agrees with an independent calculation.", soft_wrap=True)
+
+
+def _by_cause(report: Report) -> Iterator[dict[str, Any]]:
+    """A line for each cause, the most frequent first, with the ids of a few rows."""
+    named: dict[Cause, list[str]] = defaultdict(list)
+    for finding in report.first(_NAMED_OF_A_CAUSE):
+        named[finding.cause].append(finding.row_id)
+    for cause, count in report.causes.most_common(_SHOWN_CAUSES):
+        columns = ", ".join(cause.columns) or "–"
+        examples = ", ".join(named[cause]) + " …" * (count > len(named[cause]))
+        yield {"what": cause.kind, "table": cause.table, "columns": columns, "rows": count, "such_as": examples}
+
+
+def _advice(report: Report, *, unlogged_ok: bool, letters_ok: bool) -> Iterator[str]:
+    """What mends each kind of finding that counts as wrong."""
+    found = report.found
+    if found["differs"] or found["missing"]:
+        yield (
+            "`reelsync rebuild` repairs what differs or is missing; with --dry-run it says which rows it would change. "
+            'Before it, see "Are the rows right?" in docs/runbook.md.'
+        )
+    if found["unlogged"] and not report.incomplete and not unlogged_ok:
+        yield (
+            "`reelsync rebuild` keeps rows that are not in the log. If a service wrote them, let it publish their "
+            "events, or accept them with --unlogged-ok. If nobody should have, `reelsync rebuild --accept-loss "
+            "--dry-run` counts the rows that it would make as the log has them, or remove."
+        )
+    if found["no_letter"] and not letters_ok:
+        yield (
+            "A missing dead letter was deleted (then --deleted-letters-ok accepts that), or never parked: a replay "
+            "parks it, `reelsync offsets reset TOPIC PARTITION --to OFFSET`, with the place that is shown."
+        )
 
 
 def _unlogged(report: Report) -> str:

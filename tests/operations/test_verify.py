@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -124,6 +125,24 @@ async def test_rows_that_services_write_are_in_order_if_told_so(settings: Settin
     for options, code in (((), 1), (("--unlogged-ok",), 0)):
         done = await asyncio.to_thread(run_command, settings, "verify", *options)
         assert (done.returncode, "1 rows hold data that is not in the log" in done.stderr) == (code, True), done.stderr
+
+
+async def test_many_rows_of_one_cause_are_one_line_and_the_advice_is_about_them(
+    settings: Settings, operator: AsyncConnection
+) -> None:
+    await consumed_life(settings)
+    await operator.execute(
+        text("INSERT INTO users (id, version) SELECT gen_random_uuid(), 1 FROM generate_series(1, 60)")
+    )
+    done = await asyncio.to_thread(run_command, settings, "verify")
+    (line,) = [line for line in done.stdout.splitlines() if "unlogged" in line]
+    assert re.search(r"\b60\b", line)
+    assert "`reelsync rebuild` keeps rows that are not in the log" in done.stderr
+    assert "repairs" not in done.stderr
+    await operator.execute(text(f"UPDATE videos SET title = 'by hand' WHERE id = '{an_id(1)}'"))
+    found = json.loads((await asyncio.to_thread(run_command, settings, "verify", "--json", "--limit", "2")).stdout)
+    assert [(cause["what"], cause["rows"]) for cause in found["causes"]] == [("unlogged", 60), ("differs", 1)]
+    assert [finding["what"] for finding in found["findings"]] == ["unlogged", "unlogged", "differs"]
 
 
 async def test_a_group_that_has_consumed_nothing_is_no_success(settings: Settings, operator: AsyncConnection) -> None:

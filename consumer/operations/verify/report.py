@@ -9,7 +9,7 @@ from reelsync.consumer.records import Partition
 from .changes import Row
 
 Kind = Literal["differs", "missing", "unlogged", "no_letter"]
-_KEPT_FINDINGS = 10_000
+_KEPT_OF_A_CAUSE = 1_000
 
 
 class Finding(NamedTuple):
@@ -26,6 +26,19 @@ class Finding(NamedTuple):
     expected: Row
     held: Row
 
+    @property
+    def cause(self) -> "Cause":
+        """What it has in common with others: most likely they have one reason."""
+        return Cause(self.kind, self.table, self.columns)
+
+
+class Cause(NamedTuple):
+    """Findings of one kind, in the same columns of one table."""
+
+    kind: Kind
+    table: str
+    columns: tuple[str, ...]
+
 
 @dataclass
 class Report:
@@ -36,8 +49,10 @@ class Report:
     rows: Counter[str] = field(default_factory=Counter)
     """Rows compared, by table."""
     found: Counter[Kind] = field(default_factory=Counter)
+    causes: Counter[Cause] = field(default_factory=Counter)
+    """The same, apart by what they have in common."""
     findings: list[Finding] = field(default_factory=list)
-    """The first ten thousand of them."""
+    """The first thousand of each cause."""
     ahead: int = 0
     """Rows that hold events above the group's position, or of letters that are parked or discarded.
 
@@ -56,5 +71,14 @@ class Report:
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""
         self.found[finding.kind] += 1
-        if len(self.findings) < _KEPT_FINDINGS:
+        self.causes[finding.cause] += 1
+        if self.causes[finding.cause] <= _KEPT_OF_A_CAUSE:
             self.findings.append(finding)
+
+    def first(self, limit: int) -> list[Finding]:
+        """The first findings of each cause, those of the most frequent cause first."""
+        return [
+            finding
+            for cause, _ in self.causes.most_common()
+            for finding in [one for one in self.findings if one.cause == cause][:limit]
+        ]
