@@ -1,5 +1,6 @@
 """`reelsync check`."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import typer
@@ -7,8 +8,14 @@ from rich.markup import escape
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import printable
-from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.kafka.log import KafkaLog, homes_of_members
+from reelsync.consumer.kafka.neighbours import division
+from reelsync.consumer.offsets.check import ONE_DATABASE
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.operations.standing import standings, stored_positions
+from reelsync.consumer.postgres.diagnosis import explained
+from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.preflight import (
     BROKERS,
     DATABASE,
@@ -19,7 +26,7 @@ from reelsync.consumer.preflight import (
     clear_text_warnings,
 )
 from reelsync.consumer.records import partitions_of
-from reelsync.consumer.settings import Settings
+from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.models.pooler import Pooler
 
 from .terminal import err, load, out, plural, print_json, run_async
@@ -73,23 +80,31 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
 
     async def schema() -> str:
         nonlocal usable
-        revision = await check_schema(settings.database)
-        pooler = await check_database(settings.database)
+        found = await _schema(settings.database)
         usable = True
-        return f"at revision {revision}{_behind(pooler, settings.database.pooler)}"
+        return found
 
-    async def positions() -> str:
+    def known() -> tuple[str | None, Mapping[str, int]]:
         if cluster is None or not usable:
             raise ReelsyncError(f"not checked, because {BROKERS if cluster is None else DATABASE} could not be used")
-        return await _positions(settings, *cluster)
+        return cluster
+
+    async def positions() -> str:
+        return await _positions(settings, *known())
+
+    async def group() -> str:
+        known()
+        return await _group(settings)
 
     with err.status("Checking…"):
-        return [
-            await _result(BROKERS, brokers),
-            await _result("topics", topics_exist),
-            await _result(DATABASE, schema),
-            await _result("positions", positions),
-        ]
+        checks = {BROKERS: brokers, "topics": topics_exist, DATABASE: schema, "positions": positions, "group": group}
+        return [await _result(name, act) for name, act in checks.items()]
+
+
+async def _schema(settings: DatabaseSettings) -> str:
+    revision = await check_schema(settings)
+    pooler = await check_database(settings)
+    return f"at revision {revision}{_behind(pooler, settings.pooler)}"
 
 
 async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping[str, int]) -> str:
@@ -98,6 +113,22 @@ async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping
     if halted := [f"{one.partition}: {one.problem}" for one in found if one.halt]:
         raise ReelsyncError(f"{plural(len(halted), 'partition')} halted. " + "\n".join(halted))
     return f"{plural(sum(one.lag for one in found), 'record')} to go in {plural(len(found), 'partition')}"
+
+
+async def _group(settings: Settings) -> str:
+    engine = engine_of(settings.database)
+    try:
+        with explained(settings.database):
+            own = await Ledger(engine, settings.kafka.group_id).home()
+    finally:
+        await engine.dispose()
+    async with diagnosed(settings.kafka):
+        members = await homes_of_members(settings.kafka)
+    told = [(address, home) for address, home in members if home]
+    if why := division(own, Counter(home for _, home in told)):
+        hosts = ", ".join(sorted({address.lstrip("/") for address, home in told if home.digest != own.digest}))
+        raise ReelsyncError(f"{why}. The others are at {hosts}: {ONE_DATABASE}")
+    return f"{plural(len(members), 'member')}, known to write to this database: {len(told)}"
 
 
 def _behind(found: Pooler, configured: Pooler) -> str:

@@ -15,7 +15,7 @@ from reelsync.consumer.operations.offset_reset import (
     plan_moves,
     refusal_while_live,
 )
-from reelsync.consumer.operations.standing import find_halted
+from reelsync.consumer.operations.standing import Logs, find_halted
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.records import Partition, partitions_of
@@ -98,6 +98,7 @@ async def _reset(settings: Settings, request: _Request) -> list[Move]:
                 markup=False,
                 soft_wrap=True,
             )
+        _say_what_is_late(logs, moves)
         if refusal := refusal_while_live(moves, group, members):
             if not request.dry_run:
                 raise ReelsyncError(f"{refusal}. Nothing was changed")
@@ -112,6 +113,16 @@ async def _reset(settings: Settings, request: _Request) -> list[Move]:
     finally:
         await engine.dispose()
     return moves
+
+
+def _say_what_is_late(logs: Logs, moves: Collection[Move]) -> None:
+    """Say which partitions have no record as late as the time that was asked for."""
+    if late := [move.partition for move in moves if logs.at.get(move.partition, 0) is None]:
+        err.print(
+            f"Nothing that late was written yet in {_named(late)}: these go to the end of the log.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _chosen(topics: dict[str, int], wanted: list[str], partition: int | None) -> list[Partition]:

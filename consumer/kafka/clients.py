@@ -8,7 +8,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from reelsync.consumer.errors import MisconfiguredError
 from reelsync.consumer.kafka.reader import Client, Reader
@@ -16,6 +15,7 @@ from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
 from .logins import Login, LoginError, keep_logged_in
+from .neighbours import Home, Neighbours
 from .record_batches import read_all_batches
 
 _ADMIN_REQUEST_MS = 10_000
@@ -123,26 +123,37 @@ _FETCH_WAIT_MS = 200
 class Member(Reader):
     """A reader that belongs to the group, and joins it also while one of its topics does not exist."""
 
+    def __init__(self, neighbours: Neighbours, **options: Any) -> None:
+        super().__init__(partition_assignment_strategy=[neighbours], **options)
+        self._neighbours = neighbours
+
+    @property
+    def divided(self) -> str | None:
+        """Why nothing must be read, if members of the group write to other databases."""
+        return self._neighbours.divided
+
     async def _wait_topics(self) -> None:
         """Ask for the topics once. aiokafka would wait until all of them exist, and read none until then."""
         await self._client.force_metadata_update()
 
 
-async def new_member(settings: KafkaSettings) -> Member:
+async def new_member(settings: KafkaSettings, home: Home | None) -> Member:
     """A consumer that commits nothing itself and takes no position from Kafka. It has not joined yet.
+
+    `home` is the database that it writes to, if that is known.
 
     A request to join is answered when the slowest member has joined, within the rebalance timeout. So the request
     timeout must be longer.
     """
     read_all_batches()
     return Member(
+        Neighbours(home),
         **await connection_options(settings),
         group_id=settings.group_id,
         client_rack=settings.client_rack,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
-        partition_assignment_strategy=[RangePartitionAssignor],
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // 10,
         rebalance_timeout_ms=settings.rebalance_timeout_ms,

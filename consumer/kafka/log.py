@@ -15,6 +15,7 @@ from reelsync.consumer.settings import KafkaSettings
 
 from .clients import admin_client, connection_options, stop_within
 from .diagnosis import diagnose
+from .neighbours import Home, homes_told
 from .record_batches import read_all_batches
 from .scan import Scanned, scan
 
@@ -92,7 +93,8 @@ class KafkaLog:
         wanted = {TopicPartition(*partition): timestamp for partition in partitions}
         async with self.reader(list(wanted)) as reader:
             found = await reader.offsets_for_times(wanted)
-            return {Partition(*tp): found[tp] and found[tp].offset for tp in wanted}
+            # Without such a record the embedded broker answers offset 0, and no timestamp.
+            return {Partition(*tp): at.offset if at and at.timestamp >= 0 else None for tp, at in found.items()}
 
     async def timestamps(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, int]:
         """The timestamp of the first record at or after each of these offsets, in ms since 1970.
@@ -191,13 +193,27 @@ async def count_members(settings: KafkaSettings) -> int:
     Raises:
         KafkaFailedError: the brokers did not answer, or refused to.
     """
+    return len(await _members(settings))
+
+
+async def homes_of_members(settings: KafkaSettings) -> list[tuple[str, Home | None]]:
+    """The address of each member of the group, and the database that it writes to, if it and the brokers tell.
+
+    Raises:
+        KafkaFailedError: the brokers did not answer, or refused to.
+    """
+    members = await _members(settings)
+    return [(address, next(iter(homes_told(metadata)), None)) for _, _, address, metadata, *_ in members]
+
+
+async def _members(settings: KafkaSettings) -> list[Any]:
     with _translated():
         async with admin_client(settings) as admin:
             (answer,) = await admin.describe_consumer_groups([settings.group_id])
         ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
         if error_code:
             raise for_code(error_code)
-        return len(members)
+        return list(members)
 
 
 @contextmanager

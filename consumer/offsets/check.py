@@ -7,7 +7,12 @@ from reelsync.consumer.records import Anchor, Partition
 
 from .store import Stored
 
-HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "unreadable"]
+ONE_DATABASE = (
+    "start those that are wrong with the REELSYNC_DATABASE__URL of the others, or with another REELSYNC_KAFKA__GROUP_ID"
+)
+"""What to do about members of one group that write to different databases."""
+
+HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "other_database", "unreadable"]
 
 
 class LogState(NamedTuple):
@@ -72,6 +77,11 @@ def unreadable(batch: Unreadable) -> Halt:
     return Halt("unreadable", str(batch), batch.next)
 
 
+def other_database(why: str) -> Halt:
+    """The halt of every partition while members of the group write to different databases."""
+    return Halt("other_database", why)
+
+
 def reset_command(partition: Partition, to: str) -> str:
     """The command that sets the position of a halted partition."""
     return f"reelsync offsets reset {partition.topic} {partition.number} --to {to}"
@@ -81,6 +91,8 @@ def remedy(partition: Partition, halt: Halt) -> str:
     """What to do about a halted partition."""
     if halt.reason == "deleted":
         return "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic"
+    if halt.reason == "other_database":
+        return f"{ONE_DATABASE}; `reelsync check` says where they run"
     if halt.readable_from is not None:
         return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force --yes')}"
     # Nothing that is there is skipped, and what is read again changes no row.

@@ -1,12 +1,24 @@
 """The group's positions, as the source and the delivery use them. Each call is a transaction of its own."""
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.kafka.neighbours import Home
 from reelsync.consumer.records import Partition
+from reelsync.models.database_url import place_of
 
 from .store import Stored, adopt_topics, create_positions, list_positions, read_positions
+
+# The cluster of PostgreSQL, the database in it, and the table in that: a copy of any of them has another.
+_HOME = text(
+    """
+    SELECT concat_ws('/', c.system_identifier, d.oid, 'consumer_offsets'::regclass::oid)
+      FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()
+    """
+)
 
 
 class Ledger:
@@ -15,6 +27,16 @@ class Ledger:
     def __init__(self, engine: AsyncEngine, group: str) -> None:
         self._engine = engine
         self._group = group
+        self._home: Home | None = None
+
+    async def home(self) -> Home:
+        """The database that the positions are in."""
+        if self._home is None:
+            url = self._engine.url
+            async with self._engine.begin() as connection:
+                found = await connection.scalar(_HOME, execution_options={"query_name": "offsets.home"})
+            self._home = Home(sha256(str(found).encode()).hexdigest()[:16], f"{place_of(url)}/{url.database}")
+        return self._home
 
     async def positions(
         self,

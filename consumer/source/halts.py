@@ -1,13 +1,13 @@
 """Partitions that are not read: halted for a reason until an operator decides, or gone from their topic."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import structlog
 
 from reelsync.consumer.kafka.record_batches import Unreadable
-from reelsync.consumer.offsets.check import Halt, remedy, unreadable
+from reelsync.consumer.offsets.check import Halt, deleted, remedy, unreadable
 from reelsync.consumer.records import Partition
 
 _RECHECK_SECONDS = 15.0
@@ -28,6 +28,11 @@ class Halts:
     def not_read(self) -> AbstractSet[Partition]:
         """All partitions that are not read."""
         return self.halted.keys() | self.gone
+
+    @property
+    def divisions(self) -> list[str]:
+        """Why partitions are halted although their positions fit: members of the group write to different databases."""
+        return sorted({halt.message for halt in self.halted.values() if halt.reason == "other_database"})
 
     def halt(self, partition: Partition, halt: Halt) -> None:
         """Stop reading the partition, for this reason."""
@@ -56,9 +61,16 @@ class Halts:
         if self.halted.pop(partition, None):
             _log.info("partition.resumed", partition=str(partition), position=position)
 
-    def forget(self, partition: Partition) -> None:
-        """Forget the partition: it belongs to another member now, which checks it."""
-        self.halted.pop(partition, None)
+    def release(self, partitions: Iterable[Partition], topics: Container[str]) -> None:
+        """Forget these partitions, which are not assigned: another member has them and checks them.
+
+        Those of a topic that is not among the `topics` that exist are nobody's, and halt.
+        """
+        for partition in partitions:
+            if partition.topic not in topics:
+                self.halt(partition, deleted(partition))
+            else:
+                self.halted.pop(partition, None)
 
     def note_gone(self, asked: frozenset[Partition], gone: frozenset[Partition]) -> None:
         """Note which of the partitions that were `asked` for are gone."""

@@ -16,7 +16,7 @@ from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.clients import Member, new_member, stop_within
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import Observer
-from reelsync.consumer.offsets.check import Halt, deleted
+from reelsync.consumer.offsets.check import Halt, other_database
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Anchor, Partition, Poll
@@ -27,7 +27,7 @@ from .broker_watch import BrokerWatch
 from .fetched import lags_of, taken_of
 from .halts import Halts
 from .offset_commits import OffsetCommits
-from .positioning import PositionStore, look_up
+from .positioning import Found, PositionStore, look_up
 
 _POLL_MS = 200
 _STOP_SECONDS = 10.0
@@ -196,8 +196,7 @@ class KafkaSource(ConsumerRebalanceListener):
 
     async def _join(self) -> Member:
         self._cluster_id, _ = await self._kafka_log.cluster()
-        consumer = await new_member(self._settings)
-        self._consumer = consumer
+        consumer = self._consumer = await new_member(self._settings, await self._store.home())
         consumer.read_nothing()
         consumer.subscribe(list(self._settings.topics), listener=self)
         try:
@@ -222,14 +221,13 @@ class KafkaSource(ConsumerRebalanceListener):
         epoch, unsettled = self.epoch, frozenset(self._unsettled)
         topics = await consumer.topics(self._settings.topics.keys())
         assigned = unsettled & {Partition(*tp) for tp in consumer.assignment()}
-        found = await look_up(assigned, topics, self._kafka_log, self._store, self._cluster_id, self._settings)
+        if consumer.divided:
+            found = Found({}, dict.fromkeys(assigned, other_database(consumer.divided)), frozenset())
+        else:
+            found = await look_up(assigned, topics, self._kafka_log, self._store, self._cluster_id, self._settings)
         if self.epoch != epoch or self._unsettled != unsettled:
             return
-        for partition in unsettled - assigned:
-            if partition.topic not in topics:
-                self.halts.halt(partition, deleted(partition))
-            else:
-                self.halts.forget(partition)
+        self.halts.release(unsettled - assigned, topics)
         for partition, halt in found.halts.items():
             self.halts.halt(partition, halt)
         for partition, stored in found.positions.items():

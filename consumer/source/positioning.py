@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from reelsync.consumer.kafka.log import KafkaLog, is_there
+from reelsync.consumer.kafka.neighbours import Home
 from reelsync.consumer.kafka.reader import Topic
 from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted
 from reelsync.consumer.offsets.store import Stored
@@ -13,6 +14,9 @@ from reelsync.consumer.settings import KafkaSettings
 
 class PositionStore(Protocol):
     """Stored positions."""
+
+    async def home(self) -> Home:
+        """The database that they are in."""
 
     async def positions(
         self,

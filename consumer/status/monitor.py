@@ -68,7 +68,7 @@ class Monitor:
 
     def not_ready(self) -> list[str]:
         """Why the consumer does not consume now."""
-        return self.health.not_ready(settled=self.source.settled)
+        return self.health.not_ready(settled=self.source.settled) + self.source.halts.divisions
 
     def status(self) -> Status:
         """The document of /status.json."""

@@ -136,7 +136,7 @@ def _halted(facts: Facts) -> Iterator[Notice]:
     count = len(facts.halted)
     text = f"{counted(count, 'partition')} halted: {partition}: {halt.message}"
     text += f"; and {count - 1} more" if count > 1 else ""
-    if halt.reason == "deleted":
+    if halt.reason in {"deleted", "other_database"}:
         yield Notice("halted", "error", text, remedy(partition, halt))
         return
     fix = (

@@ -25,6 +25,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "offsets.adopt": Query("UPDATE", "consumer_offsets"),
     "offsets.reset": Query("UPDATE", "consumer_offsets"),
     "offsets.list": Query("SELECT", "consumer_offsets"),
+    "offsets.home": Query("SELECT"),
     "users.known": Query("SELECT", "users"),
     "users.names": Query("SELECT", "users"),
     "videos.known": Query("SELECT", "videos"),

@@ -1,7 +1,7 @@
 """Videos say when they failed, and an index finds a user's failures of a day.
 
 Revision: 20261128_0009
-Follows: 20261127_0007
+Follows: 20261128_0008
 
 Adds a column of the facet `state`, and a partial index that is empty at first. Consumers of earlier releases go on: they
 do not write it, so a failure that they apply has no time, and a video that they take out of its failure keeps the old
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261128_0009"
-down_revision = "20261127_0007"
+down_revision = "20261128_0008"
 branch_labels = None
 depends_on = None
 compatible_from = "20260105_0001"

@@ -74,6 +74,18 @@ async def test_a_dry_run_says_what_would_happen_and_changes_nothing(settings: Se
     assert await positions(settings) == before
 
 
+async def test_a_time_after_the_last_record_is_the_end_and_never_the_begin(settings: Settings) -> None:
+    await consumed(settings, 5)
+    await publish(settings, topic_of(settings, "video"), [(KEY, video("created", n)) for n in range(3)])
+    to = ("--to", "2099-01-01T00:00:00Z")
+    done = run_command(settings, "offsets", "reset", "--all", *to, "--yes", "--force", "--json")
+    assert done.returncode == 0, done.stderr
+    moves = json.loads(done.stdout)
+    assert (sum(move["to"] for move in moves), sum(move["skipped"] for move in moves)) == (8, 3)
+    assert {move["replayed"] for move in moves} == {0}
+    assert "Nothing that late was written yet in" in done.stderr
+
+
 async def test_a_topic_is_reset_whole_and_others_stay(settings: Settings) -> None:
     await consumed(settings, 5)
     topic = topic_of(settings, "video")

@@ -1,0 +1,74 @@
+"""Two consumers of one group with two databases: each would get a part of the records, and look well."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import make_url
+
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.settings import Settings
+from reelsync.testing.servers import DatabaseServer
+from tests.support.builders import an_id, video
+from tests.support.processes import run_command
+from tests.support.roles import roles_of
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
+
+PARTITIONS = 9
+
+
+@pytest.fixture
+def elsewhere(settings: Settings, postgres: DatabaseServer) -> Iterator[Settings]:
+    """The same settings with another database."""
+    name = f"other_{secrets.token_hex(4)}"
+    postgres.create_database(name, "migrated")
+    url = roles_of(postgres.url(name), database=str(make_url(postgres.url(name)).database)).run_url
+    yield settings.model_copy(
+        update={"database": settings.database.model_copy(update={"url": type(settings.database.url)(url)})}
+    )
+    postgres.drop_database(name)
+
+
+async def halted(*consumers: Consumer) -> bool:
+    found = [halt.reason for consumer in consumers for halt in consumer.source.halted.values()]
+    return len(found) == PARTITIONS and set(found) == {"other_database"}
+
+
+async def checked(settings: Settings, line: str) -> bool:
+    """Whether `reelsync check` says so now; in a thread, because the consumers of the test need the event loop."""
+    return line in (await asyncio.to_thread(run_command, settings, "check")).stdout
+
+
+async def test_both_halt_and_say_why_until_one_of_them_is_gone(
+    settings: Settings, elsewhere: Settings, tier: str
+) -> None:
+    topic = topic_of(settings, "video")
+    names = [str(make_url(one.database.url.get_secret_value()).database) for one in (settings, elsewhere)]
+    async with consuming(settings) as first:
+        await publish(settings, topic, [(an_id(1).encode(), video("created", 1))])
+        await until_applied(settings)
+        known = 1 if tier != "embedded" else 0  # The embedded broker does not say what members told.
+        await eventually(
+            lambda: checked(settings, f"✓ group – 1 member, known to write to this database: {known}"), "one"
+        )
+        async with consuming(elsewhere) as second:
+            await eventually(lambda: halted(first, second), "both are halted")
+            await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(2, 40)])
+            for consumer in (first, second):
+                (why,) = [why for why in consumer.monitor.not_ready() if "different databases" in why]
+                assert all(name in why for name in names)
+                (notice, *_) = consumer.monitor.status().notices
+                assert (notice.kind, notice.level) == ("halted", "error")
+                assert "REELSYNC_KAFKA__GROUP_ID" in str(notice.fix)
+            if known:
+                await eventually(
+                    lambda: checked(settings, "✗ group – members of the group write to"), "check names them"
+                )
+            assert await halted(first, second)
+            assert await rows_of(elsewhere, "videos") == []
+            assert len(await rows_of(settings, "videos")) == 1
+        await until_applied(settings)
+        assert len(await rows_of(settings, "videos")) == 39
+        assert not first.source.halted
+        assert not [why for why in first.monitor.not_ready() if "different databases" in why]
