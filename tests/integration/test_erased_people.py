@@ -21,6 +21,7 @@ from reelsync.consumer.transform.decode import decoder
 from reelsync.models.engine import create_engine
 from tests.support.builders import an_id, record, usage, user, video
 from tests.support.erasing import erased, traces
+from tests.support.roles import TEST_SCHEMA
 from tests.support.running import eventually
 from tests.support.writing import GROUP, batch_of, snapshot, write_all
 
@@ -31,7 +32,7 @@ POISON = record(b'{"user_id": "%s"' % PERSON.encode(), key=an_id(2).encode())
 
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database)
+    engine = create_engine(database, search_path=TEST_SCHEMA)
     yield engine
     await engine.dispose()
 

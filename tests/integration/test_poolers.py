@@ -19,7 +19,7 @@ from tests.support.secrets_kept import assert_failed_check, assert_kept, assert_
 
 IGNORES = {
     "ignore_startup_parameters": "statement_timeout,lock_timeout,idle_in_transaction_session_timeout,"
-    "client_connection_check_interval"
+    "client_connection_check_interval,search_path"
 }
 ADVISORY_LOCKS = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "

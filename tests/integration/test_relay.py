@@ -13,8 +13,8 @@ from reelsync.consumer.dead_letters.relay import KafkaRelay
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.consumer.kafka.record_batches import read_all_batches
+from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.settings import Settings
-from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from tests.support.builders import an_id, video
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
@@ -107,7 +107,7 @@ async def _all_marked(settings: Settings, count: int) -> bool:
 async def test_a_crash_between_sending_and_marking_sends_again_with_the_same_key(
     parked: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = create_engine(parked.database.url.get_secret_value())
+    engine = engine_of(parked.database)
     relay = KafkaRelay(engine, parked.kafka.group_id, parked.kafka, parked.dead_letters.relay_topic or "")
 
     async def crash(*_arguments: object) -> None:
@@ -132,7 +132,7 @@ async def test_what_was_acknowledged_before_a_failure_is_not_sent_again(
     parked: Settings, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
 ) -> None:
     """Otherwise brokers too slow for a round would get its letters again and again, and never those behind them."""
-    engine = create_engine(parked.database.url.get_secret_value())
+    engine = engine_of(parked.database)
     relay = KafkaRelay(engine, parked.kafka.group_id, parked.kafka, parked.dead_letters.relay_topic or "")
     assert await relay._producer._started()
     send, sent = KafkaRelay._send_one, []
@@ -185,7 +185,7 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
     without = relaying.model_copy(update={"dead_letters": alone})
     async with consuming(without):
         await until_applied(without)
-    engine = create_engine(relaying.database.url.get_secret_value())
+    engine = engine_of(relaying.database)
     counted: list[int] = []
     topic = relaying.dead_letters.relay_topic or ""
     relay = KafkaRelay(engine, relaying.kafka.group_id, relaying.kafka, topic, counted.append)
@@ -203,7 +203,7 @@ async def test_a_letter_that_the_topic_refuses_does_not_hold_up_those_behind_it(
 
 
 async def test_of_several_consumers_one_relays(parked: Settings) -> None:
-    engine = create_engine(parked.database.url.get_secret_value())
+    engine = engine_of(parked.database)
     topic = parked.dead_letters.relay_topic or ""
     relays = [KafkaRelay(engine, parked.kafka.group_id, parked.kafka, topic) for _ in range(3)]
     assert sorted(await asyncio.gather(*(relay.relay_some() for relay in relays))) == [0, 0, 3]
