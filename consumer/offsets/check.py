@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from reelsync.consumer.kafka.record_batches import Unreadable
-from reelsync.consumer.records import Anchor, Partition
+from reelsync.consumer.records import Anchor, Partition, Span
 
 from .store import Stored
 
@@ -33,8 +33,8 @@ class Halt(NamedTuple):
 
     reason: HaltReason
     message: str
-    readable_from: int | None = None
-    """The position after records that cannot be read, if there are any."""
+    unreadable: Span | None = None
+    """The range of records that cannot be unpacked, if that is why: from the position that was reached."""
 
 
 def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Halt | None:
@@ -72,9 +72,9 @@ def deleted(partition: Partition) -> Halt:
     return Halt("deleted", f"there is no topic {partition.topic} any more: it was deleted")
 
 
-def unreadable(batch: Unreadable) -> Halt:
-    """The halt of a partition whose next batch of records cannot be unpacked."""
-    return Halt("unreadable", str(batch), batch.next)
+def unreadable(batch: Unreadable, position: int, topic_id: str | None) -> Halt:
+    """The halt of a partition at this position, whose next batch of records cannot be unpacked."""
+    return Halt("unreadable", str(batch), Span(position, batch.next, topic_id))
 
 
 def other_database(why: str) -> Halt:
@@ -93,7 +93,7 @@ def remedy(partition: Partition, halt: Halt) -> str:
         return "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic"
     if halt.reason == "other_database":
         return f"{ONE_DATABASE}; `reelsync check` says where they run"
-    if halt.readable_from is not None:
-        return f"to go on without them: {reset_command(partition, f'{halt.readable_from} --force --yes')}"
+    if halt.unreadable is not None:
+        return f"to go on without them: {reset_command(partition, f'{halt.unreadable.next} --force --yes')}"
     # Nothing that is there is skipped, and what is read again changes no row.
     return reset_command(partition, "earliest")

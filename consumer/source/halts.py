@@ -8,6 +8,7 @@ import structlog
 
 from reelsync.consumer.kafka.record_batches import Unreadable
 from reelsync.consumer.offsets.check import Halt, deleted, remedy, unreadable
+from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.records import Partition
 
 _RECHECK_SECONDS = 15.0
@@ -43,18 +44,28 @@ class Halts:
         self._next_recheck = time.monotonic() + _RECHECK_SECONDS
 
     def halt_unreadable(
-        self, batches: Mapping[Partition, Unreadable], positions: Mapping[Partition, int]
+        self,
+        batches: Mapping[Partition, Unreadable],
+        positions: Mapping[Partition, int],
+        topic_ids: Mapping[Partition, str | None],
     ) -> list[Partition]:
         """Halt those of the partitions that are read and have come to a batch that cannot be unpacked."""
         halted = [p for p, batch in batches.items() if p in positions and positions[p] < batch.next]
         for partition in halted:
-            self.halt(partition, unreadable(batches[partition]))
+            self.halt(partition, unreadable(batches[partition], positions[partition], topic_ids[partition]))
         return halted
 
-    def is_before_unreadable(self, partition: Partition, position: int) -> bool:
-        """Whether the partition stays halted at this position, because what follows cannot be read."""
+    def is_before_unreadable(self, partition: Partition, stored: Stored) -> bool:
+        """Whether the partition stays halted at this position, because what follows cannot be read.
+
+        From an earlier position it goes on: what was read there may never have been written. And so it does in another
+        topic of the same name.
+        """
         halt = self.halted.get(partition)
-        return halt is not None and halt.readable_from is not None and position < halt.readable_from
+        if halt is None or halt.unreadable is None:
+            return False
+        first, after, topic_id = halt.unreadable
+        return stored.topic_id == topic_id and first <= stored.next_offset < after
 
     def resume(self, partition: Partition, position: int) -> None:
         """The partition is read again, from this position on."""

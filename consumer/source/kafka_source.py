@@ -120,7 +120,7 @@ class KafkaSource(ConsumerRebalanceListener):
             await self.leave()
             raise
         self._positions.update({partition: span.next for partition, span in spans.items()})
-        for partition in self.halts.halt_unreadable(consumer.unreadable, self._positions):
+        for partition in self.halts.halt_unreadable(consumer.unreadable, self._positions, self._topic_ids):
             del self._positions[partition]
             self._observer.partitions_halted(len(self.halted))
         return Poll(self.epoch, records, spans, last)
@@ -231,7 +231,7 @@ class KafkaSource(ConsumerRebalanceListener):
         for partition, halt in found.halts.items():
             self.halts.halt(partition, halt)
         for partition, stored in found.positions.items():
-            if self.halts.is_before_unreadable(partition, stored.next_offset):
+            if self.halts.is_before_unreadable(partition, stored):
                 continue
             consumer.read_from({partition: topics[partition.topic].topic_id})
             self._go_on(consumer, partition, stored)
