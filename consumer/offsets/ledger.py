@@ -50,11 +50,11 @@ class Ledger:
             return await read_positions(connection, self._group, starts)
 
     async def adopt(
-        self, next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None]
+        self, held: Mapping[Partition, Stored], topic_ids: Mapping[Partition, str | None]
     ) -> set[Partition]:
-        """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
+        """Store the topic ids of positions that are still as they were read. Returns the partitions stored."""
         async with self._engine.begin() as connection:
-            return await adopt_topics(connection, self._group, next_offsets, topic_ids)
+            return await adopt_topics(connection, self._group, held, topic_ids)
 
     async def next_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The next offset of each partition."""

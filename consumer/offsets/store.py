@@ -68,11 +68,12 @@ _CREATE = text(
 _ADOPT = text(
     """
     WITH w AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(:partitions) AS r(topic text, partition int, next_offset bigint, topic_id text)),
+      SELECT * FROM json_to_recordset(:partitions) AS r(
+        topic text, partition int, next_offset bigint, topic_id text, held_id text)),
     held AS MATERIALIZED (
       SELECT o.topic, o.partition, w.topic_id
         FROM consumer_offsets o JOIN w USING (topic, partition, next_offset)
-       WHERE o.consumer_group = :consumer_group
+       WHERE o.consumer_group = :consumer_group AND o.topic_id IS NOT DISTINCT FROM w.held_id
        ORDER BY o.topic, o.partition
          FOR NO KEY UPDATE OF o)
     UPDATE consumer_offsets o
@@ -176,11 +177,16 @@ async def create_positions(
 async def adopt_topics(
     connection: AsyncConnection,
     group: str,
-    next_offsets: Mapping[Partition, int],
+    held: Mapping[Partition, Stored],
     topic_ids: Mapping[Partition, str | None],
 ) -> set[Partition]:
-    """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
-    parameters = {"consumer_group": group, "partitions": _with_topic_ids(next_offsets, topic_ids)}
+    """Store the topic ids of positions that are still as they were read. Returns the partitions stored."""
+    rows_to_store = [
+        _place(partition)
+        | {"next_offset": stored.next_offset, "held_id": stored.topic_id, "topic_id": topic_ids[partition]}
+        for partition, stored in sorted(held.items())
+    ]
+    parameters = {"consumer_group": group, "partitions": orjson.dumps(rows_to_store).decode()}
     rows = await connection.execute(_ADOPT, parameters, execution_options={"query_name": "offsets.adopt"})
     return {Partition(row["topic"], row["partition"]) for row in rows.mappings()}
 

@@ -27,9 +27,9 @@ class PositionStore(Protocol):
         """The stored positions of these partitions. A new partition first gets its start and its topic id."""
 
     async def adopt(
-        self, next_offsets: Mapping[Partition, int], topic_ids: Mapping[Partition, str | None]
+        self, held: Mapping[Partition, Stored], topic_ids: Mapping[Partition, str | None]
     ) -> set[Partition]:
-        """Store the topic ids of positions that are still at these offsets. Returns the partitions that were stored."""
+        """Store the topic ids of positions that are still as they were read. Returns the partitions stored."""
 
 
 class Found(NamedTuple):
@@ -91,7 +91,7 @@ async def _adopted(
     A position has no id, or an older one, if an older release stored it or if nothing was taken from the topic before.
     """
     strange = {
-        partition: position.next_offset
+        partition: position
         for partition, position in positions.items()
         if topic_ids[partition] not in {None, position.topic_id}
     }

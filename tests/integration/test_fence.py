@@ -19,6 +19,8 @@ from tests.support.running import eventually
 from tests.support.writing import GROUP, batch_of
 
 PARTITION = Partition("video-events", 0)
+NEW = Stored(0, "cluster", None)
+"""A position that was just made."""
 
 
 @pytest.fixture
@@ -86,10 +88,10 @@ async def test_a_fence_alone_moves_the_position_and_keeps_the_anchor(engine: Asy
 
 async def test_a_batch_of_another_topic_of_that_name_is_fenced(engine: AsyncEngine) -> None:
     ledger = Ledger(engine, GROUP)
-    assert await ledger.adopt({PARTITION: 0}, {PARTITION: "old"}) == {PARTITION}
+    assert await ledger.adopt({PARTITION: NEW}, {PARTITION: "old"}) == {PARTITION}
     stale = batch_of(poison(), PARTITION, 0)
     stale.spans[PARTITION] = stale.spans[PARTITION]._replace(topic_id="old")
-    assert await ledger.adopt({PARTITION: 0}, {PARTITION: "new"}) == {PARTITION}
+    assert await ledger.adopt({PARTITION: NEW._replace(topic_id="old")}, {PARTITION: "new"}) == {PARTITION}
     with pytest.raises(FencedError):
         await BatchWriter(engine, GROUP).write(stale)
     assert await letters(engine) == []
@@ -100,10 +102,18 @@ async def test_a_batch_of_another_topic_of_that_name_is_fenced(engine: AsyncEngi
 
 async def test_a_position_that_moved_meanwhile_adopts_no_topic(engine: AsyncEngine) -> None:
     ledger = Ledger(engine, GROUP)
-    assert await ledger.adopt({PARTITION: 7, Partition("video-events", 1): 0}, {PARTITION: "new"}) == {
-        Partition("video-events", 1)
-    }
+    other = Partition("video-events", 1)
+    held = {PARTITION: NEW._replace(next_offset=7), other: NEW}
+    assert await ledger.adopt(held, {PARTITION: "new", other: "new"}) == {other}
     assert (await ledger.positions("cluster", {PARTITION: 0}))[PARTITION].topic_id is None
+
+
+async def test_a_topic_that_another_owner_has_found_meanwhile_stays(engine: AsyncEngine) -> None:
+    """Who was slow knows only an older topic of the name."""
+    ledger = Ledger(engine, GROUP)
+    await ledger.adopt({PARTITION: NEW}, {PARTITION: "new"})
+    assert await ledger.adopt({PARTITION: NEW}, {PARTITION: "old"}) == set()
+    assert (await ledger.positions("cluster", {PARTITION: 0}))[PARTITION].topic_id == "new"
 
 
 async def test_owners_of_overlapping_partitions_do_not_deadlock(engine: AsyncEngine) -> None:
