@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 EVENTS ?= 60000
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-fast test-faults lint format docs screenshot schema lock clean
+.PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-fast test-faults simulate lint format docs screenshot schema lock clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,11 @@ test-fast: setup
 # The fault suite at length: 5 seeds, 20 rounds each; about an hour. `make test` runs a short form of it.
 test-faults: setup
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
+
+# The consumer on simulated servers, in virtual time: many seeds, or the trace of one (docs/faults.md).
+SEEDS ?= 20000
+simulate: setup
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
 
 lint: setup
 	$(BIN)/ruff check .

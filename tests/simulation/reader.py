@@ -1,0 +1,230 @@
+"""A reader of partitions in the place of aiokafka's consumer.
+
+As with aiokafka, a poll that fails may have moved past records that nobody gets, and a question about a partition that
+is not assigned is refused.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaTimeoutError,
+    NotLeaderForPartitionError,
+)
+
+from reelsync.consumer.kafka.reader import Topic
+from reelsync.consumer.kafka.record_batches import Unreadable
+from reelsync.consumer.records import Partition, StoredRecord
+
+from .kafka import Chunk, Log, SimulatedKafka
+
+_OFFSETS_SECONDS = 5.0
+"""How long a question for offsets waits for a leader."""
+Fetched = dict[TopicPartition, list[StoredRecord]]
+
+
+@dataclass
+class State:
+    """One assigned partition."""
+
+    position: int | None = None
+    paused: bool = False
+    highwater: int | None = None
+    stable: int | None = None
+    answered_at: int | None = None
+    fetched: Chunk | None = None
+
+
+class SimulatedReader:
+    """Reads partitions that it was told to read."""
+
+    waits_at_least = 0.0
+    """A poll that finds nothing may take longer than it was asked to: each poll costs real time."""
+
+    def __init__(self, kafka: SimulatedKafka) -> None:
+        self.kafka = kafka
+        self.world = kafka.world
+        self._states: dict[TopicPartition, State] = {}
+        self._topic_ids: dict[TopicPartition, str | None] | None = None
+        self._refused: set[TopicPartition] = set()
+        self._by_name: set[TopicPartition] = set()
+        self._closed = False
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        self._states = {tp: State(0) for tp in partitions}
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset(self._states)
+
+    def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
+        self._topic_ids = (self._topic_ids or {}) | {TopicPartition(*p): one for p, one in topic_ids.items()}
+
+    def read_nothing(self) -> None:
+        self._topic_ids = {}
+        self._refused.clear()
+        self._by_name.clear()
+
+    @property
+    def refused(self) -> bool:
+        return bool(self._refused)
+
+    @property
+    def read_by_name(self) -> set[Partition]:
+        return {Partition(*tp) for tp in self._by_name}
+
+    @property
+    def unreadable(self) -> dict[Partition, Unreadable]:
+        return {
+            Partition(*tp): state.fetched.unreadable
+            for tp, state in self._states.items()
+            if state.fetched and state.fetched.unreadable
+        }
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        state = self._assigned(tp)
+        state.position, state.fetched = offset, None
+
+    def pause(self, *tps: TopicPartition) -> None:
+        for tp in tps:
+            self._assigned(tp).paused = True
+
+    def resume(self, *tps: TopicPartition) -> None:
+        for tp in tps:
+            self._assigned(tp).paused = False
+
+    async def position(self, tp: TopicPartition) -> int:
+        position = self._assigned(tp).position
+        assert position is not None, "the consumer asks for a position that it has not set"
+        return position
+
+    def highwater(self, tp: TopicPartition) -> int | None:
+        assert tp in self._states, "Partition is not assigned"
+        return self._states[tp].highwater
+
+    def last_stable_offset(self, tp: TopicPartition) -> int | None:
+        assert tp in self._states, "Partition is not assigned"
+        return self._states[tp].stable
+
+    def last_poll_timestamp(self, tp: TopicPartition) -> int | None:
+        assert tp in self._states, "Partition is not assigned"
+        return self._states[tp].answered_at
+
+    async def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        await self._ask("topics")
+        found = {name: self.kafka.topics[name] for name in sorted(names) if name in self.kafka.topics}
+        return {name: Topic(len(logs), logs[0].topic_id) for name, logs in found.items()}
+
+    async def beginning_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: log.begin for tp, log in (await self._led(tps)).items()}
+
+    async def end_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: log.end for tp, log in (await self._led(tps)).items()}
+
+    async def start(self) -> None:
+        await self._ask("start")
+
+    async def stop(self) -> None:
+        self._closed = True
+
+    async def getmany(
+        self, *tps: TopicPartition, timeout_ms: int = 0, max_records: int = 500
+    ) -> dict[TopicPartition, list[StoredRecord]]:
+        await self._ask("poll")
+        began_at = self.world.clock.time()
+        while True:
+            await self._until_assigned()
+            if drained := self._take(tps, max_records):
+                if self.world.happens("poll loses records"):
+                    raise NotLeaderForPartitionError
+                return drained
+            if not await self._fetch():
+                is_idle = not self._states or any(map(self._is_wanted, self._states))
+                most = max(timeout_ms / 1000, self.waits_at_least * is_idle)
+                left = began_at + most - self.world.clock.time()
+                if left <= 0:
+                    return {}
+                await self.kafka.wait_for_change(left)
+                await self.world.thaw()
+            if self._closed:
+                raise ConsumerStoppedError
+
+    async def _until_assigned(self) -> None:
+        """A member waits here while the group is being formed."""
+
+    async def _ask(self, what: str) -> None:
+        if self._closed:
+            raise ConsumerStoppedError
+        await self.world.step(what)
+        if self.world.clock.time() < self.kafka.failing_until or self.world.happens("brokers fail"):
+            raise KafkaTimeoutError
+
+    async def _led(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
+        await self._ask("offsets")
+        logs = {tp: self.kafka.find(tp, None) for tp in tps}
+        now = self.world.clock.time()
+        if any(log is None or log.leaderless_until > now for log in logs.values()):
+            await asyncio.sleep(_OFFSETS_SECONDS)
+            raise KafkaTimeoutError
+        return {tp: log for tp, log in logs.items() if log}
+
+    def _take(self, tps: Collection[TopicPartition], at_most: int) -> Fetched:
+        """Records that were fetched, in whatever order partitions have; their positions move."""
+        taken: Fetched = {}
+        for tp, state in self._states.items():
+            if (tps and tp not in tps) or state.fetched is None or not at_most:
+                continue
+            records, after, unreadable = state.fetched
+            mine, rest = records[:at_most], records[at_most:]
+            state.position = rest[0].offset if rest else after
+            state.fetched = Chunk(rest, after, unreadable) if rest or unreadable else None
+            if mine:
+                taken[tp] = mine
+                at_most -= len(mine)
+        return taken
+
+    async def _fetch(self) -> bool:
+        """Fetch what can be fetched. Whether anything came."""
+        asked = {tp: (state.position, self._id_of(tp)) for tp, state in self._states.items() if self._is_wanted(tp)}
+        if not asked:
+            return False
+        chunks: dict[TopicPartition, tuple[Log, Chunk]] = {}
+        for tp, (position, topic_id) in asked.items():
+            log = self.kafka.find(tp, topic_id)
+            if topic_id is None and self._topic_ids is not None:
+                self._by_name.add(tp)
+            if log is None:
+                self._refused.add(tp)
+            elif log.leaderless_until <= self.world.clock.time():
+                chunks[tp] = log, log.fetch(position or 0)
+        ends = {tp: (log.end, log.readable_end) for tp, (log, _) in chunks.items()}
+        await self._ask("fetch")
+        came = False
+        for tp, (_, chunk) in chunks.items():
+            state = self._states.get(tp)
+            if state is None or (state.position, self._id_of(tp)) != asked[tp] or not self._is_named(tp):
+                continue
+            state.highwater, state.stable = ends[tp]
+            state.answered_at = int(self.world.clock.time() * 1000)
+            if chunk.next > (state.position or 0) or chunk.unreadable:
+                state.fetched = chunk
+                came = True
+        return came
+
+    def _is_wanted(self, tp: TopicPartition) -> bool:
+        state = self._states[tp]
+        return self._is_named(tp) and not state.paused and state.position is not None and state.fetched is None
+
+    def _is_named(self, tp: TopicPartition) -> bool:
+        return tp not in self._refused and (self._topic_ids is None or tp in self._topic_ids)
+
+    def _id_of(self, tp: TopicPartition) -> str | None:
+        return self._topic_ids.get(tp) if self._topic_ids else None
+
+    def _assigned(self, tp: TopicPartition) -> State:
+        if tp not in self._states:
+            raise IllegalStateError(f"No current assignment for partition {tp}")
+        return self._states[tp]
