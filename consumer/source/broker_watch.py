@@ -44,7 +44,8 @@ class BrokerWatch:
         if heard:
             self._silence.broken()
             return
-        answers = {partition: member.last_poll_timestamp(TopicPartition(*partition)) for partition in partitions}
+        reading = member.assignment() & {TopicPartition(*partition) for partition in partitions}
+        answers = {Partition(*tp): member.last_poll_timestamp(tp) for tp in reading}
         if self._silence.waited(waited, answers):
             _log.warning(
                 "brokers.silent", fix="see whether they and the network are up; the consumer joins its group again"

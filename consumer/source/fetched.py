@@ -11,10 +11,11 @@ from reelsync.consumer.records import Partition, Record, Span
 def lags_of(member: Member, positions: Mapping[Partition, int]) -> dict[Partition, int]:
     """The records between the position and the readable end of each partition, as of its last fetch."""
     lags = {}
-    for partition, position in positions.items():
-        end = member.last_stable_offset(TopicPartition(*partition))
+    # An assignment that has just changed is known to the member first, which refuses questions about what it lost.
+    for tp in member.assignment() & {TopicPartition(*partition) for partition in positions}:
+        partition, end = Partition(*tp), member.last_stable_offset(tp)
         if end is not None and end >= 0:
-            lags[partition] = max(0, end - position)
+            lags[partition] = max(0, end - positions[partition])
     return lags
 
 

@@ -58,14 +58,24 @@ class Halts:
     def is_before_unreadable(self, partition: Partition, stored: Stored) -> bool:
         """Whether the partition stays halted at this position, because what follows cannot be read.
 
-        From an earlier position it goes on: what was read there may never have been written. And so it does in another
-        topic of the same name.
+        In another topic of the same name it goes on.
         """
         halt = self.halted.get(partition)
         if halt is None or halt.unreadable is None:
             return False
         first, after, topic_id = halt.unreadable
         return stored.topic_id == topic_id and first <= stored.next_offset < after
+
+    def resume_earlier(self, positions: Mapping[Partition, Stored]) -> bool:
+        """Resume partitions whose position is before the one at which they came to what cannot be read; whether any is.
+
+        What was read in between was not written, or is in a batch that may still be written: all must be forgotten.
+        """
+        unreadable = {partition: halt.unreadable for partition, halt in self.halted.items()}
+        earlier = [p for p, at in positions.items() if (span := unreadable.get(p)) and at.next_offset < span.start]
+        for partition in earlier:
+            self.resume(partition, positions[partition].next_offset)
+        return bool(earlier)
 
     def resume(self, partition: Partition, position: int) -> None:
         """The partition is read again, from this position on."""

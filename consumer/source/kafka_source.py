@@ -103,9 +103,11 @@ class KafkaSource(ConsumerRebalanceListener):
         consumer = self._consumer or await self._join()
         if self._watch.topics_changed(consumer):
             self.forget()
-        self._unsettled |= self.halts.due()
-        if self._unsettled:
-            await self._settle(consumer)
+        if self._assigned:
+            # Otherwise the group is being formed, and the partitions that the member still names may not be its own.
+            self._unsettled |= self.halts.due()
+            if self._unsettled:
+                await self._settle(consumer)
         if self._positions and not self._positions.keys() & set(partitions):
             # They were chosen before the positions were known. An empty list would ask for all partitions.
             return Poll(self.epoch, [], {}, {})
@@ -226,6 +228,9 @@ class KafkaSource(ConsumerRebalanceListener):
         else:
             found = await look_up(assigned, topics, self._kafka_log, self._store, self._cluster_id, self._settings)
         if self.epoch != epoch or self._unsettled != unsettled:
+            return
+        if self.halts.resume_earlier(found.positions):
+            self.forget()
             return
         self.halts.release(unsettled - assigned, topics)
         for partition, halt in found.halts.items():

@@ -39,6 +39,10 @@ def stay_halted(halts: Halts, partition: Partition, stored: Stored) -> bool:
     return halt is not None and halt.unreadable is not None and stored.next_offset < halt.unreadable.next
 
 
+def resume_none(_halts: Halts, _positions: Mapping[Partition, Stored]) -> bool:
+    return False
+
+
 def nobody_drains() -> property:
     return property(lambda _source: None, lambda _source, _drain: None)
 
@@ -49,7 +53,9 @@ GUARDS: Mapping[str, Callable[[], Any]] = {
     "reading positions again": lambda: mock.patch.object(KafkaSource, "forget", do_nothing),
     "forgetting known ids": lambda: mock.patch.object(BatchWriter, "forget", do_nothing),
     "asking what became of a batch": lambda: mock.patch.object(Deliverer, "_outcome", believe_that_it_was_committed),
-    "what precedes a corrupt batch": lambda: mock.patch.object(Halts, "is_before_unreadable", stay_halted),
+    "what precedes a corrupt batch": lambda: mock.patch.multiple(
+        Halts, is_before_unreadable=stay_halted, resume_earlier=resume_none
+    ),
     "whether a position fits its log": lambda: mock.patch(
         "reelsync.consumer.source.positioning.check_position", do_nothing
     ),
