@@ -132,6 +132,11 @@ class Member(Reader):
         """Why nothing must be read, if members of the group write to other databases."""
         return self._neighbours.divided
 
+    @property
+    def home(self) -> Home | None:
+        """The database that it told the others it writes to. If that was replaced since, it must join again."""
+        return self._neighbours.own
+
     async def _wait_topics(self) -> None:
         """Ask for the topics once. aiokafka would wait until all of them exist, and read none until then."""
         await self._client.force_metadata_update()

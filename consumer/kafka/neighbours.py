@@ -32,17 +32,17 @@ class Neighbours(RangePartitionAssignor):
     """
 
     def __init__(self, own: Home | None) -> None:
-        self._own = own
+        self.own = own
         self._homes: Counter[Home] = Counter()
 
     @property
     def divided(self) -> str | None:
         """Why nothing must be read, if members of the group write to other databases."""
-        return division(self._own, self._homes)
+        return division(self.own, self._homes)
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """What this member tells when it joins."""
-        told = _encoded(Counter([self._own])) if self._own else b""
+        told = _encoded(Counter([self.own])) if self.own else b""
         return ConsumerProtocolMemberMetadata(self.version, list(topics), told)
 
     def assign(

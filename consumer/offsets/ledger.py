@@ -27,16 +27,13 @@ class Ledger:
     def __init__(self, engine: AsyncEngine, group: str) -> None:
         self._engine = engine
         self._group = group
-        self._home: Home | None = None
 
     async def home(self) -> Home:
-        """The database that the positions are in."""
-        if self._home is None:
-            url = self._engine.url
-            async with self._engine.begin() as connection:
-                found = await connection.scalar(_HOME, execution_options={"query_name": "offsets.home"})
-            self._home = Home(sha256(str(found).encode()).hexdigest()[:16], f"{place_of(url)}/{url.database}")
-        return self._home
+        """The database that the positions are in, asked anew: what the URL leads to may have been replaced."""
+        url = self._engine.url
+        async with self._engine.begin() as connection:
+            found = await connection.scalar(_HOME, execution_options={"query_name": "offsets.home"})
+        return Home(sha256(str(found).encode()).hexdigest()[:16], f"{place_of(url)}/{url.database}")
 
     async def positions(
         self,

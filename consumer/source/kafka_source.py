@@ -1,8 +1,7 @@
-"""Records from Kafka, read from positions in PostgreSQL. It is the only member of the group in this process.
+"""Records from Kafka, read from positions in PostgreSQL, by the only member of the group in this process.
 
-This file does what aiokafka does not: it begins at the stored positions after every rebalance, remembers which
-partitions are halted (a rebalance forgets pauses), and gives up a consumer whose `getmany` failed, which may have moved
-past records that it dropped.
+This file does what aiokafka does not: it begins at the stored positions after every rebalance, remembers what is halted
+(a rebalance forgets pauses), and gives up a consumer whose `getmany` failed, which may have dropped records.
 """
 
 import time
@@ -30,7 +29,6 @@ from .offset_commits import OffsetCommits
 from .positioning import Found, PositionStore, look_up
 
 _POLL_MS = 200
-_STOP_SECONDS = 10.0
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -55,8 +53,7 @@ class KafkaSource(ConsumerRebalanceListener):
         self._positions: dict[Partition, int] = {}
         self._topic_ids: dict[Partition, str | None] = {}
         """The topic id of each stored position."""
-        self._had: set[Partition] = set()
-        """The last assignment."""
+        self._last_assignment: set[Partition] = set()
         self._assigned = False
         self._unsettled: set[Partition] = set()
         self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
@@ -100,6 +97,8 @@ class KafkaSource(ConsumerRebalanceListener):
             raise KafkaFailedError(describe(error)) from error
 
     async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
+        if self._consumer and self._consumer.divided and await self._store.home() != self._consumer.home:
+            await self.leave()
         consumer = self._consumer or await self._join()
         if self._watch.topics_changed(consumer):
             self.forget()
@@ -143,9 +142,7 @@ class KafkaSource(ConsumerRebalanceListener):
         self._park(assigned)
 
     async def confirm(self, epoch: int, partitions: Collection[Partition], anchors: Mapping[Partition, Anchor]) -> None:
-        """Check that a batch came from the logs of the stored positions. It did if it was fetched by topic id.
-
-        `anchors` are its last records.
+        """Check that a batch, whose last records are the `anchors`, came from the logs of the stored positions.
 
         Raises:
             FencedError: it did not, or partitions were assigned again while no broker answered.
@@ -170,7 +167,7 @@ class KafkaSource(ConsumerRebalanceListener):
         self._positions.clear()
         self._unsettled.clear()
         if consumer is not None:
-            await stop_within(consumer, _STOP_SECONDS)
+            await stop_within(consumer, seconds=10)
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Pause the partitions until their positions are known. Not a coroutine, so that nothing happens in between."""
@@ -181,10 +178,11 @@ class KafkaSource(ConsumerRebalanceListener):
         self._positions.clear()
         self._assigned = True
         # Nobody is assigned the partitions of a deleted topic: their last owner reports them.
-        before, self._had = self._had, {Partition(*tp) for tp in assigned}
-        self._unsettled = self._had | before | self.halts.halted.keys()
-        self.halts.gone &= self._had
-        self._park(self._had)
+        now = {Partition(*tp) for tp in assigned}
+        self._unsettled = now | self._last_assignment | self.halts.halted.keys()
+        self._last_assignment = now
+        self.halts.gone &= now
+        self._park(now)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait for the present batch to finish. What it writes after that is fenced."""
@@ -236,10 +234,9 @@ class KafkaSource(ConsumerRebalanceListener):
         for partition, halt in found.halts.items():
             self.halts.halt(partition, halt)
         for partition, stored in found.positions.items():
-            if self.halts.is_before_unreadable(partition, stored):
-                continue
-            consumer.read_from({partition: topics[partition.topic].topic_id})
-            self._go_on(consumer, partition, stored)
+            if not self.halts.is_before_unreadable(partition, stored):
+                consumer.read_from({partition: topics[partition.topic].topic_id})
+                self._go_on(consumer, partition, stored)
         self.halts.note_gone(assigned, found.gone)
         self._unsettled = set(assigned - found.halts.keys() - found.positions.keys() - found.gone)
         self._observer.partitions_halted(len(self.halted))

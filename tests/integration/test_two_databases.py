@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import make_url
 
 from reelsync.consumer.app import Consumer
+from reelsync.consumer.kafka.neighbours import Home
+from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.settings import Settings
 from reelsync.testing.servers import DatabaseServer
 from tests.support.builders import an_id, video
@@ -72,3 +74,36 @@ async def test_both_halt_and_say_why_until_one_of_them_is_gone(
         assert len(await rows_of(settings, "videos")) == 39
         assert not first.source.halted
         assert not [why for why in first.monitor.not_ready() if "different databases" in why]
+
+
+async def test_a_database_that_was_replaced_behind_its_address_divides_nobody_for_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who joined before the replacement told the digest of the old database, and writes to the new one."""
+    topic, old = topic_of(settings, "video"), Home("0" * 16, "the database that was replaced")
+
+    async def told_before(_ledger: Ledger) -> Home:
+        return old
+
+    with monkeypatch.context() as before:
+        before.setattr(Ledger, "home", told_before)
+        async with consuming(settings) as first:
+            await publish(settings, topic, [(an_id(1).encode(), video("created", 1))])
+            await until_applied(settings)
+            assert first.source._consumer is not None
+            assert first.source._consumer.home == old
+            before.undo()
+            async with consuming(settings) as second:
+
+                async def of_one_mind() -> bool:
+                    members = [consumer.source._consumer for consumer in (first, second)]
+                    told = {member.home for member in members if member is not None}
+                    return (
+                        len(told) == 1 and old not in told and bool(first.source.positions and second.source.positions)
+                    )
+
+                await eventually(of_one_mind, "the first consumer tells the new database, and both read")
+                await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in range(2, 40)])
+                await until_applied(settings)
+                assert not first.source.halted
+    assert len(await rows_of(settings, "videos")) == 39

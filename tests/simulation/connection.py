@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from sqlalchemy import make_url
+
 from tests.support.scripted import refused_with
 
 from .postgres import SimulatedPostgres, Transaction
@@ -19,6 +21,7 @@ class SimulatedEngine:
 
     def __init__(self, postgres: SimulatedPostgres) -> None:
         self._postgres = postgres
+        self.url = make_url("postgresql+asyncpg://simulated/reelsync")
 
     def connect(self) -> AbstractAsyncContextManager["SimulatedConnection"]:
         """A connection; what was not committed is rolled back at the end."""
@@ -78,6 +81,10 @@ class SimulatedConnection:
             raise
         await self._world.thaw()
         return rows
+
+    async def scalar(self, statement: Any, parameters: Any = None, *, execution_options: dict[str, str]) -> Any:
+        """The only value."""
+        return (await self.execute(statement, parameters, execution_options=execution_options))[0]
 
     async def scalars(self, statement: Any, parameters: Any = None, *, execution_options: dict[str, str]) -> Rows:
         """The only column of each row."""

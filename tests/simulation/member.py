@@ -34,6 +34,7 @@ class SimulatedMember(SimulatedReader):
         self._needed = asyncio.Event()
         self._formed = asyncio.Event()
         self._belonging: asyncio.Task[None] | None = None
+        self.divided = None
         self.waits_at_least = self.world.rng.choice((1.0, 5.0, 20.0))
 
     def subscribe(self, _topics: list[str], listener: Any) -> None:
@@ -148,7 +149,7 @@ class SimulatedLog(KafkaLog):
             yield reader
 
 
-async def join_as_process(_settings: KafkaSettings) -> SimulatedMember:
+async def join_as_process(_settings: KafkaSettings, _home: object) -> SimulatedMember:
     """A member for the process of the present task, in the place of `new_member`."""
     process = PROCESS.get()
     process.members += 1

@@ -181,7 +181,13 @@ async def _nothing(_transaction: Transaction, _parameters: Any) -> Rows:
     return Rows()
 
 
+async def _home(_transaction: Transaction, _parameters: Any) -> Rows:
+    """All members write to one database."""
+    return Rows(["simulated"])
+
+
 STATEMENTS: Mapping[str, Run] = {
+    "offsets.home": _home,
     "offsets.fence": _fence,
     "offsets.read": _read_positions,
     "offsets.create": _create_positions,
