@@ -120,8 +120,7 @@ async def wait_until_applied(
     Args:
         session: Outside of a transaction. On a standby, the answer is about what that standby has.
         sent: What the producer's `send` returned, or a `Place`.
-        timeout: Seconds to go on looking. A look that waits for a connection or a lock is limited by the engine,
-            and a lock through a pooler by the server's own settings.
+        timeout: Seconds to go on looking. A look that waits for a connection or a lock is limited by the engine.
         group: The consumer group, as in REELSYNC_KAFKA__GROUP_ID.
 
     Raises:
