@@ -1,13 +1,22 @@
 """Queries of Kafka that need no group: topics, where logs begin and end, single records."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 
+from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.reader import Reader, Topic
 from reelsync.consumer.records import Anchor, Partition, Span, anchor_of
@@ -21,6 +30,7 @@ from .scan import Scanned, scan
 
 _FETCH_SECONDS = 15.0
 _STOP_SECONDS = 5.0
+_COORDINATOR_SECONDS = 20.0
 
 
 class KafkaLog:
@@ -207,13 +217,28 @@ async def homes_of_members(settings: KafkaSettings) -> list[tuple[str, Home | No
 
 
 async def _members(settings: KafkaSettings) -> list[Any]:
+    """What the coordinator of the group knows of its members.
+
+    It may have to be waited for: Kafka makes its topic for groups when a new cluster is first asked about one.
+    """
+    backoff, deadline = Backoff(longest=1.0), time.monotonic() + _COORDINATOR_SECONDS
     with _translated():
         async with admin_client(settings) as admin:
-            (answer,) = await admin.describe_consumer_groups([settings.group_id])
-        ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
-        if error_code:
-            raise for_code(error_code)
-        return list(members)
+            while True:
+                try:
+                    return await _members_of(admin, settings.group_id)
+                except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+                    if time.monotonic() >= deadline:
+                        raise
+                await backoff.wait()
+
+
+async def _members_of(admin: AIOKafkaAdminClient, group: str) -> list[Any]:
+    (answer,) = await admin.describe_consumer_groups([group])
+    ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
+    if error_code:
+        raise for_code(error_code)
+    return list(members)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from tests.support.tls_postgres import debian_binaries
 
 DATABASE = "timed"
 KINDS = {
+    "offsets.home": r"SELECT concat_ws\(",
     "offsets.fence": r"WITH w AS MATERIALIZED",
     "offsets.read": r"SELECT o\.topic, o\.partition, o\.next_offset",
     "offsets.create": r"INSERT INTO consumer_offsets",
