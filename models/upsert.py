@@ -37,7 +37,8 @@ from .videos import Video, VideoState
 ROWS = "rows"
 """The name of the one parameter: a JSON array of objects, sorted by key. Absent members are NULL."""
 _ZERO = literal_column("0", BigInteger)
-_ERASED = literal_column("4611686018427387904", BigInteger)
+_ERASED = "4611686018427387904"
+"""The version from which on a row is erased: 2 ** 62."""
 
 
 class JsonText(UserDefinedType[str]):
@@ -92,7 +93,7 @@ def _owners(table: Table, merge: Merge) -> tuple[ColumnElement[Any], ColumnEleme
     In SQL as it is, because SQLAlchemy would give the subquery a FROM of its own for `excluded`.
     """
     held, version, owner = table.name, merge.version, merge.owner
-    is_erased = f"greatest({held}.{version}, excluded.{version}) >= 4611686018427387904"
+    is_erased = f"greatest({held}.{version}, excluded.{version}) >= {_ERASED}"
     none_differs = f"({held}.{owner} = excluded.{owner} AND excluded.{FORMER_OWNERS} IS NULL)"
     # The owner of a placeholder was named by a fact, not by an event of the row.
     known = f"array_append({held}.{FORMER_OWNERS}, CASE WHEN {held}.{version} > 0 THEN {held}.{owner} END)"
@@ -125,7 +126,8 @@ def compile_states() -> Insert:
     table, videos = table_of(VideoState), table_of(Video)
     names = list(table.c.keys())
     rows = _rows(table, names)
-    live = rows.join(videos, and_(videos.c.id == rows.c.video_id, videos.c.version < _ERASED))
+    is_live = videos.c.version < literal_column(_ERASED, BigInteger)
+    live = rows.join(videos, and_(videos.c.id == rows.c.video_id, is_live))
     incoming = insert(table).from_select(names, select(*(rows.c[name] for name in names)).select_from(live))
     sent = incoming.excluded
     return incoming.on_conflict_do_update(

@@ -1,6 +1,5 @@
 """`reelsync verify`."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.operations.verify.reference import STATES, TABLES
-from reelsync.consumer.operations.verify.report import Cause, Finding, Kind, Report
+from reelsync.consumer.operations.verify.report import Finding, Kind, Report
 from reelsync.consumer.operations.verify.spool import MOST_SLICES
 from reelsync.consumer.operations.verify.verification import Verification
 from reelsync.consumer.postgres.diagnosis import explained
@@ -152,12 +151,10 @@ def _print(report: Report, shown: list[dict[str, Any]], *, unlogged_ok: bool, le
 
 def _by_cause(report: Report) -> Iterator[dict[str, Any]]:
     """A line for each cause, the most frequent first, with the ids of a few rows."""
-    named: dict[Cause, list[str]] = defaultdict(list)
-    for finding in report.first(_NAMED_OF_A_CAUSE):
-        named[finding.cause].append(finding.row_id)
     for cause, count in report.causes.most_common(_SHOWN_CAUSES):
         columns = ", ".join(cause.columns) or "–"
-        examples = ", ".join(named[cause]) + " …" * (count > len(named[cause]))
+        named = [finding.row_id for finding in report.first_of(cause, _NAMED_OF_A_CAUSE)]
+        examples = ", ".join(named) + " …" * (count > len(named))
         yield {"what": cause.kind, "table": cause.table, "columns": columns, "rows": count, "such_as": examples}
 
 

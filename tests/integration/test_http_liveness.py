@@ -15,7 +15,7 @@ from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
-from tests.support.http_client import PATIENCE, quick, served
+from tests.support.http_client import PATIENCE, Client, quick, served
 from tests.support.running import eventually, publish, topic_of, until_applied
 
 
@@ -63,6 +63,17 @@ async def bring_nothing(consumer: Consumer) -> Callable[[], None]:
     return lambda: delattr(client, "getmany")
 
 
+async def stays_live_beyond_its_patience(consumer: Consumer, client: Client) -> None:
+    """Wait until the outage that has just begun is twice as long as the patience of /livez, which holds meanwhile."""
+    began = consumer.health.clock()
+
+    async def waited_out() -> bool:
+        assert (await client.get("/livez")).status == 200
+        return consumer.health.clock() - began > 2 * PATIENCE
+
+    await eventually(waited_out, "an outage twice as long as the patience")
+
+
 async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings, broker: Broker) -> None:
     """The broker takes connections and answers nothing, while records are known to wait."""
     topic = topic_of(settings, "video")
@@ -77,13 +88,7 @@ async def test_an_outage_of_the_broker_is_not_ready_but_live(settings: Settings,
         await eventually(behind, "records wait")
         with broker.frozen():
             await eventually(client.answers("/readyz", 503), "not ready")
-            began = consumer.health.clock()
-
-            async def waited_out() -> bool:
-                assert (await client.get("/livez")).status == 200
-                return consumer.health.clock() - began > 2 * PATIENCE
-
-            await eventually(waited_out, "an outage twice as long as the patience")
+            await stays_live_beyond_its_patience(consumer, client)
             reasons = (await client.get("/readyz")).json["reasons"]
             assert any(reason.startswith("kafka does not answer") for reason in reasons)
         bring_records_again()
@@ -99,13 +104,7 @@ async def test_a_broker_that_is_gone_is_asked_until_it_is_back(settings: Setting
             await eventually(client.answers("/readyz", 200), "ready")
             own.stop()
             await eventually(client.answers("/readyz", 503), "not ready")
-            began = consumer.health.clock()
-
-            async def waited_out() -> bool:
-                assert (await client.get("/livez")).status == 200
-                return consumer.health.clock() - began > 2 * PATIENCE
-
-            await eventually(waited_out, "an outage twice as long as the patience")
+            await stays_live_beyond_its_patience(consumer, client)
             own.start()
             with suppress(ServiceError):  # the consumer may have had one made already, by asking for it
                 await own.create_topics(dict.fromkeys(settings.kafka.topics, 3))

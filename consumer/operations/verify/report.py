@@ -48,11 +48,8 @@ class Report:
     """Records read and folded, once each."""
     rows: Counter[str] = field(default_factory=Counter)
     """Rows compared, by table."""
-    found: Counter[Kind] = field(default_factory=Counter)
     causes: Counter[Cause] = field(default_factory=Counter)
-    """The same, apart by what they have in common."""
-    findings: list[Finding] = field(default_factory=list)
-    """The first thousand of each cause."""
+    """Findings, counted by what they have in common."""
     ahead: int = 0
     """Rows that hold events above the group's position, or of letters that are parked or discarded.
 
@@ -67,18 +64,31 @@ class Report:
     """Partitions for which the group has no position: nothing of them was read."""
     incomplete: dict[Partition, str] = field(default_factory=dict)
     """Partitions that no longer hold every record that was written to them, and why: they cannot explain every row."""
+    _kept: dict[Cause, list[Finding]] = field(default_factory=dict)
+
+    @property
+    def found(self) -> Counter[Kind]:
+        """Findings, counted by their kind."""
+        kinds: Counter[Kind] = Counter()
+        for cause, count in self.causes.items():
+            kinds[cause.kind] += count
+        return kinds
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The first thousand of each cause."""
+        return self.first(_KEPT_OF_A_CAUSE)
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""
-        self.found[finding.kind] += 1
         self.causes[finding.cause] += 1
         if self.causes[finding.cause] <= _KEPT_OF_A_CAUSE:
-            self.findings.append(finding)
+            self._kept.setdefault(finding.cause, []).append(finding)
 
     def first(self, limit: int) -> list[Finding]:
         """The first findings of each cause, those of the most frequent cause first."""
-        return [
-            finding
-            for cause, _ in self.causes.most_common()
-            for finding in [one for one in self.findings if one.cause == cause][:limit]
-        ]
+        return [finding for cause, _ in self.causes.most_common() for finding in self.first_of(cause, limit)]
+
+    def first_of(self, cause: Cause, limit: int) -> list[Finding]:
+        """The first findings of this cause."""
+        return self._kept[cause][:limit]
