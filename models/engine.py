@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, event
+from sqlalchemy import AdaptedConnection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
@@ -116,6 +116,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     engine = create_async_engine(address, **pool._asdict(), hide_parameters=True, connect_args=connect_args)
     _count_invalidated(engine.sync_engine)
     event.listen(engine.sync_engine, "handle_error", _leave_server_that_only_reads)
+    engine.dialect.do_ping = _ping  # type: ignore[assignment,method-assign] # asyncpg's connections are adapted ones
     return engine
 
 
@@ -165,6 +166,20 @@ def _count_invalidated(engine: Engine) -> None:
 
     event.listen(engine, "invalidate", count)
     event.listen(engine, "soft_invalidate", count)
+
+
+def _ping(connection: AdaptedConnection) -> bool:
+    """Whether the server answers, asked in one round trip. SQLAlchemy takes three, because it begins a transaction.
+
+    The question is sent as text, which needs no prepared statement, so any pooler can answer it.
+    """
+    import asyncpg  # noqa: PLC0415 - the models can be used with another driver
+
+    try:
+        connection.run_async(lambda driver: driver.execute("SELECT"))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    return True
 
 
 def _leave_server_that_only_reads(context: ExceptionContext) -> None:

@@ -1,5 +1,7 @@
 """The pool of an engine: what it counts, what it replaces, and what its defaults are."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -41,6 +43,17 @@ async def test_a_connection_that_died_in_the_pool_is_found_and_counted(
     async with get_session(sessions) as session:
         assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
     assert get_pool_stats(engine).invalid == (0 if pooler == "transaction" else 1)
+
+
+async def test_a_connection_of_the_pool_is_asked_once_whether_it_lives(engine: AsyncEngine) -> None:
+    asked: list[str] = []
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        driver.add_query_logger(lambda logged: asked.append(logged.query))
+    asked.clear()
+    async with engine.connect():
+        await asyncio.sleep(0)  # asyncpg tells its loggers in the next turn of the event loop
+        assert asked == ["SELECT"]
 
 
 async def test_stats_of_another_engine_are_refused(database: str) -> None:
