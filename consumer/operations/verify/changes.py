@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -62,24 +63,27 @@ def facets_of(aggregate: str, what: str, time: datetime, data: Row) -> dict[str,
 
 
 def _facets_of_video(what: str, time: datetime, data: Row) -> dict[str, Row]:
-    def state(status: str, progress: int) -> dict[str, Row]:
-        no_failure = dict.fromkeys(("error_code", "error_message", "failed_at"))
-        return {"state": {"status": status, "progress": progress, **no_failure}}
-
     match what:
         case "created":
-            return {"details": _picked(data, _DETAILS)} | state("pending", 0)
+            return {"details": _picked(data, _DETAILS)} | _state("pending", 0)
         case "updated":
             return {"details": _picked(data, _DETAILS)}
         case "processing":
-            return state("processing", 0) | {"start": {"started_at": time}}
+            return _state("processing", 0) | {"start": {"started_at": time}}
         case "progressed":
-            return state("processing", data["progress"])
+            return _state("processing", data["progress"])
         case "completed":
-            return state("completed", 100) | {"output": _picked(data, _OUTPUT) | {"completed_at": time}}
+            return _state("completed", 100) | {"output": _picked(data, _OUTPUT) | {"completed_at": time}}
         case _:
             failure = _picked(data, ("error_code", "error_message")) | {"failed_at": time}
             return {"state": {"status": "failed", "progress": data.get("progress") or 0} | failure}
+
+
+@cache
+def _state(status: str, progress: int) -> dict[str, Row]:
+    """The facet of a state that is no failure. All changes that set it share it, which saves memory."""
+    no_failure = dict.fromkeys(("error_code", "error_message", "failed_at"))
+    return {"state": {"status": status, "progress": progress, **no_failure}}
 
 
 def _facets_of_user(what: str, time: datetime, data: Row) -> dict[str, Row]:

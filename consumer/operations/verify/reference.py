@@ -86,6 +86,10 @@ class Oracle:
         if aggregate == "user" and "profile" in facets:
             self._change("user_profiles", row_id, Change(version, time, {"profile": facets["profile"]}))
 
+    def refer(self, table: str, row_ids: Iterable[str]) -> None:
+        """Expect these rows, which events elsewhere refer to."""
+        self._referenced[table].update(row_ids)
+
     def ids(self, table: str) -> set[str]:
         """The ids of the rows that must be there."""
         if table == STATES:
@@ -126,7 +130,7 @@ class Oracle:
         return [_state(video_id, change) for change in given if change.time == earliest[change.version]]
 
     def _had_erased_owner(self, changes: Iterable[Change]) -> bool:
-        return any(change.owner and self._is_erased(change.owner) for change in changes)
+        return any(self._is_erased(owner) for owner in {change.owner for change in changes} if owner)
 
     def anonymous(self, fact: Row) -> Row:
         """The fact, without the id of a user who is erased."""
@@ -156,10 +160,11 @@ def row_of(table: str, row_id: str, changes: Iterable[Change]) -> Row:
     """The row that these changes come to. There is at least one."""
     ordered = sorted(changes, key=lambda change: (change.version, change.time))
     row: Row = {"user_id" if table == "user_profiles" else "id": UUID(row_id)}
+    setters = {facet: change for change in ordered for facet in change.facets}  # the last one that sets it
     for facet, unset in FACETS[table].items():
-        setters = [change for change in ordered if facet in change.facets]
-        row |= setters[-1].facets[facet] if setters else unset
-        row[f"{facet}_version"] = setters[-1].version if setters else 0
+        setter = setters.get(facet)
+        row |= setter.facets[facet] if setter else unset
+        row[f"{facet}_version"] = setter.version if setter else 0
     if table == "videos":
         owner = ordered[-1].owner
         others = {UUID(change.owner) for change in ordered if change.owner and change.owner != owner}
@@ -168,8 +173,8 @@ def row_of(table: str, row_id: str, changes: Iterable[Change]) -> Row:
     if table != "user_profiles":
         row["version"] = ordered[-1].version
         row["is_deleted"] = row["deleted_at"] is not None
-    created_at = min(time for change in ordered for time in (change.time, change.row_created_at) if time is not None)
-    return row | {"created_at": created_at, "updated_at": ordered[-1].time}
+    created = [change.time for change in ordered] + [at for change in ordered if (at := change.row_created_at)]
+    return row | {"created_at": min(created), "updated_at": ordered[-1].time}
 
 
 def _state(video_id: str, change: Change) -> Row:

@@ -2,7 +2,7 @@
 
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import IO, Any, NamedTuple, Self
 MOST_SLICES = 256
 """The parts are told apart by one byte of an id."""
 _AT_ONCE = 500
-"""Events of a part that are held until they are written."""
-_IDS = ("video_id", "user_id", "usage_id")
+"""Events of a part that are held until they are written, with the references of as long."""
+_OWN_ID = {"video": "video_id", "user": "user_id", "model_usage": "usage_id"}
+_REFERENCES = {"video": (("users", "user_id"),), "model_usage": (("videos", "video_id"), ("users", "user_id"))}
+"""For each kind of event, the tables that it refers to, and the fields with their ids."""
 
 
 class Event(NamedTuple):
@@ -24,53 +26,76 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
-def part_of(row_id: str, parts: int) -> int:
-    """The part that a row belongs to, by the last byte of its id."""
-    return int(row_id[-2:], 16) % parts
+class Chunk(NamedTuple):
+    """Events about rows of one part, and ids of its rows that events of any part refer to, by table."""
+
+    events: list[Event]
+    referenced: dict[str, set[str]]
+
+
+def _empty() -> Chunk:
+    return Chunk([], {"users": set(), "videos": set()})
 
 
 class EventSpool:
-    """Takes events in any order. Each is in every part that has one of its rows, or may have.
+    """Takes events in any order. Each is in the part of its row, and rows that it refers to are named in their parts.
 
     The files are gone after the block.
     """
 
     def __init__(self, parts: int) -> None:
-        self._parts = parts
-        self._held: list[list[Event]] = [[] for _ in range(parts)]
+        self._parts = {f"{byte:02x}": byte % parts for byte in range(MOST_SLICES)}
+        """By the last two digits of an id."""
+        self._held = [_empty() for _ in range(parts)]
         self._files: list[IO[bytes]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reelsync-verify-")))
-        self._files = [self._stack.enter_context((folder / str(part)).open("w+b")) for part in range(self._parts)]
+        paths = (folder / str(part) for part in range(len(self._held)))
+        self._files = [self._stack.enter_context(path.open("w+b")) for path in paths]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
     def add(self, event_type: str, time: datetime, data: dict[str, Any]) -> None:
-        """Add one event."""
+        """Add one event. Ids in `data` are lower-case hex with dashes."""
+        kind = event_type.partition(".")[0]
         event = Event(event_type, time, data)
-        named = {part_of(data[name], self._parts) for name in _IDS if data.get(name)}
-        # An erased person may have owned any video, and any fact may name the person.
-        for part in range(self._parts) if event_type == "user.erased" else named:
-            held = self._held[part]
-            held.append(event)
-            if len(held) >= _AT_ONCE:
-                self._write(part)
+        if event_type == "user.erased":  # The person may have owned any video, and any fact may name the person.
+            for part in range(len(self._held)):
+                self._add_to(part, event)
+            return
+        self._add_to(self._parts[data[_OWN_ID[kind]][-2:]], event)
+        for table, field in _REFERENCES.get(kind, ()):
+            if referenced := data.get(field):
+                self._held[self._parts[referenced[-2:]]].referenced[table].add(referenced)
 
-    def events(self, part: int) -> Iterator[Event]:
-        """The events of a part, in the order in which they were added. None may be added afterwards."""
+    def has(self, part: int) -> Callable[[str], bool]:
+        """Whether a row, by its id, belongs to this part."""
+        parts = self._parts
+        return lambda row_id: parts[row_id[-2:]] == part
+
+    def chunks(self, part: int) -> Iterator[Chunk]:
+        """What belongs to a part, its events in the order in which they were added. None may be added afterwards."""
         self._write(part)
         file = self._files[part]
         file.seek(0)
         while True:
             try:
-                yield from map(Event._make, pickle.load(file))  # noqa: S301 - this process wrote it
+                events, referenced = pickle.load(file)  # noqa: S301 - this process wrote it
             except EOFError:
                 return
+            yield Chunk([Event(*event) for event in events], referenced)
+
+    def _add_to(self, part: int, event: Event) -> None:
+        events = self._held[part].events
+        events.append(event)
+        if len(events) >= _AT_ONCE:
+            self._write(part)
 
     def _write(self, part: int) -> None:
-        pickle.dump([tuple(event) for event in self._held[part]], self._files[part], pickle.HIGHEST_PROTOCOL)
-        self._held[part] = []
+        events, referenced = self._held[part]
+        pickle.dump(([tuple(event) for event in events], referenced), self._files[part], pickle.HIGHEST_PROTOCOL)
+        self._held[part] = _empty()

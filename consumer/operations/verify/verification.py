@@ -27,7 +27,7 @@ from .changes import ERASED, Row
 from .comparison import Difference, certainly_wrong, compare_row, is_accounted_for
 from .reference import STATES, TABLES, Oracle
 from .report import Finding, Kind, Report
-from .spool import EventSpool, part_of
+from .spool import EventSpool
 
 __all__ = ["Finding", "Kind", "Report", "Verification"]
 
@@ -141,10 +141,13 @@ class Verification:
     async def _compare_part(
         self, connection: AsyncConnection, spool: EventSpool, applied: AppliedEvents, part: int, unlogged: Unlogged
     ) -> None:
-        oracle = Oracle(lambda row_id: part_of(row_id, self.slices) == part)
+        oracle = Oracle(spool.has(part))
         oracle.digests = applied.erased_people
-        for event in spool.events(part):
-            oracle.add(*event)
+        for events, referenced in spool.chunks(part):
+            for event in events:
+                oracle.add(*event)
+            for table, ids in referenced.items():
+                oracle.refer(table, ids)
         unlogged.add(await self._compare_rows(connection, oracle, applied, part), oracle)
 
     async def _positions(self, connection: AsyncConnection) -> dict[Partition, int]:
@@ -238,9 +241,10 @@ async def _read_rows(
     options = {"query_name": "verify", "yield_per": 2_000}
     parameters = {"slices": slices, "slice": number}
     async with connection.stream(_ROWS[table], parameters, execution_options=options) as found:
-        async for row in found.mappings():
-            key = str(row[_KEYS[table]])
-            yield f"{key}/{row['version']}" if table == STATES else key, dict(row)
+        async for rows in found.mappings().partitions(100):
+            for row in rows:
+                key = str(row[_KEYS[table]])
+                yield f"{key}/{row['version']}" if table == STATES else key, dict(row)
 
 
 def _aggregate(row_id: str) -> str:
