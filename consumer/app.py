@@ -166,7 +166,6 @@ class Consumer:
     async def _watch_lag(self) -> None:
         while True:
             self.metrics.lags(self.source.lags())
-            self.seen.history.lag_is(self.monitor.lag())
             await asyncio.sleep(_LAG_SECONDS)
 
     async def _log_summaries(self) -> None:

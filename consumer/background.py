@@ -15,6 +15,7 @@ from .postgres.sqlstate import describe
 
 Task = Literal[
     "heartbeat",
+    "history",
     "lag",
     "live_view",
     "log_summary",

@@ -5,7 +5,7 @@ end reports a sign of life with each attempt. The clock is monotonic, and nothin
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reelsync.consumer.observer import Activity, Server
@@ -30,6 +30,12 @@ class BackingOff:
     next_at: float | None = None
 
 
+def servers_away(unreachable: Mapping[Server, str], backing_off: Mapping[Activity, BackingOff]) -> set[Server]:
+    """Servers that did not answer the last check, or whose return an activity waits for."""
+    unanswered = {server for server, why in unreachable.items() if why != NOT_ASKED}
+    return unanswered | {off.server for off in backing_off.values() if off.outage and off.server}
+
+
 class Health:
     """What the parts have reported so far. Times are those of `clock`, in seconds."""
 
@@ -45,6 +51,11 @@ class Health:
         self._stalled_seconds = stalled_seconds
         self._blocked_seconds = blocked_seconds
         self._sign_at = clock()
+
+    @property
+    def away(self) -> set[Server]:
+        """Servers that do not answer at present."""
+        return servers_away(self.unreachable, self.backing_off)
 
     def sign_of_life(self) -> None:
         """Report that work was done, or that there is none."""

@@ -8,7 +8,7 @@ from reelsync.consumer.transform.batch import Batch
 from reelsync.models import PoolStats
 
 from .history import Series
-from .notices import Notice
+from .notices import Level, Notice
 from .recent_dead_letters import LatestDeadLetter
 from .statements import Statements
 
@@ -39,6 +39,19 @@ class PartitionStatus(_Part):
     assigned: bool
     worker: int | None
     halted: HaltStatus | None
+    state: str
+    """In words: reading, halted, waiting for a server, or not read here."""
+
+
+class TopicStatus(_Part):
+    """All known partitions of a topic together."""
+
+    topic: str
+    partitions: int
+    lag: int | None
+    """None while that of one is not known."""
+    states: dict[str, int]
+    """How many partitions are in each state."""
 
 
 class BackingOffStatus(_Part):
@@ -105,6 +118,15 @@ class Counts(_Part):
     """Errors of background tasks, each of which was started again, by task."""
 
 
+class Tile(_Part):
+    """A server or a figure. `level`: how good it is, if that can be said."""
+
+    name: str
+    figure: str
+    note: str
+    level: Level | None
+
+
 class WorkerStatus(_Part):
     """One of the processes that consume here: without `--workers` there is one, this.
 
@@ -141,6 +163,7 @@ class Status(_Part):
     """Records to go in the partitions assigned to this process, all its workers together."""
     workers: list[WorkerStatus]
     partitions: list[PartitionStatus]
+    topics: list[TopicStatus]
     backing_off: list[BackingOffStatus]
     servers: list[ServerStatus]
     last_batch: BatchStatus | None
@@ -151,6 +174,8 @@ class Status(_Part):
     pool: PoolStatus
     notices: list[Notice]
     """How it is, in words. The first is the headline; there is always one."""
+    tiles: list[Tile]
+    """The servers and the most important figures, in words."""
     records_per_second: float
     """Committed, over the last quarter of a minute."""
     history: Series

@@ -34,6 +34,7 @@ def facts_of(
         minute=history.recent(_MINUTE_SECONDS),
         pool_in_use=pool.in_use,
         pool_limit=pool.limit,
+        unsettled_seconds=max((now - r.unsettled_since for r in reports if r.unsettled_since is not None), default=0.0),
         absent={member.number: member.absent for member in members if member.absent},
     )
 

@@ -1,5 +1,6 @@
 """The answers of the HTTP endpoints about one consumer, from memory."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from .path_observer import PathObserver
 from .snapshot import Member, Report
 from .summary import status_of
 
+_WATCH_SECONDS = 1.0
+
 
 @dataclass
 class Monitor:
@@ -36,7 +39,7 @@ class Monitor:
     seen: PathObserver
 
     def __post_init__(self) -> None:
-        self._began = self.health.clock()
+        self._began = self._settled_at = self.health.clock()
         self.metrics.watch_readiness(lambda: (not self.not_ready(), self.health.unreachable.keys()))
 
     @asynccontextmanager
@@ -51,8 +54,12 @@ class Monitor:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Ask the servers now and then, and measure how long the event loop is blocked."""
-        tasks: dict[Task, Work] = {"heartbeat": self.health.heartbeat.run, "probe": self.probe.run}
+        """Ask the servers now and then, keep the history, and measure how long the event loop is blocked."""
+        tasks: dict[Task, Work] = {
+            "heartbeat": self.health.heartbeat.run,
+            "history": self._watch,
+            "probe": self.probe.run,
+        }
         try:
             async with running(tasks, self._task_failed):
                 yield
@@ -93,6 +100,7 @@ class Monitor:
             not_ready=self.not_ready(),
             schema_verified=health.schema_verified,
             settled=source.settled,
+            unsettled_since=None if source.settled else self._settled_at,
             unreachable=health.unreachable,
             backing_off=health.backing_off,
             halted=source.halted,
@@ -112,8 +120,18 @@ class Monitor:
         return self.metrics.families()
 
     def lag(self) -> int | None:
-        """The lag of the partitions that are being read, if it is known."""
-        return self.probe.lag(self.source.positions) if self.source.settled else None
+        """The lag of the partitions that are being read, if it is known. While Kafka is away, it is not."""
+        known = self.source.settled and "kafka" not in self.health.away
+        return self.probe.lag(self.source.positions) if known else None
+
+    async def _watch(self) -> None:
+        """Note what nobody reports, because it lasts."""
+        while True:
+            away = self.health.away
+            if self.source.settled or away or not self.health.schema_verified:
+                self._settled_at = self.health.clock()
+            self.seen.history.watched(self.lag(), away)
+            await asyncio.sleep(_WATCH_SECONDS)
 
     def _task_failed(self, task: Task) -> None:
         self.seen.task_failed(task)

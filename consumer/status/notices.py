@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reelsync.consumer.health.health import NOT_ASKED, BackingOff
+from reelsync.consumer.health.health import BackingOff, servers_away
 from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt, remedy, reset_command
 from reelsync.consumer.records import Partition
 
 from .history import Recent
-from .wording import WHOLE, counted, duration, in_words
+from .wording import SERVER_NAMES, WHOLE, counted, duration, in_words
 
 Level = Literal["ok", "warning", "error"]
 Kind = Literal[
@@ -26,6 +26,7 @@ Kind = Literal[
     "stopped",
     "behind",
     "applying",
+    "replaying",
     "idle",
 ]
 
@@ -34,10 +35,11 @@ _MANY_LETTERS = 10
 _TROUBLE_SHARE = 0.5
 """Of a minute's records: with so many dead letters, what is published is broken rather than single events."""
 _LONG_RETRY_SECONDS = 2.0
+_LONG_JOIN_SECONDS = 60.0
+"""So long a group waits for a member that finishes its batch."""
 _BRIEF_LAG_SECONDS = 5.0
 _LONG_LAG_SECONDS = 60.0
 _DOMINANT_SHARE = 0.5
-_NAMES: Mapping[Server, str] = {"postgresql": "PostgreSQL", "kafka": "Kafka"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Facts:
     """The last minute."""
     pool_in_use: int
     pool_limit: int
+    unsettled_seconds: float = 0.0
+    """How long partitions or their positions have not been known, without an outage."""
     absent: Mapping[int, str] = field(default_factory=dict)
     """Workers that do not answer at the moment, by number, and why."""
 
@@ -107,9 +111,8 @@ def _stuck(facts: Facts) -> Iterator[Notice]:
 
 def _waiting(facts: Facts) -> Iterator[Notice]:
     outages = {activity: off for activity, off in facts.backing_off.items() if off.outage}
-    away = {server for server, why in facts.unreachable.items() if why != NOT_ASKED}
-    away |= {off.server for off in outages.values() if off.server}
-    for server, name in _NAMES.items():
+    away = servers_away(facts.unreachable, facts.backing_off)
+    for server, name in SERVER_NAMES.items():
         if server not in away:
             continue
         off = next((off for off in outages.values() if off.server in {server, None}), None)
@@ -148,12 +151,14 @@ def _halted(facts: Facts) -> Iterator[Notice]:
 def _starting(facts: Facts) -> Iterator[Notice]:
     if not facts.schema_verified:
         yield Notice("starting", "warning", "Starting: the schema is not verified yet")
-    elif not facts.settled:
-        yield Notice(
-            "starting",
-            "warning",
-            "Joining the group: partitions are not assigned yet, or their positions are not known",
-        )
+    elif not facts.settled and not servers_away(facts.unreachable, facts.backing_off):
+        joining = f"Joining the group for {duration(facts.unsettled_seconds)}"
+        text = f"{joining}: partitions are not assigned yet, or their positions are not known"
+        if facts.unsettled_seconds < _LONG_JOIN_SECONDS:
+            yield Notice("starting", "warning", text)
+            return
+        fix = "see the log: poll.failed says what fails, partitions.assigned again and again that members come and go"
+        yield Notice("starting", "warning", text, fix, "reelsync check")
 
 
 def _absent(facts: Facts) -> Iterator[Notice]:
@@ -200,24 +205,32 @@ def _failed_tasks(facts: Facts) -> Iterator[Notice]:
 
 
 def _progress(facts: Facts) -> Notice:
-    rate, lag, age = facts.present.records_per_second, facts.lag or 0, facts.present.age_seconds
-    behind = f", {duration(age)} behind" if age is not None and facts.present.records else ""
-    applying = f"pplying {rate:,.{0 if rate >= WHOLE else 1}f} records/s{behind}"
-    if not rate and facts.lag is None:
+    lag, present = facts.lag or 0, facts.present
+    if rate := present.records_per_second:
+        return _applying(facts, lag, rate)
+    if facts.lag is None:
         return Notice("idle", "ok", f"Reading {counted(facts.reading, 'partition')}; how much waits is not known yet")
-    if not rate and not lag:
+    if not lag:
         return Notice("idle", "ok", f"Caught up: nothing waits in {counted(facts.reading, 'partition')}")
-    if not rate:
-        text = f"{counted(lag, 'record')} to go, and none was applied in the last {duration(facts.present.seconds)}"
-        return Notice("stopped", "warning", text)
+    text = f"{counted(lag, 'record')} to go, and none was applied in the last {duration(present.seconds)}"
+    return Notice("stopped", "warning", text)
+
+
+def _applying(facts: Facts, lag: int, rate: float) -> Notice:
+    age, before = facts.present.age_seconds, facts.present.lag_before
+    behind = "" if age is None else f", {duration(age)} behind"
+    speed = f"{rate:,.{0 if rate >= WHOLE else 1}f} records/s"
+    to_go, at_this_rate = f"{counted(lag, 'record')} to go", f", {duration(lag / rate)} at this rate"
+    if facts.present.replayed > facts.present.records / 2:
+        rest = f"; {to_go}{at_this_rate}" if lag else ""
+        return Notice("replaying", "ok", f"Replaying {speed}, which change no row{rest}")
     if lag <= rate * _BRIEF_LAG_SECONDS:
-        return Notice("applying", "ok", f"A{applying}")
-    to_go = f"a{applying}; {counted(lag, 'record')} to go{_dominant(facts.minute)}"
-    before = facts.present.lag_before
+        return Notice("applying", "ok", f"Applying {speed}{behind}")
+    text = f"applying {speed}{behind}; {to_go}{_dominant(facts.minute)}"
     if before is not None and lag > before:
-        return Notice("behind", "warning", f"Falling behind: {to_go}")
+        return Notice("behind", "warning", f"Falling behind: {text}")
     level: Level = "warning" if lag > rate * _LONG_LAG_SECONDS else "ok"
-    return Notice("behind", level, f"Catching up: {to_go}, {duration(lag / rate)} at this rate")
+    return Notice("behind", level, f"Catching up: {text}{at_this_rate}")
 
 
 def _dominant(minute: Recent) -> str:

@@ -17,7 +17,7 @@ from reelsync.consumer.telemetry.opentelemetry import Telemetry
 from reelsync.consumer.transform.batch import Batch
 
 from .document import BatchStatus, batch_status
-from .history import History
+from .history import History, Step
 from .recent_dead_letters import Parked, latest_few, parked_now
 
 _log = structlog.get_logger("reelsync")
@@ -42,6 +42,7 @@ class PathObserver:
         self.last_batch: tuple[float, BatchStatus] | None = None
         """When the last batch was committed, by the clock of `health`, and what it was."""
         self.history = History(health.clock)
+        self.history.started()
         self.parked: list[Parked] = []
         """The latest dead letters of each reason."""
         self._since: Counter[str] = Counter()
@@ -93,7 +94,16 @@ class PathObserver:
         status = batch_status(batch, written)
         self.last_batch = (self._health.clock(), status)
         reasons = Counter[str](rejection.reason for rejection in rejections)
-        self.history.committed(batch.count, reasons, status.seconds, age_seconds)
+        replay = bool(status.rows_sent) and not status.rows_written
+        self.history.committed(
+            Step(
+                records=batch.count,
+                replayed=batch.count if replay else 0,
+                dead_letters=reasons,
+                age_seconds=None if replay else age_seconds,
+                phases=status.seconds,
+            )
+        )
         self.parked = latest_few([*parked_now(rejections, self._health.clock()), *self.parked])
         self._committed(batch, written)
         self._since.update(batches=1, records=batch.count, dead_letters=len(rejections))

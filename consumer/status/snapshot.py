@@ -27,6 +27,8 @@ class Report:
     not_ready: list[str]
     schema_verified: bool
     settled: bool
+    unsettled_since: float | None
+    """Since when it has been joining the group, without an outage."""
     unreachable: Mapping[Server, str]
     backing_off: Mapping[Activity, BackingOff]
     halted: Mapping[Partition, Halt]

@@ -6,15 +6,11 @@ from importlib.metadata import version
 
 from reelsync.consumer.counters import Family
 from reelsync.consumer.observer import Server
-from reelsync.consumer.offsets.check import Halt, remedy
-from reelsync.consumer.records import Partition
 
 from .document import (
     BackingOffStatus,
     BatchStatus,
     Counts,
-    HaltStatus,
-    PartitionStatus,
     PoolStatus,
     ServerStatus,
     Status,
@@ -23,9 +19,11 @@ from .document import (
 from .facts import PRESENT_SECONDS, facts_of
 from .history import History, Recent, Step
 from .notices import notices
+from .partitions import partition_statuses, topic_statuses
 from .recent_dead_letters import latest_of
 from .snapshot import Member, Past, Report
 from .statements import statements
+from .tiles import tiles
 
 
 def status_of(  # noqa: PLR0913 - each is a fact of its own
@@ -44,6 +42,8 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
     facts = facts_of(now, members, not_live, history, pool)
+    told, series, partitions = notices(facts), history.series(), partition_statuses(reports)
+    last_batch, dead_letters = _last_batch(reports.values(), now), metrics["reelsync_dead_letters"].counts()
     return Status(
         version=package_version(),
         group=group,
@@ -53,16 +53,18 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
         reasons=[*not_live, *not_ready],
         lag=facts.lag,
         workers=[_worker_status(member, now) for member in members],
-        partitions=_partition_statuses(reports),
+        partitions=partitions,
+        topics=topic_statuses(partitions),
         backing_off=_backing_off_statuses(reports, now),
         servers=_server_statuses(facts.unreachable),
-        last_batch=_last_batch(reports.values(), now),
-        dead_letters=metrics["reelsync_dead_letters"].counts(),
+        last_batch=last_batch,
+        dead_letters=dead_letters,
         latest_dead_letters=latest_of([*past.parked, *(p for r in reports.values() for p in r.parked)], now),
         pool=pool,
-        notices=notices(facts),
+        notices=told,
+        tiles=tiles(facts, told, series, dead_letters, last_batch),
         records_per_second=round(facts.present.records_per_second, 3),
-        history=history.series(),
+        history=series,
         phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
         statements=statements(metrics["db_client_operation_duration_seconds"]),
         counts=_counts(metrics),
@@ -119,39 +121,6 @@ def _worker_status(member: Member, now: float) -> WorkerStatus:
         records_per_second=round(present.records_per_second, 3),
         age_seconds=present.age_seconds,
     )
-
-
-def _partition_statuses(reports: Mapping[int, Report]) -> list[PartitionStatus]:
-    """Every known partition: as the worker that reads it sees it, or else by the latest report."""
-    owners = {p: number for number, report in reports.items() for p in {*report.reading, *report.halted}}
-    known = {*owners, *(partition for report in reports.values() for partition in report.positions)}
-    latest = max(reports.values(), key=lambda report: report.at, default=None)
-    found = []
-    for partition in sorted(known):
-        owner = owners.get(partition)
-        report = reports[owner] if owner is not None else latest
-        if report:
-            found.append(_partition_status(partition, owner, report))
-    return found
-
-
-def _partition_status(partition: Partition, owner: int | None, report: Report) -> PartitionStatus:
-    position, end = report.positions.get(partition), report.ends.get(partition)
-    halt = report.halted.get(partition)
-    return PartitionStatus(
-        topic=partition.topic,
-        partition=partition.number,
-        position=position,
-        end=end,
-        lag=None if position is None or end is None else max(0, end - position),
-        assigned=owner is not None,
-        worker=owner,
-        halted=_halt_status(partition, halt) if halt else None,
-    )
-
-
-def _halt_status(partition: Partition, halt: Halt) -> HaltStatus:
-    return HaltStatus(reason=halt.reason, why=halt.message, fix=remedy(partition, halt))
 
 
 def _backing_off_statuses(reports: Mapping[int, Report], now: float) -> list[BackingOffStatus]:

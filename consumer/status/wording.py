@@ -1,7 +1,11 @@
 """Numbers, times and errors in words. Pure."""
 
 import re
+from collections.abc import Mapping
 
+from reelsync.consumer.observer import Server
+
+SERVER_NAMES: Mapping[Server, str] = {"postgresql": "PostgreSQL", "kafka": "Kafka"}
 WHOLE = 10
 """From here on, decimals are noise."""
 _BY_NAME = {
@@ -39,6 +43,11 @@ def in_words(why: str) -> str:
     if name in _BY_NAME:
         return _BY_NAME[name] + (f" ({rest})" if rest else "")
     return why
+
+
+def rate(per_second: float) -> str:
+    """Records per second: `0/s`, `3.4/s`, `1,240/s`."""
+    return f"{per_second:,.{0 if per_second >= WHOLE or not per_second else 1}f}/s"
 
 
 def duration(seconds: float) -> str:

@@ -60,6 +60,44 @@ def rows_of_table(browser: Chrome, table: str) -> list[list[str]]:
     return rows
 
 
+def open_topics(browser: Chrome) -> None:
+    """Show all partitions of all topics."""
+    browser.execute_script("document.querySelectorAll('.topic [aria-expanded=false]').forEach(b => b.click())")
+
+
+def partitions(browser: Chrome) -> dict[str, list[str]]:
+    """The lines of single partitions that are shown, by name, without it."""
+    rows = rows_of_table(browser, "partitions")
+    return {name: cells for name, *cells in rows if re.search(r"/\d+$", name)}
+
+
+def broken_words(browser: Chrome) -> list[str]:
+    """Words that are on more than one line."""
+    script = """
+        const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        for (let node; (node = walker.nextNode());) {
+            if (node.parentElement.closest(".heard, thead, script, style")) continue;
+            for (const {index, 0: word} of node.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+                const range = document.createRange();
+                range.setStart(node, index);
+                range.setEnd(node, index + word.length);
+                if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(word);
+            }
+        }
+        return found;"""
+    words: list[str] = browser.execute_script(script)
+    return words
+
+
+def beyond_the_screen(browser: Chrome) -> list[str]:
+    """Elements that are wider than it."""
+    script = """return [...document.querySelectorAll("body *:not(.heard, thead, thead *)")]
+        .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
+        .map(e => e.outerHTML.slice(0, 80));"""
+    elements: list[str] = browser.execute_script(script)
+    return elements
+
+
 def photograph(browser: Chrome, name: str, *widths: int) -> None:
     """Keep the whole page as an image, at each width."""
     SCREENSHOTS.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ LABELS = PICTURE.with_suffix(".txt")
 """What is written on the picture, beside the figures: a picture itself cannot be compared, for its figures change."""
 TAKING_IT = os.environ.get("SCREENSHOT") == "take"
 _ROUNDS, _PAUSE_SECONDS = (60, 2.0) if TAKING_IT else (2, 0.0)
-_SIZE = (1280, 960)
+_SIZE = (1280, 1200)
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def settings(database: str) -> Iterator[Settings]:
 def labels(browser: Chrome) -> list[str]:
     """Headings, columns, tiles and charts of the page, in the order in which they stand there."""
     script = """return [...document.querySelectorAll("h1, h2:not(#headline), thead th, dt, figcaption b")]
-        .filter(e => e.getClientRects().length).map(e => e.textContent.trim());"""
+        .filter(e => e.getClientRects().length)
+        .map(e => [...e.childNodes].filter(n => n.className !== "level").map(n => n.textContent).join("").trim());"""
     found: list[str] = browser.execute_script(script)
     return found
 
@@ -67,9 +68,9 @@ async def send(settings: Settings, records: list[DayRecord]) -> None:
 
 
 async def ends_are_shown(browser: Chrome) -> bool:
-    """Whether the page has seen the ends of the log since the last record was applied."""
+    """Whether the page has seen that nothing waits since the last record was applied."""
     rows = await asyncio.to_thread(rows_of_table, browser, "partitions")
-    return all(position == end for _, position, end, *_ in rows)
+    return all(lag == "0" for _, lag, _ in rows)
 
 
 def photograph(browser: Chrome) -> None:

@@ -5,18 +5,28 @@ The browser asks the consumer of this process, so it is driven from another thre
 
 import asyncio
 import os
+import re
 import signal
 from contextlib import suppress
 
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
 from sqlalchemy import text
 
 from reelsync.consumer.settings import Settings
 from reelsync.models.engine import create_single_use_engine
-from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.browser.chromium import console
-from tests.browser.page import SECRET, axe_violations, events, photograph, rows_of_table, says, shown, text_of
-from tests.support.builders import video
+from tests.browser.page import (
+    axe_violations,
+    events,
+    open_topics,
+    partitions,
+    photograph,
+    rows_of_table,
+    says,
+    shown,
+    text_of,
+)
 from tests.support.running import eventually, publish, topic_of, until_applied
 from tests.workers.supervised import working
 
@@ -33,23 +43,86 @@ async def test_an_idle_and_a_busy_consumer(settings: Settings, browser: Chrome) 
         await says(browser, "#tiles", r"Throughput\s+[\d,.]*[1-9]")
         await until_applied(settings)
 
+        await asyncio.to_thread(open_topics, browser)
+
         async def all_positions() -> bool:
-            rows = await asyncio.to_thread(rows_of_table, browser, "partitions")
-            return sum(int(row[1].replace(",", "")) for row in rows) == 3_000
+            read = await asyncio.to_thread(partitions, browser)
+            return sum(int(position.replace(",", "")) for position, *_ in read.values()) == 3_000
 
         await eventually(all_positions, "the positions of all records")
-        rows = await asyncio.to_thread(rows_of_table, browser, "partitions")
-        assert len(rows) == 9
-        assert {row[4] for row in rows} == {"this member"}
+        read = await asyncio.to_thread(partitions, browser)
+        assert len(read) == 9
+        assert {state for *_, state in read.values()} == {"reading"}
         queries = {row[0]: row for row in await asyncio.to_thread(rows_of_table, browser, "statements")}
         assert {"videos.merge", "users.merge", "offsets.fence", "commit"} <= queries.keys()
         assert queries["videos.merge"][2] == "0"
-        phases = await asyncio.to_thread(rows_of_table, browser, "phases")
-        assert [row[0] for row in phases] == ["poll", "decode", "fold", "write", "commit"]
+        await says(
+            browser, "#phases", r"(?s)^poll\s+\d+ %.*decode\s+\d+ %.*fold\s+\d+ %.*write\s+\d+ %.*commit\s+\d+ %"
+        )
         assert "of 50" in await asyncio.to_thread(text_of, browser, "#pool")
         assert await asyncio.to_thread(browser.execute_script, "return window.sameDocument")
         await asyncio.to_thread(photograph, browser, "busy", 1280, 390)
         assert console(browser) == []
+
+
+async def test_the_values_of_a_moment_are_shown_in_all_charts(settings: Settings, browser: Chrome) -> None:
+    """Of the moment under the pointer, or that the arrow keys chose; also when the charts are drawn anew."""
+    await publish(settings, topic_of(settings, "video"), events(300))
+    async with shown(settings, browser):
+        await until_applied(settings)
+        await says(browser, "#charts", r"Throughput \(records\)\s+now [\d,.]+/s, most [\d,.]*[1-9]")
+        plot = await asyncio.to_thread(browser.find_element, By.CSS_SELECTOR, ".plot")
+        right = plot.size["width"] // 2 - 2
+        await asyncio.to_thread(ActionChains(browser).move_to_element_with_offset(plot, right, 0).perform)
+        await says(browser, "#charts", r"(?s)(\d\d:\d\d:\d\d: .*){4}")
+        await asyncio.to_thread(browser.execute_script, "window.plot = document.querySelector('.plot')")
+
+        async def drawn_anew() -> bool:
+            return not await asyncio.to_thread(browser.execute_script, "return window.plot.isConnected")
+
+        await eventually(drawn_anew, "the charts are drawn anew")
+        assert len(re.findall(r"\d\d:\d\d:\d\d: ", await asyncio.to_thread(text_of, browser, "#charts"))) == 4
+        await asyncio.to_thread(ActionChains(browser).move_to_element(browser.find_element(By.ID, "group")).perform)
+        await says(browser, "#charts", r"Lag \(records to go\)\s+now 0, most")
+        charts = browser.find_element(By.ID, "charts")
+        await asyncio.to_thread(charts.send_keys, Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_RIGHT)
+        await says(browser, "#announcement", r"^Throughput \(records\) \d\d:\d\d:\d\d: .*Dead letters \d\d:\d\d:\d\d: ")
+        assert console(browser) == []
+
+
+async def test_a_topic_stays_open_and_in_focus(settings: Settings, browser: Chrome) -> None:
+    topic = topic_of(settings, "video")
+    async with shown(settings, browser):
+        await says(browser, "#headline", "^Caught up")
+        button = await asyncio.to_thread(browser.find_element, By.ID, f"topic-{topic}")
+        await asyncio.to_thread(button.send_keys, Keys.ENTER)
+        assert set(await asyncio.to_thread(partitions, browser)) == {f"{topic}/{number}" for number in range(3)}
+        await publish(settings, topic, events(30))
+
+        async def all_positions() -> bool:
+            read = await asyncio.to_thread(partitions, browser)
+            return len(read) == 3 and sum(int(position) for position, *_ in read.values()) == 30
+
+        await eventually(all_positions, "the table was drawn anew")
+        assert await asyncio.to_thread(lambda: browser.switch_to.active_element.get_attribute("id")) == f"topic-{topic}"
+        await asyncio.to_thread(browser.switch_to.active_element.send_keys, Keys.SPACE)
+        assert await asyncio.to_thread(partitions, browser) == {}
+
+
+async def test_a_few_values_far_above_the_others_are_cut_off(settings: Settings, browser: Chrome) -> None:
+    """The scripts of the page, asked for the axis of some values."""
+    async with shown(settings, browser):
+        await says(browser, "#headline", "^Caught up")
+        days = 20 * 86_400
+        for values, top, above in (
+            ([1.5] * 50 + [days] * 5, 2, 5),
+            ([1.5] * 50 + [days] * 50, days, 0),
+            ([3, days], days, 0),
+            ([None, 0, 0], 1, 0),
+            ([230] * 20, 240, 0),
+        ):
+            script = "const {top, above} = axisOf(arguments[0], SECONDS); return [top, above];"
+            assert await asyncio.to_thread(browser.execute_script, script, values) == [top, above]
 
 
 async def test_several_workers_are_told_apart(settings: Settings, browser: Chrome) -> None:
@@ -59,8 +132,8 @@ async def test_several_workers_are_told_apart(settings: Settings, browser: Chrom
         rows = await asyncio.to_thread(rows_of_table, browser, "workers")
         assert {int(row[0]): int(row[1]) for row in rows} == await workers.pids()
         assert sum(int(row[2]) for row in rows) == 9
-        owners = {row[4] for row in await asyncio.to_thread(rows_of_table, browser, "partitions")}
-        assert owners == {"worker 1", "worker 2"}
+        await asyncio.to_thread(open_topics, browser)
+        assert {row[3] for row in (await asyncio.to_thread(partitions, browser)).values()} == {"1", "2"}
         await asyncio.to_thread(photograph, browser, "workers", 1280, 390)
         found = await asyncio.to_thread(axe_violations, browser)
         assert found["violations"] == []
@@ -71,48 +144,6 @@ async def test_several_workers_are_told_apart(settings: Settings, browser: Chrom
         with suppress(ProcessLookupError):  # the supervisor kills it, too, once its patience is over
             os.kill(pid, signal.SIGKILL)
         await says(browser, "#workers", r"(?m)^2\b.*\s1\s+consumes")
-        assert console(browser) == []
-
-
-async def test_an_outage_of_the_database_is_told_in_words(
-    settings: Settings, browser: Chrome, postgres: EmbeddedPostgres
-) -> None:
-    async with shown(settings, browser):
-        await says(browser, "#headline", "^Caught up")
-        postgres.shut_down("immediate")
-        try:
-            await publish(settings, topic_of(settings, "video"), events(200))
-            wanted = r"^Waiting for PostgreSQL: connection refused, next try in [\d.]+ m?s \(for \d"
-            await says(browser, "#headline", wanted)
-            await says(browser, "#level", "^Trouble$")
-            await says(browser, "#fix", "check PostgreSQL; the consumer continues by itself, and nothing is lost")
-            await says(browser, "#servers", r"PostgreSQL\s+no\s")
-            await asyncio.to_thread(photograph, browser, "outage", 1280, 390)
-        finally:
-            postgres.start()
-        await says(browser, "#headline", "^(Applying|Caught up)")
-        await says(browser, "#level", "^OK$")
-        await until_applied(settings)
-        assert console(browser) == []
-
-
-async def test_a_poison_storm_is_told_in_words_and_without_payloads(settings: Settings, browser: Chrome) -> None:
-    topic = topic_of(settings, "video")
-    poison = [(b"key", f"{{{SECRET}".encode())] * 60 + [(b"key", video("created", 7, title=SECRET * 100))] * 20
-    async with shown(settings, browser):
-        await says(browser, "#headline", "^Caught up")
-        await publish(settings, topic, events(40))
-        await publish(settings, topic, poison)
-        wanted = r"^67 % of the records of the last minute became dead letters: 80, most of them not_json$"
-        await says(browser, "#headline", wanted)
-        await says(browser, "#level", "^Trouble$")
-        await says(browser, "#fix", "reelsync dlq list --reason not_json")
-        rows = {row[0]: row for row in await asyncio.to_thread(rows_of_table, browser, "letters")}
-        assert (rows["not_json"][1], rows["invalid"][1]) == ("60", "20")
-        assert rows["not_json"][2].count(f"reelsync dlq show {topic}/") == 3
-        page = await asyncio.to_thread(lambda: browser.page_source)
-        assert SECRET not in page
-        await asyncio.to_thread(photograph, browser, "storm", 1280, 390)
         assert console(browser) == []
 
 
@@ -128,7 +159,7 @@ async def test_a_lock_that_holds_everything_up_is_told_in_words(
             await publish(settings, topic_of(settings, "video"), events(500))
             await says(browser, "#headline", "^A write fails and is tried again: another session holds a lock")
             await says(browser, "#further", "500 records to go, and none was applied in the last")
-            await says(browser, "#tiles", r"Lag\s+500")
+            await says(browser, "#tiles", r"Lag Attention\s+500")
             await asyncio.to_thread(photograph, browser, "lag", 1280, 390)
         await says(browser, "#level", "^OK$")
         await until_applied(settings)
@@ -147,9 +178,10 @@ async def test_a_halted_partition_is_told_with_its_remedy(settings: Settings, br
         await publish(settings, topic, [(b"one key", value) for _, value in events(1, 11)])
         await says(browser, "#headline", f"^1 partition halted: {held}: the position is 1000, the log ends at 11")
         await says(browser, "#fix", f"reelsync offsets reset {held.topic} {held.number} --to earliest")
-        first = (await asyncio.to_thread(rows_of_table, browser, "partitions"))[0]
-        assert first[0] == str(held)
-        assert first[5].startswith("halted (truncated): ")
+        (alone,) = (await asyncio.to_thread(partitions, browser)).items()
+        assert alone[0] == str(held)
+        assert alone[1][3].startswith("halted (truncated): ")
+        await says(browser, "#partitions", "2 reading, 1 halted")
         await asyncio.to_thread(photograph, browser, "halted", 1280, 390)
         assert console(browser) == []
 

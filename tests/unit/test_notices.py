@@ -73,11 +73,31 @@ def said(**facts: Any) -> list[tuple[str, str]]:
             "Stuck: no progress for 200 s",
         ),
         ({"schema_verified": False, "settled": False}, "warning", "Starting: the schema is not verified yet"),
+        (
+            {"settled": False, "unsettled_seconds": 12.0},
+            "warning",
+            "Joining the group for 12 s: partitions are not assigned yet, or their positions are not known",
+        ),
+        (
+            {"lag": 24_800, "present": recent(124_000, replayed=123_000, lag_before=0)},
+            "ok",
+            "Replaying 12,400 records/s, which change no row; 24,800 records to go, 2.0 s at this rate",
+        ),
         ({"pool_in_use": 50}, "warning", "All 50 connections of the pool are in use"),
     ],
 )
 def test_the_headline(facts: dict[str, Any], level: str, text: str) -> None:
     assert said(**facts)[0] == (level, text)
+
+
+def test_joining_for_long_says_what_to_do_and_an_outage_is_no_joining() -> None:
+    (brief,) = notices(replace(IDLE, settled=False, unsettled_seconds=59.0))
+    assert brief.fix is None
+    (long,) = notices(replace(IDLE, settled=False, unsettled_seconds=60.0))
+    assert long.fix
+    assert long.fix.startswith("see the log: poll.failed says what fails")
+    assert long.command == "reelsync check"
+    assert [kind for kind, _ in said(settled=False, unreachable={"kafka": "TimeoutError"})] == ["error"]
 
 
 def test_an_outage_names_the_server_the_cause_and_the_next_attempt() -> None:

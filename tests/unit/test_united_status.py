@@ -1,43 +1,15 @@
 """The status of several workers, added up out of their reports."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from reelsync.consumer.counters import Family
 from reelsync.consumer.health.health import NOT_ASKED, BackingOff
 from reelsync.consumer.offsets.check import Halt
-from reelsync.consumer.records import Partition
 from reelsync.consumer.status.document import PoolStatus, Status
 from reelsync.consumer.status.history import Step
 from reelsync.consumer.status.snapshot import Member, Past, Report
 from reelsync.consumer.status.summary import status_of
 from reelsync.consumer.telemetry.metrics import Metrics
-
-NOW = 1_000.0
-P0, P1, P2 = (Partition("video-events", number) for number in range(3))
-
-
-def report(*reading: Partition, lag: int | None = 0, records: int = 0, metrics: Sequence[Family] = ()) -> Report:
-    return Report(
-        at=NOW,
-        began=NOW - 100,
-        not_live=[],
-        not_ready=[],
-        schema_verified=True,
-        settled=True,
-        unreachable={},
-        backing_off={},
-        halted={},
-        positions={P0: 10, P1: 20, P2: 30},
-        ends={P0: 10, P1: 20, P2: 30},
-        reading=frozenset(reading),
-        lag=lag,
-        last_batch=None,
-        steps=[Step(int(NOW / 5) - 1, records=records, lag=lag)],
-        parked=[],
-        pool=PoolStatus(open=2, in_use=1, limit=50, size=20, overflow=0, invalid=0),
-        metrics=metrics,
-    )
+from tests.support.reports import NOW, P0, P1, P2, report
 
 
 def status(*members: Member, past: Past | None = None) -> Status:
@@ -70,6 +42,58 @@ def test_a_partition_is_told_of_by_who_reads_it() -> None:
         (1, 2, True, 20),
         (2, None, False, 30),
     ]
+
+
+def test_the_partitions_of_a_topic_are_told_together() -> None:
+    away = replace(report(P1), unreachable={"postgresql": "TimeoutError", "kafka": NOT_ASKED})
+    both = status(Member(1, 11, report=report(P0)), Member(2, 12, report=away))
+    assert [p.state for p in both.partitions] == ["reading", "waiting for PostgreSQL", "not read here"]
+    (topic,) = both.topics
+    assert (topic.topic, topic.partitions, topic.lag) == ("video-events", 3, 0)
+    assert topic.states == {"reading": 1, "waiting for PostgreSQL": 1, "not read here": 1}
+
+
+def test_what_was_applied_proves_that_the_log_is_that_long_unless_the_partition_is_halted() -> None:
+    behind = replace(report(P0, P1), ends={P0: 4, P1: 4}, halted={P1: Halt("truncated", "it was truncated")})
+    first, second, third = status(Member(1, 11, report=behind)).partitions
+    assert (first.position, first.end, first.lag) == (10, 10, 0)
+    assert (second.position, second.end, second.state) == (20, 4, "halted")
+    assert third.lag is None
+
+
+def test_tiles_have_the_level_of_what_is_said_about_them() -> None:
+    def levels(given: Report) -> dict[str, tuple[str, str | None]]:
+        return {tile.name: (tile.figure, tile.level) for tile in status(Member(1, 11, report=given)).tiles}
+
+    fine = levels(report(P0))
+    assert list(fine) == ["PostgreSQL", "Kafka", "Throughput", "Event age", "Lag", "Dead letters", "Last batch"]
+    assert fine["PostgreSQL"] == ("answers", "ok")
+    assert fine["Lag"] == ("0", "ok")
+    assert fine["Last batch"] == ("–", None)
+    off = BackingOff("ConnectionRefusedError", NOW - 5, outage=True, server="postgresql")
+    late = Step(int(NOW / 5), age_seconds=61.0, lag=7)
+    outage = levels(replace(report(P0, lag=7), backing_off={"write": off}, steps=[late]))
+    assert outage["PostgreSQL"] == ("away", "error")
+    assert outage["Kafka"] == ("answers", "ok")
+    assert outage["Throughput"] == ("0/s", "error")
+    assert outage["Lag"] == ("7", "error")
+    assert outage["Event age"] == ("61 s", "warning")
+    assert levels(replace(report(P0, lag=None), unreachable={"kafka": NOT_ASKED}))["Kafka"] == ("–", None)
+
+
+def test_an_age_that_grows_says_so() -> None:
+    def age(*steps: Step) -> tuple[str, str]:
+        (tile,) = [
+            t for t in status(Member(1, 11, report=replace(report(), steps=steps))).tiles if t.name == "Event age"
+        ]
+        return tile.figure, tile.note
+
+    now = int(NOW / 5)
+    assert age() == ("–", "no event yet")
+    assert age(Step(now - 9, age_seconds=3.0)) == ("3.0 s", "when it was committed")
+    assert age(Step(now, records=5, age_seconds=3.0)) == ("3.0 s", "of the oldest event of the last batches")
+    assert age(Step(now, age_seconds=3.0)) == ("3.0 s", "it grows: nothing new is committed")
+    assert age(Step(now, records=5, replayed=5, age_seconds=3.0)) == ("3.0 s", "it grows: nothing new is committed")
 
 
 def test_an_outage_is_told_once_and_not_asked_yet_only_if_nobody_has_asked() -> None:

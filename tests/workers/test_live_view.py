@@ -37,10 +37,13 @@ async def test_how_it_goes_is_below_the_log_and_one_line_of_it_remains(settings:
         await publish(settings, topic_of(settings, "video"), poison)
         await until_applied(settings)
         await sees(terminal, r"Trouble: 50 % of the records of the last minute became dead letters: 150, most of them")
-        await sees(terminal, r"rate\s[\d.]*[1-9][\d.]*/s   lag\s0   event\sage\s\d+\sdays   dead\sletters\s150 ")
+        await sees(terminal, r"Throughput\s[\d.]*[1-9][\d.]*/s   Event\sage\s\d+\sdays   Lag\s0   Dead\sletters\s150 ")
+        await sees(terminal, r"(?m)^PostgreSQL\sanswers   Kafka\sanswers   Throughput")
+        await sees(terminal, r"(?m)^Time of the last minute   poll\s\d+\s% .* commit\s\d+\s%")
+        await sees(terminal, rf"(?m)^{topic_of(settings, 'video')}   3 partitions reading   lag\s0")
         lines = terminal.lines
         logged = [number for number, line in enumerate(lines) if re.search(r"consumer\.started +group=", line)]
-        (figures,) = [number for number, line in enumerate(lines) if line.startswith("rate")]
+        (figures,) = [number for number, line in enumerate(lines) if line.startswith("PostgreSQL")]
         assert logged, lines
         assert max(logged) < figures, "the view is below"
         running.send_signal(signal.SIGINT)
@@ -48,7 +51,7 @@ async def test_how_it_goes_is_below_the_log_and_one_line_of_it_remains(settings:
         await sees(terminal, r"(?m)^Ended after .*: 300 records, 150 dead letters$")
         last = [line for line in terminal.lines if line]
         assert sum(line.startswith("Ended after") for line in last) == 1
-        assert not any(line.startswith("rate") for line in last), "nothing of the view is left behind"
+        assert not any(line.startswith("PostgreSQL") for line in last), "nothing of the view is left behind"
         assert any("consumer.stopped" in line for line in last)
 
 
@@ -59,7 +62,7 @@ async def test_workers_have_a_row_each_in_a_narrow_terminal_and_in_a_wide_one(se
         await sees(terminal, r"(?m)^1 +0/s +0 +consumes$")
         assert not await shows(terminal, "(?m)^worker .* restarts")()
         terminal.resize(running, 110, 24)
-        await sees(terminal, r"(?m)^worker +process +partitions +rate +lag +event age +restarts +state$")
+        await sees(terminal, r"(?m)^worker +process +partitions +throughput +lag +event age +restarts +state$")
         await sees(terminal, r"(?m)^2 +\d+ +\d +0/s +0 +– +0 +consumes$")
         running.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.wait, 60) == 0
