@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 60000
-INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# In a terminal uv shows how far it is.
+INSTALL := $(BIN)/uv pip install $(if $(MAKE_TERMERR),,--quiet) --python $(BIN)/python
 
 .PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-fast test-faults simulate lint format docs screenshot schema lock clean
 
@@ -14,10 +15,13 @@ setup: $(STAMP)
 $(STAMP): requirements.txt requirements-setup.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing into $(VENV) what requirements.txt pins."
+	@echo "Setting up, 1 of 4: an environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+	@echo "Setting up, 2 of 4: uv, which installs the rest"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	@echo "Setting up, 3 of 4: $$(grep -c '^[a-z]' requirements.txt) packages that requirements.txt pins"
 	@$(INSTALL) --require-hashes -r requirements.txt || $(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	@echo "Setting up, 4 of 4: reelsync itself"
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -4,8 +4,8 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import orjson
@@ -29,16 +29,20 @@ _PARTITIONS = 6
 _IN_FLIGHT = 5_000
 _REFRESH_SECONDS = 0.1
 _STALLED_SECONDS = 60.0
+_NEXT_COMMANDS = (
+    ".venv/bin/reelsync check",
+    ".venv/bin/reelsync dlq list --count",
+    ".venv/bin/reelsync verify",
+    ".venv/bin/reelsync publish examples/lifecycle.jsonl",
+    ".venv/bin/reelsync run",
+)
 
 
 async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool:
     """Run the demo. Returns whether every row agrees."""
     console = Console(stderr=as_json)
     console.print("[bold]demo[/]: a day of a video product, on an embedded PostgreSQL and an embedded broker\n")
-    with console.status("Starting PostgreSQL and the broker…"):
-        services = embedded_services()
-        running = services.__enter__()
-    try:
+    with _servers(console) as running:
         settings = await _prepared(running)
         day = _made_up(console, seed, events)
         await _publish(console, settings, day.records)
@@ -48,8 +52,20 @@ async def run_demo(*, events: int, seed: int, keep: bool, as_json: bool) -> bool
         if keep:
             await _keep(console, settings)
         return not report["differences"]
+
+
+@contextmanager
+def _servers(console: Console) -> Iterator[Services]:
+    """Embedded servers. Whatever ends the block, Ctrl-C too, they are stopped, and it says so."""
+    services = embedded_services()
+    with console.status("Starting PostgreSQL and the broker…"):
+        running = services.__enter__()
+    try:
+        yield running
     finally:
-        services.__exit__(None, None, None)
+        with console.status("Stopping PostgreSQL and the broker…"):
+            services.__exit__(None, None, None)
+        console.print("Stopped PostgreSQL and the broker, and removed their data.")
 
 
 async def _prepared(services: Services) -> Settings:
@@ -156,9 +172,14 @@ async def _watched(console: Console, progression: Progression, total: int) -> No
 
 
 async def _keep(console: Console, settings: Settings) -> None:
-    console.print("\nThe servers stay up until Ctrl-C. To use them from another terminal:")
-    console.print(f"  export REELSYNC_KAFKA__BOOTSTRAP_SERVERS={settings.kafka.bootstrap_servers}", soft_wrap=True)
-    console.print(f"  export REELSYNC_DATABASE__URL={settings.database.url.get_secret_value()}", soft_wrap=True)
+    console.print("\nThe servers stay up until Ctrl-C. Paste this into another terminal, in this directory:\n")
+    for line in (
+        f"export REELSYNC_KAFKA__BOOTSTRAP_SERVERS={settings.kafka.bootstrap_servers}",
+        f"export REELSYNC_DATABASE__URL={settings.database.url.get_secret_value()}",
+        *_NEXT_COMMANDS,
+    ):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print("\nThen open http://127.0.0.1:8080. What to try next: docs/first-hour.md")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
