@@ -7,6 +7,9 @@ EVENTS ?= 60000
 # In a terminal uv shows how far it is.
 INSTALL := $(BIN)/uv pip install $(if $(MAKE_TERMERR),,--quiet) --python $(BIN)/python
 
+# A process starts in 1.5 s of CPU time if it may keep what it compiled, and in 4 s if not. The tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo bench bench-latency bench-scaling bench-guard test test-fast test-faults simulate lint format docs screenshot schema lock clean
 
 setup: $(STAMP)
