@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -108,6 +109,9 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     return context
 
 
+_ANY_TIME_MS = sys.maxsize
+"""Between two polls. A member that waits for the database polls nothing, and leaving the group would help nobody:
+/livez shows a consumer that is stuck."""
 _REQUEST_SECONDS = 40.0
 _JOIN_MARGIN_SECONDS = 5.0
 _FETCH_BYTES = 1_572_864
@@ -162,6 +166,7 @@ async def new_member(settings: KafkaSettings, home: Home | None) -> Member:
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // 10,
         rebalance_timeout_ms=settings.rebalance_timeout_ms,
+        max_poll_interval_ms=_ANY_TIME_MS,
         request_timeout_ms=round(
             max(_REQUEST_SECONDS, settings.rebalance_timeout_ms / 1000 + _JOIN_MARGIN_SECONDS) * 1000
         ),

@@ -1,6 +1,8 @@
 """The database goes away, refuses, or is slow: the consumer waits or works around it, and applies each record once."""
 
 import asyncio
+from collections import Counter
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -103,6 +105,52 @@ async def test_a_lock_that_somebody_holds_is_waited_for(settings: Settings, oper
         await operator.execute(text("COMMIT"))
         await until_applied(settings)
     assert [row["title"] for row in await rows_of(settings, "videos")] == ["new"]
+
+
+async def test_a_member_that_polls_nothing_while_it_waits_for_the_database_stays_in_its_group(
+    settings: Settings, operator: AsyncConnection
+) -> None:
+    """Its batch is full, and the latest poll was a day ago, as far as aiokafka knows."""
+    topic = topic_of(settings, "video")
+    small = changed(changed(settings, "batch", max_records=10), "database", lock_timeout=0.2)
+    await publish(settings, topic, poison_and_videos(0, 100))
+    async with consuming(small) as consumer:
+        await until_applied(settings)
+        await operator.execute(text("BEGIN"))
+        await operator.execute(text("SELECT * FROM consumer_offsets FOR UPDATE"))
+        await publish(settings, topic, poison_and_videos(100, 100))
+
+        async def polls_nothing() -> bool:
+            return await retries(consumer, "again") > 0 and consumer.loop._polling is None
+
+        await eventually(polls_nothing, "the batch is full and waits")
+        member = consumer.source._consumer
+        heartbeats = counted_calls(member._coordinator, "_do_heartbeat")
+        epoch = consumer.source.epoch
+        member._subscription._last_fetch_ended -= 86_400
+
+        async def is_seen_by_the_group() -> bool:
+            return heartbeats.total() >= 3
+
+        await eventually(is_seen_by_the_group, "heartbeats")
+        assert member._subscription.fetcher_idle_time > 80_000
+        await operator.execute(text("COMMIT"))
+        await until_applied(settings)
+        assert (consumer.source.epoch, consumer.source._consumer) == (epoch, member), "it never left"
+    await assert_each_applied_once(settings, 200)
+
+
+def counted_calls(whole: Any, name: str) -> Counter[str]:
+    """Counts the calls of a coroutine method from now on."""
+    calls: Counter[str] = Counter()
+    method = getattr(whole, name)
+
+    async def counting(*arguments: Any) -> Any:
+        calls[name] += 1
+        return await method(*arguments)
+
+    setattr(whole, name, counting)
+    return calls
 
 
 async def test_a_batch_that_takes_too_long_is_halved(settings: Settings, operator: AsyncConnection) -> None:
