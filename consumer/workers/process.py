@@ -134,6 +134,9 @@ async def _relay(lines: asyncio.StreamReader, relay: Callable[[bytes], None]) ->
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             relay(line)
+    if rest:
+        # A process that dies of a signal or a fatal error may not end its last line, which says why.
+        relay(rest)
 
 
 def _search_path() -> list[str]:

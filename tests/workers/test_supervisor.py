@@ -75,6 +75,14 @@ async def test_a_worker_that_ends_at_once_is_started_again_and_told_of(
         assert [worker.live for worker in watched.status().workers] == [False, False]
 
 
+async def test_the_last_line_of_a_worker_that_dies_is_relayed_although_it_has_no_end(workers_are: Pretend) -> None:
+    workers_are("printf 'it begins\\nFatal error: it ends' >&2; kill -9 $$")
+    lines: list[bytes] = []
+    process = await WorkerProcess.start(1, lambda _: None, lines.append)
+    assert await process.ended() == -9
+    assert lines == [b"it begins", b"Fatal error: it ends"]
+
+
 async def test_a_program_that_cannot_be_started_is_tried_again(workers_are: Pretend, tmp_path: Path) -> None:
     workers_are("exit 0")
     (tmp_path / "worker").chmod(0o600)
