@@ -1,4 +1,4 @@
-"""How long the event loop was blocked: by code that does not yield, a swapping machine, or a stopped process."""
+"""How long the event loop was blocked: by code that does not yield, or by a swapping machine."""
 
 import asyncio
 import time

@@ -1,16 +1,18 @@
 """Whether the consumer is alive and ready, from what its parts report.
 
 A restart only helps a consumer that is stuck, so only a stuck consumer is not alive. A part that waits for an outage to
-end reports a sign of life with each attempt. The clock is monotonic, and nothing that is stored depends on it.
+end reports a sign of life with each attempt. The clocks are monotonic, and nothing that is stored depends on them.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from reelsync.consumer.observer import Activity, Server
 
 from .event_loop_lag import WINDOW, Heartbeat
+from .running_clock import RunningClock
 
 NOT_ASKED = "not asked yet"
 
@@ -43,14 +45,24 @@ class Health:
         self, *, stalled_seconds: float, blocked_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.clock = clock
-        self.heartbeat = Heartbeat(clock)
+        self._running_clock = RunningClock(clock)
+        self.heartbeat = Heartbeat(self._running_clock)
         self.schema_verified = False
         self.backing_off: dict[Activity, BackingOff] = {}
         self.unreachable: dict[Server, str] = {"postgresql": NOT_ASKED, "kafka": NOT_ASKED}
         """Servers that did not answer the last check, and why."""
         self._stalled_seconds = stalled_seconds
         self._blocked_seconds = blocked_seconds
-        self._sign_at = clock()
+        self._sign_at = self._running_clock()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """During the block, time in which the whole process stood still does not count as being stuck."""
+        self._running_clock.start()
+        try:
+            yield
+        finally:
+            self._running_clock.stop()
 
     @property
     def away(self) -> set[Server]:
@@ -59,7 +71,7 @@ class Health:
 
     def sign_of_life(self) -> None:
         """Report that work was done, or that there is none."""
-        self._sign_at = self.clock()
+        self._sign_at = self._running_clock()
 
     def failed(self, activity: Activity, why: str, *, outage: bool, server: Server | None = None) -> None:
         """Report a failed attempt that will be repeated. `outage`: a server is away."""
@@ -95,7 +107,7 @@ class Health:
         held = self.heartbeat.held()
         if held > self._blocked_seconds:
             reasons.append(f"the event loop was blocked for {held:.0f} of the last {WINDOW:.0f} s")
-        silent = self.clock() - self._sign_at
+        silent = self._running_clock() - self._sign_at
         if silent > self._stalled_seconds:
             reasons.append(f"no progress for {silent:.0f} s, although there is work and nothing is being waited for")
         return reasons

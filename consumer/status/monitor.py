@@ -61,8 +61,9 @@ class Monitor:
             "probe": self.probe.run,
         }
         try:
-            async with running(tasks, self._task_failed):
-                yield
+            with self.health.watching():
+                async with running(tasks, self._task_failed):
+                    yield
         finally:
             await self.engine.dispose()
 

@@ -1,21 +1,26 @@
 """What /livez and /readyz say while servers are away, a client falls silent, and the event loop is blocked."""
 
 import asyncio
+import signal
 import threading
+import time
+import urllib.error
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.settings import Settings
-from reelsync.testing.servers.child_process import ServiceError
+from reelsync.testing.servers.child_process import ServiceError, free_port
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.http_client import PATIENCE, Client, quick, served
+from tests.support.processes import process
 from tests.support.running import eventually, publish, topic_of, until_applied
 
 
@@ -161,3 +166,31 @@ async def test_a_blocked_loop_answers_nothing_and_says_so_afterwards(settings: S
         answer = await client.get("/livez")
         assert answer.status == 503
         assert "the event loop was blocked" in answer.json["reasons"][0]
+
+
+async def test_a_process_that_was_stopped_and_woken_is_live(settings: Settings) -> None:
+    """For longer than the loop may be blocked, and than the patience of /livez."""
+    impatient = {"port": free_port(), "blocked_seconds": 2.0}
+    chosen = quick(settings, **impatient)
+    client = Client(chosen.http.port)
+    with process(chosen, "-m", "reelsync.consumer", "run", REELSYNC_LOG__FORMAT="json") as consumer:
+
+        async def ready() -> bool:
+            with suppress(urllib.error.URLError):
+                return (await client.get("/readyz")).status == 200
+            return False
+
+        await eventually(ready, "it consumes")
+        consumer.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+
+        async def was_stopped() -> bool:
+            return time.monotonic() - began > 2 * PATIENCE
+
+        await eventually(was_stopped, "the stop lasts")
+        with pytest.raises(TimeoutError):
+            client.ask("/livez", timeout=0.2)
+        consumer.send_signal(signal.SIGCONT)
+        for _ in range(20):
+            assert (await client.get("/livez")).json == {"ok": True, "reasons": []}
+        await eventually(ready, "it consumes again")
