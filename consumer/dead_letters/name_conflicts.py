@@ -64,7 +64,7 @@ async def redrive_conflicts(
         except ChangedError:
             done = Redriven(0, len(keys))
         except Exception as error:
-            if classify(error) in {Verdict.OUTAGE, Verdict.BUG}:
+            if not isinstance(error, DBAPIError) or classify(error) is Verdict.OUTAGE:
                 raise
             smallest = list(parts_of((claims[key] for key in keys), 1))
             if len(smallest) > 1:

@@ -16,18 +16,16 @@ from reelsync.consumer.settings import DatabaseSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, causes, handshake_problem
 from reelsync.models.database_url import DEFAULT_PORT, hosts_of, libpq_parameters, parse_url, place_of
 
-from .sqlstate import ASYNCPG_ERRORS, Verdict, classify, describe, server_message, sqlstate
+from .sqlstate import ADVICE, ASYNCPG_ERRORS, Verdict, classify, describe, explanation, server_message, sqlstate
 
 _URL = "REELSYNC_DATABASE__URL"
-_FIXES = {
-    "28P": f"the user or the password is refused: see {_URL}, where a password is percent-encoded",
-    "28": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
-    "3D": f"there is no such database: create it, or see {_URL}",
+_FIXES = ADVICE | {
+    "28000": f"the login is refused: see {_URL}, whether it needs ?sslmode=verify-full, and the server's pg_hba.conf",
+    "28P01": f"the user or the password is refused: see {_URL}, where a password is percent-encoded",
+    "3D000": f"there is no such database: create it, or see {_URL}",
+    "42P01": "the schema does not exist: run `reelsync migrate`",
     "42P07": "a table of that name exists, and it is not reelsync's: give reelsync a database of its own",
     "42710": "something of that name exists, and it is not reelsync's: give reelsync a database of its own",
-    "42501": "the role lacks a permission: run deploy/postgres/roles.sql for it",
-    "42P01": "the schema does not exist: run `reelsync migrate`",
-    "42": "the role may not read the schema, or it is another one: see deploy/postgres/roles.sql",
 }
 
 
@@ -90,8 +88,9 @@ def _refusal(error: BaseException) -> str | None:
     state = sqlstate(error)
     if state is None:
         return None
-    fix = next((_FIXES[state[:length]] for length in (5, 3, 2) if state[:length] in _FIXES), None)
-    return fix and f"{fix} (SQLSTATE {state}: {server_message(error)})"
+    if state in _FIXES:
+        return f"{_FIXES[state]} (SQLSTATE {state}: {server_message(error)})"
+    return explanation(error) if classify(error) is Verdict.BUG else None
 
 
 def _tls_problem(error: BaseException, url: URL) -> str | None:

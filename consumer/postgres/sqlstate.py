@@ -7,6 +7,7 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
 from enum import Enum
 
 import asyncpg
@@ -31,28 +32,28 @@ class Verdict(Enum):
     """Our statements or the schema are wrong: stop. Never a dead letter."""
 
 
-_EXACT = {
-    "23514": Verdict.DATA,
-    "23P01": Verdict.DATA,
-    "40001": Verdict.AGAIN,
-    "40P01": Verdict.AGAIN,
-    "55P03": Verdict.AGAIN,
-    "23505": Verdict.AGAIN,
-    # A row that was known to exist is gone: the database lost transactions. The next attempt reads again.
-    "23503": Verdict.AGAIN,
-    "57014": Verdict.HALVE,
-    "53200": Verdict.HALVE,
-    "25006": Verdict.OUTAGE,
+_STATES = {
+    # What PostgreSQL, or a function of the operator's, may say about a value; limits that one event can reach.
+    Verdict.DATA: "22000 22001 22003 22004 22005 22007 22008 22009 22010 22012 22015 22018 22019 2201B 2201E 2201F 2201G "
+    "22021 22023 22024 22025 22026 22027 22030 22031 22032 22033 22034 22P01 22P02 22P03 22P04 22P05 23514 23P01 "
+    "54000 54001",
+    # Other transactions are in the way. 23503: a row that was known to exist is gone, because the database lost
+    # transactions; the next attempt reads again. 23505: somebody has just written the same.
+    Verdict.AGAIN: "23503 23505 40001 40003 40P01 55P03",
+    Verdict.HALVE: "25P04 53200 57014",
+    Verdict.OUTAGE: "08000 08001 08003 08004 08006 08007 25006 25P03 28000 28P01 3D000 53000 53100 53300 53400 57000 "
+    "57P01 57P02 57P03 57P04 57P05",
 }
-_BY_CLASS = {
-    "22": Verdict.DATA,
-    "54": Verdict.DATA,
-    "08": Verdict.OUTAGE,
-    "53": Verdict.OUTAGE,
-    "57": Verdict.OUTAGE,
-    "28": Verdict.OUTAGE,
-    "3D": Verdict.OUTAGE,
+_BLAMES_ROWS = frozenset({"23503", "23505"})
+_VERDICTS = {state: verdict for verdict, states in _STATES.items() for state in states.split()}
+ADVICE: Mapping[str, str] = dict.fromkeys(
+    ("42601", "42703", "42704", "42804", "42883", "42P01", "42P10"),
+    "the schema is not that of this version: see `reelsync check`, and run `reelsync migrate`",
+) | {
+    "26000": "a pooler in transaction mode is in front of the database: see REELSYNC_DATABASE__POOLER",
+    "42501": "the role lacks a permission: run deploy/postgres/roles.sql for it",
 }
+"""What to do about a refusal that waiting does not change. About all others the server's own sentence says the most."""
 EXCLUSION_VIOLATION = "23P01"
 # The classes of PostgreSQL itself. Functions in a database may raise others.
 _APPENDIX_A = (
@@ -98,8 +99,11 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, UnavailableError | MisconfiguredError):
         return Verdict.OUTAGE
     state = sqlstate(error)
+    if state == _REFUSED_BY_A_POOLER and is_fatal(error):
+        # It says this of outages too.
+        return Verdict.OUTAGE
     if state is not None:
-        return _EXACT.get(state) or _BY_CLASS.get(state[:2], Verdict.BUG)
+        return _VERDICTS.get(state, Verdict.BUG)
     if isinstance(error, _NO_ANSWER):
         return Verdict.OUTAGE
     return Verdict.BUG
@@ -140,6 +144,20 @@ def describe(error: BaseException) -> str:
     if name:
         parts.append(f"constraint {name}")
     return ", ".join(parts)
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Whether the server objects to what is written, and not to the moment: another attempt may help once, not often."""
+    return sqlstate(error) in _BLAMES_ROWS or classify(error) is Verdict.DATA
+
+
+def explanation(error: BaseException) -> str:
+    """The error, the server's own sentence, and what to do, if that is known."""
+    state = sqlstate(error)
+    if state is None:
+        return f"{describe(error)}, a defect of reelsync: please report it"
+    known = ADVICE.get(state)
+    return f"{describe(error)}: {server_message(error)}" + (f"; {known}" if known else "")
 
 
 def server_message(error: BaseException) -> str:

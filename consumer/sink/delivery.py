@@ -13,14 +13,15 @@ import structlog
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import FencedError, HaltedError
 from reelsync.consumer.observer import Failure, Observer, Written
-from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, server_message
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, explanation, is_about_rows
 from reelsync.consumer.records import Partition
 from reelsync.consumer.transform.batch import Batch
 
 from .breaker import DeadLetterLimit
 
 _REFUSALS = 5
-"""How often a batch may be refused whose refused events were all to be parked: a retry may find other rows."""
+"""How often in a row a batch may be refused for the same reason, which waiting does not change: a retry may find other
+rows."""
 
 _log = structlog.get_logger("reelsync.deliver")
 
@@ -102,7 +103,7 @@ class Deliverer:
 
     async def _attempt(self, batch: Batch) -> list[Written]:
         carefully = False
-        refusals = 0
+        refusals = Refusals()
         backoff = Backoff()
         while True:
             if not self._is_current(batch.epoch):
@@ -114,8 +115,8 @@ class Deliverer:
                 raise
             except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
                 verdict = self._judge(error)
-                refusals += carefully and verdict is Verdict.DATA
-                _check_refusals(refusals, error)
+                if carefully or verdict is not Verdict.DATA:
+                    refusals.add(error)
             match await self._outcome(batch):
                 case Outcome.COMMITTED:
                     return [self._writer.attempted]
@@ -135,9 +136,8 @@ class Deliverer:
         verdict = classify(error)
         if verdict is Verdict.BUG:
             message = (
-                f"the database refused a statement of reelsync ({describe(error)}: {server_message(error)}): is the "
-                "schema at head (`reelsync check`), may the role use it, and does REELSYNC_DATABASE__POOLER name the "
-                "pooler before it? Nothing was written; nothing is lost"
+                f"the database refused a statement of reelsync ({explanation(error)}). Nothing was written; nothing is "
+                "lost"
             )
             raise HaltedError(message) from error
         self.doubtful = self.doubtful or verdict is Verdict.OUTAGE
@@ -166,12 +166,26 @@ class Deliverer:
             return Outcome.FENCED
 
 
-def _check_refusals(refusals: int, error: Exception) -> None:
-    """Halt if a batch is refused too often although all refused events were to be parked."""
-    if refusals == _REFUSALS:
-        message = (
-            f"the database refuses an event and also its dead letter ({describe(error)}: {server_message(error)}): is "
-            "its encoding UTF8, and is there a trigger or a constraint of yours on dead_letters or consumer_offsets? "
-            "Nothing was written; nothing is lost"
-        )
-        raise HaltedError(message) from error
+class Refusals:
+    """The same refusal again and again, although all events that the database refuses were to be parked."""
+
+    def __init__(self) -> None:
+        self._latest = ""
+        self._count = 0
+
+    def add(self, error: Exception) -> None:
+        """Take a failed attempt into account.
+
+        Raises:
+            HaltedError: the next attempts would be refused, too.
+        """
+        why = describe(error)
+        self._count = self._count + 1 if why == self._latest else 1
+        self._latest = why
+        if self._count >= _REFUSALS and is_about_rows(error):
+            message = (
+                f"the database has refused the same batch {self._count} times ({explanation(error)}): is its encoding "
+                "UTF8, and is there a trigger, a constraint or an index of yours on a table of reelsync? Nothing was "
+                "written; nothing is lost"
+            )
+            raise HaltedError(message) from error

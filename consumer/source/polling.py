@@ -10,7 +10,7 @@ import structlog
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
 from reelsync.consumer.observer import Failure, Observer
-from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe
+from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, explanation
 from reelsync.consumer.records import Anchor, Partition, Poll
 from reelsync.consumer.settings import BatchSettings
 from reelsync.consumer.transform.batch import Batch
@@ -134,8 +134,8 @@ class Polling:
         of_kafka = isinstance(error, KafkaFailedError | UnavailableError | MisconfiguredError)
         if not of_kafka and classify(error) is Verdict.BUG:
             message = (
-                f"reading from Kafka or its positions failed, and waiting does not help ({describe(error)}): "
-                "see `reelsync check`. Nothing is lost: the positions stay where they are"
+                f"reading from Kafka or its positions failed, and waiting does not help ({explanation(error)}). "
+                "Nothing is lost: the positions stay where they are"
             )
             raise HaltedError(message) from error
         outage = of_kafka or classify(error) is Verdict.OUTAGE

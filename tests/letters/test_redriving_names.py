@@ -156,3 +156,22 @@ async def test_a_user_that_somebody_holds_keeps_only_its_own_letter_parked(engin
             await holder.execute(text(f"SELECT FROM users WHERE id = '{an_id(1007)}' FOR UPDATE"))
             assert await redriven(hasty) == (19, 1)
         assert await redriven(hasty) == (1, 0)
+
+
+async def test_a_group_of_names_that_a_trigger_refuses_keeps_only_its_own_letter_parked(
+    engine: AsyncEngine, operator: AsyncConnection
+) -> None:
+    """It would be the first each time, and the others would never come."""
+    await parked_conflicts(engine, 20)
+    await operator.execute(
+        text(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not here''; END'"
+        )
+    )
+    await operator.execute(
+        text(
+            "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON users FOR EACH ROW "
+            f"WHEN (NEW.id = '{an_id(1001)}') EXECUTE FUNCTION refuse()"
+        )
+    )
+    assert await redriven(engine) == (19, 1)

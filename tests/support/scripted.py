@@ -26,8 +26,9 @@ _LIMITS = BatchSettings(linger_ms=0)
 
 class _ServerError(Exception):
     def __init__(self, sqlstate: str) -> None:
-        super().__init__(f"the server says {sqlstate}")
+        super().__init__(f"the driver says {sqlstate}")
         self.sqlstate = sqlstate
+        self.__cause__ = Exception(f"the server says {sqlstate}")
 
 
 def refused_with(sqlstate: str) -> DBAPIError:

@@ -11,6 +11,7 @@ from reelsync.consumer.postgres.sqlstate import (
     classify,
     constraint,
     describe,
+    explanation,
     is_name_conflict,
     server_message,
     sqlstate,
@@ -61,10 +62,12 @@ def database_error(state: str | None, name: str | None = None, kind: type[DBAPIE
         ("0A000", Verdict.BUG),
         ("XX000 XX001 XX002", Verdict.BUG),
         ("25P02 26000 2F000 P0001 99999", Verdict.BUG),
-        ("08000 08001 08003 08006 08P01", Verdict.OUTAGE),
+        ("08000 08001 08003 08004 08006 08007", Verdict.OUTAGE),
         ("53000 53100 53300 53400", Verdict.OUTAGE),
-        ("57P01 57P02 57P03 57P05", Verdict.OUTAGE),
-        ("25006", Verdict.OUTAGE),
+        ("57P01 57P02 57P03 57P04 57P05", Verdict.OUTAGE),
+        ("25006 25P03", Verdict.OUTAGE),
+        ("08P01", Verdict.BUG),
+        ("08999 22999 23999 25999 28999 3D999 40999 53999 54999 57999", Verdict.BUG),
         ("28000 28P01", Verdict.OUTAGE),
         ("3D000", Verdict.OUTAGE),
     ],
@@ -75,6 +78,32 @@ def test_a_state_has_the_verdict_of_its_row_whatever_class_it_comes_in(states: s
         for kind in (DBAPIError, OperationalError, InterfaceError):
             assert classify(database_error(state, kind=kind)) is verdict, state
         assert classify(Wrapped(state)) is verdict, state
+
+
+def test_what_a_pooler_refuses_may_be_an_outage() -> None:
+    refused = asyncpg.ProtocolViolationError("server login failed")
+    refused.severity = "FATAL"
+    assert classify(refused) is Verdict.OUTAGE
+    assert describe(refused) == "ProtocolViolationError, SQLSTATE 08P01, server login failed"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (database_error("P0001"), "Wrapped, SQLSTATE P0001: duplicate key"),
+        (database_error("42999"), "Wrapped, SQLSTATE 42999: duplicate key"),
+        (
+            database_error("42501"),
+            "Wrapped, SQLSTATE 42501: duplicate key; the role lacks a permission: run deploy/postgres/roles.sql for it",
+        ),
+        (KeyError(SECRET), "KeyError, a defect of reelsync: please report it"),
+    ],
+    ids=["of a function", "of a class that is known", "known", "not of a database"],
+)
+def test_a_refusal_is_explained_by_the_server_s_sentence_and_no_advice_for_its_class(
+    error: Exception, said: str
+) -> None:
+    assert explanation(error) == said
 
 
 @pytest.mark.parametrize(

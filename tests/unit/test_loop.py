@@ -69,27 +69,6 @@ async def test_a_batch_too_slow_is_written_in_halves() -> None:
     assert (first + second, abs(first - second) <= 1) == (whole, True)
 
 
-async def test_refused_data_is_looked_for_carefully_and_only_in_that_batch() -> None:
-    database = Database(None, refused_with("22003"))
-    await consume(Log(database, COUNT), database)
-    assert database.careful[:4] == [False, False, True, False]
-
-
-async def test_data_that_is_refused_while_it_is_parked_halts_with_the_servers_sentence() -> None:
-    database = Database(*[refused_with("22P05")] * 50)
-    with pytest.raises(HaltedError, match=r"22P05.*encoding UTF8"):
-        await consume(Log(database, COUNT), database)
-    assert database.applied == []
-    assert len(database.transactions) < 10
-
-
-async def test_a_statement_of_ours_that_is_refused_halts() -> None:
-    database = Database(refused_with("42P01"))
-    with pytest.raises(HaltedError, match="42P01"):
-        await consume(Log(database, COUNT), database)
-    assert database.applied == []
-
-
 async def test_the_refused_events_of_a_commit_whose_reply_was_lost_are_counted() -> None:
     database, observer = Database("lost reply"), RecordingObserver()
     await consume(Log(database, COUNT).poison(0, 1), database, observer)
