@@ -136,7 +136,7 @@ class Consumer:
     def _new_probe(self) -> Probe:
         return Probe(
             self.ledger.all_next_offsets,
-            self.kafka_log.readable_ends,
+            self.kafka_log.survey,
             self.health,
             self.settings.kafka.topics.keys(),
             lambda: reading_of(self.source),

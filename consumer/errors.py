@@ -24,6 +24,10 @@ class KafkaFailedError(ReelsyncError):
     """A request to the brokers failed, and may succeed later."""
 
 
+class GroupRefusedError(KafkaFailedError):
+    """The brokers do not let us into the group. An operator may change that, or another member that leaves."""
+
+
 class MisconfiguredError(ReelsyncError):
     """A server and our settings do not fit. At the start waiting does not help; later it is treated like an outage."""
 

@@ -59,9 +59,6 @@ class Observer(Protocol):
     def rebalanced(self) -> None:
         """The group was given a new assignment."""
 
-    def partitions_halted(self, count: int) -> None:
-        """So many partitions wait for an operator."""
-
     def kafka_commit_failed(self) -> None:
         """An advisory commit to Kafka failed."""
 

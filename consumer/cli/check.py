@@ -29,6 +29,7 @@ from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import DatabaseSettings, Settings
 from reelsync.models.pooler import Pooler
 
+from .offsets import held_back
 from .terminal import err, load, out, plural, print_json, run_async
 
 
@@ -112,7 +113,9 @@ async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping
     found = await standings(settings.kafka, cluster_id, wanted, await stored_positions(settings, wanted))
     if halted := [f"{one.partition}: {one.problem}" for one in found if one.halt]:
         raise ReelsyncError(f"{plural(len(halted), 'partition')} halted. " + "\n".join(halted))
-    return f"{plural(sum(one.lag for one in found), 'record')} to go in {plural(len(found), 'partition')}"
+    held = [f"\n{one.partition} is held back: {held_back(one)}" for one in found if one.held_back]
+    to_go = plural(sum(one.lag or 0 for one in found), "record")
+    return f"{to_go} to go in {plural(len(found), 'partition')}" + "".join(held)
 
 
 async def _group(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from reelsync.consumer.settings import Settings
 from .offsets import complain_of_halts
 from .terminal import load, out, print_json, print_rows, run_async
 
-_COLUMNS = ("topic", "partition", "position", "begin", "end", "lag", "halted")
+_COLUMNS = ("topic", "partition", "position", "begin", "end", "lag", "held_back", "halted")
 
 
 def lag(*, json: bool) -> None:
@@ -25,7 +25,7 @@ def lag(*, json: bool) -> None:
         print_json(rows)
     else:
         print_rows(f"Lag of group {settings.kafka.group_id}", _COLUMNS, rows)
-        out.print(f"{sum(row['lag'] for row in rows):,} records to go")
+        out.print(f"{sum(row['lag'] or 0 for row in rows):,} records to go")
     if complain_of_halts(found):
         raise typer.Exit(1)
 
@@ -44,6 +44,7 @@ def _shown(standing: Standing) -> dict[str, Any]:
         "begin": standing.begin,
         "end": standing.end,
         "lag": standing.lag,
+        "held_back": standing.held_back,
         "halted": standing.halt and standing.halt.reason,
         "fix": standing.fix,
     }

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.check import open_transaction
 from reelsync.consumer.offsets.store import Stored, list_positions, stored_in
 from reelsync.consumer.operations.standing import Standing, standings
 from reelsync.consumer.postgres.diagnosis import explained
@@ -40,12 +41,22 @@ def show(*, json: bool) -> None:
         raise typer.Exit(1)
 
 
+def held_back(one: Standing) -> str:
+    """Why records of the partition cannot be read although they are there, and what to do."""
+    return open_transaction(one.partition, one.readable or 0, one.held_back)
+
+
 def complain_of_halts(found: Iterable[Standing]) -> bool:
-    """Print why each position that does not fit its log does not, and what to do. Returns whether there is one."""
-    halted = [f"{one.partition} is halted: {one.problem}" for one in found if one.halt]
-    for sentence in halted:
-        err.print(sentence, style="red", markup=False, soft_wrap=True)
-    return bool(halted)
+    """Print why partitions are halted or held back, and what to do. Returns whether one is halted."""
+    halted = False
+    for one in found:
+        if one.held_back:
+            err.print(f"{one.partition} is held back: {held_back(one)}", style="yellow", markup=False, soft_wrap=True)
+        if one.halt:
+            halted = True
+            what = f"waits: {one.problem}" if one.halt.is_waiting else f"is halted: {one.problem}"
+            err.print(f"{one.partition} {what}", style="red", markup=False, soft_wrap=True)
+    return halted
 
 
 async def _positions(settings: Settings) -> list[RowMapping]:
@@ -90,6 +101,6 @@ async def _logs(settings: Settings, stored: Mapping[Partition, Stored]) -> tuple
     log = KafkaLog(settings.kafka)
     cluster_id, _ = await log.cluster()
     found = await standings(settings.kafka, cluster_id, stored, stored)
-    waiting = {standing.partition: max(standing.begin, standing.position or 0) for standing in found if standing.lag}
+    waiting = {one.partition: max(one.begin or 0, one.position or 0) for one in found if one.lag}
     async with diagnosed(settings.kafka):
         return found, await log.timestamps(waiting, _AGE_SECONDS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reelsync.consumer.background import is_cancelled
+from reelsync.consumer.kafka.survey import Bounds, Survey
 from reelsync.consumer.observer import Server
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Partition
@@ -24,20 +25,31 @@ class Reading(NamedTuple):
     partitions: Collection[Partition]
 
 
+class OpenTransaction(NamedTuple):
+    """A transaction that began at offset `first`, with the offsets that wait for its end, and when it was first seen.
+
+    `since`: in seconds of the clock of `health`.
+    """
+
+    first: int
+    offsets: int
+    since: float
+
+
 @dataclass
 class Probe:
     """Checks both servers regularly, and reports to `health` whether they answer.
 
     Args:
         stored_positions: The next offset of each partition of the group, from PostgreSQL.
-        readable_ends: The readable end of each partition, from Kafka.
+        survey: Where the logs of these partitions end, from Kafka.
         topics: Positions of other topics are ignored.
         reading: What the source reads at present.
         seconds: The time between two checks, and the time limit of a check.
     """
 
     stored_positions: Callable[[], Awaitable[dict[Partition, int]]]
-    readable_ends: Callable[[Collection[Partition]], Awaitable[dict[Partition, int]]]
+    survey: Callable[[Collection[Partition]], Awaitable[Survey]]
     health: Health
     topics: Collection[str]
     reading: Callable[[], Reading]
@@ -45,7 +57,9 @@ class Probe:
     positions: dict[Partition, int] = field(default_factory=dict)
     """The stored position of each partition of the group."""
     ends: dict[Partition, int] = field(default_factory=dict)
-    """The end of each of them, from the last answer."""
+    """The end of what may be read of each of them, from the last answer."""
+    open_transactions: dict[Partition, OpenTransaction] = field(default_factory=dict)
+    """The partitions that an open transaction holds back."""
     _epoch: int = -1
 
     async def run(self) -> None:
@@ -78,7 +92,20 @@ class Probe:
         self.positions = {partition: offset for partition, offset in stored.items() if partition.topic in self.topics}
 
     async def _ask_kafka(self) -> None:
-        self.ends = await self.readable_ends(self.positions.keys())
+        found = await self.survey(self.positions.keys())
+        # A partition whose leader does not answer keeps its last end.
+        known = {p: end for p, end in self.ends.items() if p in found.troubles}
+        self.ends = known | {p: bounds.readable for p, bounds in found.bounds.items()}
+        self.open_transactions = {
+            partition: self._open_transaction(partition, bounds)
+            for partition, bounds in found.bounds.items()
+            if bounds.readable < bounds.end and bounds.readable <= self.positions.get(partition, 0)
+        }
+
+    def _open_transaction(self, partition: Partition, bounds: Bounds) -> OpenTransaction:
+        before = self.open_transactions.get(partition)
+        since = before.since if before and before.first == bounds.readable else self.health.clock()
+        return OpenTransaction(bounds.readable, bounds.end - bounds.readable, since)
 
     async def _reached(self, server: Server, question: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from reelsync.consumer.errors import MisconfiguredError
-from reelsync.consumer.kafka.reader import Client, Reader
+from reelsync.consumer.kafka.broker_client import Client
+from reelsync.consumer.kafka.reader import Reader
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
@@ -61,6 +62,15 @@ async def login_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+class _Admin(AIOKafkaAdminClient):
+    """An admin client that passes over brokers that cannot be reached."""
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        if node_id is None:
+            return await self._client.ask_any(request)
+        return await super()._send_request(request, node_id)
+
+
 @asynccontextmanager
 async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client for questions about topics and groups, for the length of the context.
@@ -69,7 +79,7 @@ async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         KafkaError: no broker can be used.
     """
     options = await connection_options(settings)
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=_ADMIN_REQUEST_MS)
+    admin = _Admin(**options, request_timeout_ms=_ADMIN_REQUEST_MS)
     admin._client = Client(**options, request_timeout_ms=_ADMIN_REQUEST_MS)  # noqa: SLF001 - it closes all connections
     try:
         await admin.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -27,8 +27,8 @@ from .diagnosis import diagnose
 from .neighbours import Home, homes_told
 from .record_batches import read_all_batches
 from .scan import Scanned, scan
+from .survey import Survey, survey
 
-_FETCH_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _COORDINATOR_SECONDS = 20.0
 
@@ -64,35 +64,36 @@ class KafkaLog:
         async with self.reader([]) as reader:
             return await reader.topics(names)
 
-    async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
-        """Begin and end of each partition. The end is the high watermark of a fetch.
+    async def survey(self, partitions: Collection[Partition], topics: Mapping[str, Topic] | None = None) -> Survey:
+        """Where the logs of the partitions that exist begin and end, or why that is not known.
 
-        Not the answer to ListOffsets: the embedded broker answers with the *first* offset of the last batch plus one,
-        which would pass for a truncated log.
+        Raises:
+            KafkaFailedError: no broker answered.
+        """
+        options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
+        async with self.reader([], **options) as reader:
+            known = await reader.topics({p.topic for p in partitions}) if topics is None else topics
+            return await survey(reader, partitions, known)
+
+    async def ranges(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        """Begin and end of the log of each partition that exists.
 
         Raises:
             KafkaFailedError: the brokers did not answer.
+            UnavailableError: nothing is known of some partitions.
         """
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        async with self.reader(wanted, fetch_max_wait_ms=50, max_partition_fetch_bytes=4_096) as reader:
-            begins, ends = await reader.beginning_offsets(wanted), await reader.end_offsets(wanted)
-            await _fetch_at(reader, ends, reader.highwater)
-            return {Partition(*tp): (begins[tp], max(ends[tp], reader.highwater(tp))) for tp in wanted}
+        found = (await self.survey(partitions)).whole()
+        return {partition: (bounds.begin, bounds.end) for partition, bounds in found.items()}
 
     async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The readable end of each partition that exists: records of open transactions come after it.
 
         Raises:
             KafkaFailedError: the brokers did not answer.
+            UnavailableError: nothing is known of some partitions.
         """
-        options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
-        async with self.reader([], **options) as reader:
-            topics = await reader.topics({partition.topic for partition in partitions})
-            wanted = [TopicPartition(*partition) for partition in partitions if is_there(partition, topics)]
-            reader.assign(wanted)
-            ends = await reader.end_offsets(wanted) if wanted else {}
-            await _fetch_at(reader, ends, reader.last_stable_offset)
-            return {Partition(*tp): max(ends[tp], reader.last_stable_offset(tp)) for tp in wanted}
+        found = (await self.survey(partitions)).whole()
+        return {partition: bounds.readable for partition, bounds in found.items()}
 
     async def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int | None]:
         """The first offset of each partition whose record is of this time (ms since 1970) or later, or None.
@@ -144,11 +145,12 @@ class KafkaLog:
                     reader.seek(tp, offset)
                 waiting = set(wanted)
                 while waiting:
-                    with suppress(KafkaError):  # A log that ends before the offset has no such record.
-                        for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
-                            waiting.discard(tp)
-                            if records[0].offset == wanted[tp]:
-                                found[Partition(*tp)] = anchor_of(records[0])
+                    for tp, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+                        waiting.discard(tp)
+                        if records[0].offset == wanted[tp]:
+                            found[Partition(*tp)] = anchor_of(records[0])
+                    # A log that ends before the offset has no such record.
+                    waiting -= reader.failures.keys()
         return found
 
     def scan(self, stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
@@ -177,22 +179,6 @@ class KafkaLog:
                 yield reader
         finally:
             await stop_within(reader, _STOP_SECONDS)
-
-
-def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
-    """Whether these topics have the partition."""
-    return partition.topic in topics and partition.number < topics[partition.topic].partitions
-
-
-async def _fetch_at(
-    reader: Reader, offsets: Mapping[TopicPartition, int], value_of: Callable[[TopicPartition], int | None]
-) -> None:
-    """Fetch at these offsets until `value_of` has one for each partition, which comes with a fetch."""
-    for tp, offset in offsets.items():
-        reader.seek(tp, offset)
-    async with asyncio.timeout(_FETCH_SECONDS):
-        while waiting := [tp for tp in offsets if value_of(tp) is None]:
-            await reader.getmany(*waiting, timeout_ms=20)
 
 
 async def count_members(settings: KafkaSettings) -> int:

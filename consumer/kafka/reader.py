@@ -7,36 +7,31 @@ its partition.
 
 import asyncio
 import inspect
-from collections import defaultdict
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaTimeoutError, NoError, for_code
-from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
-from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    NoError,
+    for_code,
+)
 
 from reelsync.consumer.records import Partition
 
-from .protocol import (
-    INCONSISTENT_TOPIC_ID,
-    UNKNOWN_TOPIC_ID,
-    DescribeTopics,
-    FetchById,
-    FetchResponseById,
-    MetadataResponseWithIds,
-)
+from .broker_client import UNKNOWN_TOPIC, Client
+from .protocol import DescribeTopics, MetadataResponseWithIds
 from .record_batches import ROOM, Result, Room, Unreadable
 
 POLL_BYTES = 2_097_152
 """Twice the bytes that a batch asks for. Most polls are ended by the number of records first."""
-_NOTHING_TO_FETCH_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
-_BOOTSTRAP_SECONDS = 1.0
 _DESCRIBING = "describing"
-_UNKNOWN_TOPIC = 3
-_REFUSALS = frozenset({_UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID})
+_NOT_AUTHORIZED = 29
+_NO_LEADER = -1
 
 
 class Topic(NamedTuple):
@@ -44,6 +39,10 @@ class Topic(NamedTuple):
 
     partitions: int
     topic_id: str | None
+    leaders: Mapping[int, int] = MappingProxyType({})
+    """The broker that leads each partition, without partitions that have no leader."""
+    refused: bool = False
+    """Whether this user may not ask about the topic. Then nothing else is known."""
 
 
 class Reader(AIOKafkaConsumer):
@@ -53,6 +52,23 @@ class Reader(AIOKafkaConsumer):
         super().__init__(**options)
         accepted = inspect.signature(AIOKafkaClient).parameters.keys() & options.keys()
         self._client = Client(**{name: options[name] for name in accepted})
+        self.failures: dict[TopicPartition, KafkaError] = {}
+        """Why a broker gives nothing of a partition, as of its latest answer. Until `read_nothing`, it is not asked."""
+
+    async def start(self) -> None:
+        """Connect to the brokers."""
+        await super().start()
+        # aiokafka would raise the error of one partition out of `getmany`, which reads the others too.
+        self._fetcher._set_error = self._note_failure  # noqa: SLF001
+
+    def _note_failure(self, tp: TopicPartition, error: KafkaError) -> None:
+        self.failures[tp] = error
+        self._client.refused.add(tp)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from this offset."""
+        super().seek(partition, offset)
+        self.failures.pop(partition, None)
 
     def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
         """From now on fetch these partitions from the topics with these ids, or by name where the id is None.
@@ -67,6 +83,12 @@ class Reader(AIOKafkaConsumer):
         self._client.topic_ids = {}
         self._client.refused.clear()
         self._client.read_by_name.clear()
+        self.failures.clear()
+
+    def without_leader(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Those of the partitions that have no leader, as far as this client knows."""
+        leader_of = self._client.cluster.leader_for_partition
+        return {partition for partition in partitions if leader_of(TopicPartition(*partition)) in {None, _NO_LEADER}}
 
     async def getmany(self, *partitions: TopicPartition, **limits: Any) -> Any:
         """The next records of these partitions: POLL_BYTES together, plus the record that exceeds them."""
@@ -85,7 +107,7 @@ class Reader(AIOKafkaConsumer):
 
     @property
     def refused(self) -> bool:
-        """Whether a broker has refused a fetch, because its topic has another id."""
+        """Whether a broker has refused a fetch: its topic has another id, or `failures` says why."""
         return bool(self._client.refused)
 
     @property
@@ -101,100 +123,23 @@ class Reader(AIOKafkaConsumer):
         """
         if not names:
             return {}
-        node, question = self._client.get_random_node(), DescribeTopics(sorted(names))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 # Over its own connection: on the others it would wait until a fetch is answered.
-                response = await self._client.send(node, question, group=_DESCRIBING)
+                response = await self._client.ask_any(DescribeTopics(sorted(names)), group=_DESCRIBING)
         except TimeoutError:
             raise KafkaTimeoutError from None
         found = {}
         for error_code, name, *rest in response.topics:
-            if error_code == _UNKNOWN_TOPIC:
+            if error_code == UNKNOWN_TOPIC:
+                continue
+            if error_code == _NOT_AUTHORIZED:
+                found[name] = Topic(0, None, refused=True)
                 continue
             if (error := for_code(error_code)) is not NoError:
                 raise error(name)
             has_ids = response.API_VERSION == MetadataResponseWithIds.API_VERSION
             partitions = rest[2 if has_ids else 1]
-            found[name] = Topic(len(partitions), rest[0] if has_ids else None)
+            leaders = {number: leader for _, number, leader, *_ in partitions if leader != _NO_LEADER}
+            found[name] = Topic(len(partitions), rest[0] if has_ids else None, leaders)
         return found
-
-
-class Client(AIOKafkaClient):
-    """A client that turns aiokafka's fetches by name into fetches by id, and creates no topic when it asks for one."""
-
-    topic_ids: dict[TopicPartition, str | None] | None = None
-    """The topic that each partition is fetched from; None until `read_from` is called: then fetches are by name."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.refused: set[TopicPartition] = set()
-        self.read_by_name: set[TopicPartition] = set()
-        self._bootstrapping: asyncio.Task[None] | None = None
-
-    async def bootstrap(self) -> None:
-        """Find the brokers. A cancelled caller stops waiting; the work goes on, and `close` waits for it."""
-        # aiokafka's own method leaves its connection open if it is cancelled.
-        self._bootstrapping = asyncio.create_task(super().bootstrap())
-        await asyncio.shield(self._bootstrapping)
-
-    async def close(self) -> None:
-        """Close all connections, including the one of a bootstrap whose caller was cancelled."""
-        if self._bootstrapping:
-            await asyncio.wait({self._bootstrapping}, timeout=_BOOTSTRAP_SECONDS)
-            self._bootstrapping.cancel()
-            await asyncio.gather(self._bootstrapping, return_exceptions=True)
-        await super().close()
-
-    async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
-        """The answer to a request. The answer to a fetch has only records of topics with the given ids."""
-        if self.topic_ids is None or not isinstance(request, FetchRequest):
-            return await super().send(node_id, request, **options)
-        fetched = [TopicPartition(topic, part[0]) for topic, parts in request.topics for part in parts]
-        asked = {tp: self.topic_ids[tp] for tp in fetched if tp in self.topic_ids and tp not in self.refused}
-        if not asked:
-            await asyncio.sleep(_NOTHING_TO_FETCH_SECONDS)
-            return FetchResponse_v11(0, 0, 0, [])
-        response = await super().send(node_id, FetchById(request, asked), **options)
-        if response.API_VERSION != FetchResponseById.API_VERSION:
-            self.read_by_name.update(asked)
-            return response
-        return FetchResponse_v11(0, 0, 0, self._accepted(response, asked))
-
-    def _accepted(self, response: Any, asked: Mapping[TopicPartition, str | None]) -> list[tuple[str, list[Any]]]:
-        """The answer to a fetch by id in the form of an answer by name, without what was refused."""
-        answers = {(topic_id, part[0]): part for topic_id, parts, _ in response.topics for part in parts}
-        by_name = defaultdict(list)
-        for tp, topic_id in asked.items():
-            if self.topic_ids is None or self.topic_ids.get(tp) != topic_id:
-                continue  # It is to be read from another topic since.
-            # The embedded broker answers without an id if it does not know the id that was asked for.
-            part = answers.get((topic_id, tp.partition)) or answers.get((None, tp.partition))
-            if part is not None and part[1] in _REFUSALS:
-                self.refused.add(tp)
-                self.force_metadata_update()
-            elif part is not None:
-                by_name[tp.topic].append(_without_tags(part))
-        return list(by_name.items())
-
-    async def _get_conn(self, node_id: Any, **options: Any) -> Any:
-        """The connection over which aiokafka's `_metadata_update` asks for topics."""
-        connection = await super()._get_conn(node_id, **options)
-        return connection and _CreatesNoTopic(connection)
-
-
-class _CreatesNoTopic:
-    """A connection for metadata. aiokafka's own request would create a missing topic where the broker allows it."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def send(self, request: MetadataRequest) -> Any:
-        """Send the request in a form that creates nothing."""
-        return self._connection.send(MetadataRequest(request._topics, allow_auto_topic_creation=False))  # noqa: SLF001
-
-
-def _without_tags(part: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A partition's answer in the layout of version 11, which has no tagged fields."""
-    *before, aborted, replica, records, _ = part
-    return *before, [(producer, first) for producer, first, _ in aborted or ()], replica, records or b""

@@ -1,8 +1,10 @@
 """Whether a stored position still fits the log that it came from. Pure."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from reelsync.consumer.kafka.record_batches import Unreadable
+from reelsync.consumer.kafka.survey import Trouble
 from reelsync.consumer.records import Anchor, Partition, Span
 
 from .store import Stored
@@ -12,7 +14,10 @@ ONE_DATABASE = (
 )
 """What to do about members of one group that write to different databases."""
 
-HaltReason = Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "other_database", "unreadable"]
+HaltReason = (
+    Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "other_database", "unreadable"] | Trouble
+)
+_PASSES = frozenset({"no_leader", "no_answer"})
 
 
 class LogState(NamedTuple):
@@ -35,6 +40,16 @@ class Halt(NamedTuple):
     message: str
     unreadable: Span | None = None
     """The range of records that cannot be unpacked, if that is why: from the position that was reached."""
+
+    @property
+    def is_for_reset(self) -> bool:
+        """Whether the position is to be reset, so that what the log has is read again."""
+        return self.reason not in _REMEDIES and self.unreadable is None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it ends by itself, once a broker is back."""
+        return self.reason in _PASSES
 
 
 def check_position(stored: Stored, log: LogState, cluster_id: str | None) -> Halt | None:
@@ -72,6 +87,11 @@ def deleted(partition: Partition) -> Halt:
     return Halt("deleted", f"there is no topic {partition.topic} any more: it was deleted")
 
 
+def unknown(partition: Partition, trouble: Trouble) -> Halt:
+    """The halt of a partition of whose log nothing is known."""
+    return Halt(trouble, _TROUBLES[trouble].format(partition=partition))
+
+
 def unreadable(batch: Unreadable, position: int, topic_id: str | None) -> Halt:
     """The halt of a partition at this position, whose next batch of records cannot be unpacked."""
     return Halt("unreadable", str(batch), Span(position, batch.next, topic_id))
@@ -87,12 +107,35 @@ def reset_command(partition: Partition, to: str) -> str:
     return f"reelsync offsets reset {partition.topic} {partition.number} --to {to}"
 
 
+def open_transaction(partition: Partition, first: int, records: int) -> str:
+    """Why records that are there cannot be read, and what to do about it."""
+    return (
+        f"a producer's transaction that began at offset {first} is open, and {records:,} offsets wait for its end. "
+        f"If that producer is gone: `kafka-transactions.sh --bootstrap-server … abort --topic {partition.topic} "
+        f"--partition {partition.number} --start-offset {first}`"
+    )
+
+
+_TROUBLES: Mapping[Trouble, str] = {
+    "no_leader": "{partition} has no leader: no broker that has it is up",
+    "no_answer": "the broker that leads {partition} does not answer",
+    "not_authorized": "the user of REELSYNC_KAFKA__SASL_USERNAME, or of the certificate, may not read it",
+}
+_REMEDIES: Mapping[HaltReason, str] = {
+    "deleted": "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic",
+    "other_database": f"{ONE_DATABASE}; `reelsync check` says where they run",
+    "no_leader": "start a broker that has it (`kafka-topics.sh --describe --topic {topic}` names them); it goes on by "
+    "itself",
+    "no_answer": "see whether that broker is up and can be reached from here; it goes on by itself",
+    "not_authorized": "grant Read and Describe (`kafka-acls.sh --add --operation Read --operation Describe --topic "
+    "{topic} --allow-principal …`); it goes on by itself",
+}
+
+
 def remedy(partition: Partition, halt: Halt) -> str:
     """What to do about a halted partition."""
-    if halt.reason == "deleted":
-        return "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic"
-    if halt.reason == "other_database":
-        return f"{ONE_DATABASE}; `reelsync check` says where they run"
+    if halt.reason in _REMEDIES:
+        return _REMEDIES[halt.reason].format(topic=partition.topic)
     if halt.unreadable is not None:
         return f"to go on without them: {reset_command(partition, f'{halt.unreadable.next} --force --yes')}"
     # Nothing that is there is skipped, and what is read again changes no row.

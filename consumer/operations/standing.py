@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog, is_there
-from reelsync.consumer.offsets.check import Halt, LogState, check_position, remedy
+from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.check import Halt, LogState, check_position, remedy, unknown
 from reelsync.consumer.offsets.store import Stored, read_positions
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.postgres.diagnosis import explained
@@ -28,19 +28,33 @@ class Logs:
 
 
 class Standing(NamedTuple):
-    """One partition: the group's next offset (None if it has no position yet), and the log from `begin` to `end`."""
+    """One partition: the group's next offset (None if it has no position yet), and the log from `begin` to `end`.
+
+    Of a log that no broker tells about, `begin` and `end` are None.
+    """
 
     partition: Partition
     position: int | None
-    begin: int
-    end: int
+    begin: int | None
+    end: int | None
     halt: Halt | None
-    """Why the position does not fit the log: a consumer has halted there, or will."""
+    """Why a consumer has halted there, or will: the position does not fit the log, or no broker tells about it."""
+    readable: int | None = None
+    """The end of what may be read: an open transaction begins there if it is before the end."""
 
     @property
-    def lag(self) -> int:
-        """Offsets to go."""
+    def lag(self) -> int | None:
+        """Offsets to go, if the log is known."""
+        if self.begin is None or self.end is None:
+            return None
         return max(0, self.end - max(self.begin, self.begin if self.position is None else self.position))
+
+    @property
+    def held_back(self) -> int:
+        """How many offsets to go cannot be read before an open transaction ends."""
+        if self.lag is None or self.end is None or self.readable is None:
+            return 0
+        return min(self.lag, self.end - self.readable)
 
     @property
     def fix(self) -> str | None:
@@ -82,14 +96,18 @@ async def standings(
     log = KafkaLog(settings)
     async with diagnosed(settings):
         topics = await log.topics({partition.topic for partition in partitions})
-        ranges = await log.ranges([partition for partition in partitions if is_there(partition, topics)])
+        found = await log.survey(partitions, topics)
+        ranges = {partition: (bounds.begin, bounds.end) for partition, bounds in found.bounds.items()}
         logs = Logs(cluster_id, ranges, {partition: topics[partition.topic].topic_id for partition in ranges})
         known = {partition: stored[partition] for partition in ranges if partition in stored}
         halts = await find_halted(log, logs, known, settings.anchor_timeout_ms / 1000)
-    return [
-        Standing(partition, stored[partition].next_offset if partition in stored else None, *span, halts.get(partition))
-        for partition, span in sorted(ranges.items())
-    ]
+    halts |= {partition: unknown(partition, trouble) for partition, trouble in found.troubles.items()}
+    standing = []
+    for partition in sorted({*found.bounds, *found.troubles}):
+        position = stored[partition].next_offset if partition in stored else None
+        begin, end, readable = found.bounds.get(partition, (None, None, None))
+        standing.append(Standing(partition, position, begin, end, halts.get(partition), readable))
+    return standing
 
 
 async def find_halted(

@@ -7,7 +7,6 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
 from enum import Enum
 
 import asyncpg
@@ -34,9 +33,9 @@ class Verdict(Enum):
 
 _STATES = {
     # What PostgreSQL, or a function of the operator's, may say about a value; limits that one event can reach.
-    Verdict.DATA: "22000 22001 22003 22004 22005 22007 22008 22009 22010 22012 22015 22018 22019 2201B 2201E 2201F 2201G "
-    "22021 22023 22024 22025 22026 22027 22030 22031 22032 22033 22034 22P01 22P02 22P03 22P04 22P05 23514 23P01 "
-    "54000 54001",
+    Verdict.DATA: "22000 22001 22003 22004 22005 22007 22008 22009 22010 22012 22015 22018 22019 2201B 2201E "
+    "2201F 2201G 22021 22023 22024 22025 22026 22027 22030 22031 22032 22033 22034 22P01 22P02 22P03 22P04 22P05 "
+    "23514 23P01 54000 54001",
     # Other transactions are in the way. 23503: a row that was known to exist is gone, because the database lost
     # transactions; the next attempt reads again. 23505: somebody has just written the same.
     Verdict.AGAIN: "23503 23505 40001 40003 40P01 55P03",
@@ -46,7 +45,7 @@ _STATES = {
 }
 _BLAMES_ROWS = frozenset({"23503", "23505"})
 _VERDICTS = {state: verdict for verdict, states in _STATES.items() for state in states.split()}
-ADVICE: Mapping[str, str] = dict.fromkeys(
+ADVICE = dict.fromkeys(
     ("42601", "42703", "42704", "42804", "42883", "42P01", "42P10"),
     "the schema is not that of this version: see `reelsync check`, and run `reelsync migrate`",
 ) | {
@@ -147,7 +146,7 @@ def describe(error: BaseException) -> str:
 
 
 def is_about_rows(error: BaseException) -> bool:
-    """Whether the server objects to what is written, and not to the moment: another attempt may help once, not often."""
+    """Whether the server objects to what is written. Another attempt may help then, many do not."""
     return sqlstate(error) in _BLAMES_ROWS or classify(error) is Verdict.DATA
 
 

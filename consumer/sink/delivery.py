@@ -115,8 +115,7 @@ class Deliverer:
                 raise
             except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
                 verdict = self._judge(error)
-                if carefully or verdict is not Verdict.DATA:
-                    refusals.add(error)
+                refusals.add(error)
             match await self._outcome(batch):
                 case Outcome.COMMITTED:
                     return [self._writer.attempted]
@@ -167,7 +166,7 @@ class Deliverer:
 
 
 class Refusals:
-    """The same refusal again and again, although all events that the database refuses were to be parked."""
+    """The same refusal of one batch again and again, although refused events were to be parked."""
 
     def __init__(self) -> None:
         self._latest = ""

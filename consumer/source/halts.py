@@ -1,17 +1,20 @@
 """Partitions that are not read: halted for a reason until an operator decides, or gone from their topic."""
 
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import structlog
 
+from reelsync.consumer.kafka.reader import Topic
 from reelsync.consumer.kafka.record_batches import Unreadable
-from reelsync.consumer.offsets.check import Halt, deleted, remedy, unreadable
+from reelsync.consumer.offsets.check import Halt, deleted, remedy, unknown, unreadable
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.records import Partition
 
 _RECHECK_SECONDS = 15.0
+_BROKER_SECONDS = 2.0
+"""Between two checks of partitions that wait for a broker, which ends by itself."""
 
 _log = structlog.get_logger("reelsync.source")
 
@@ -23,7 +26,7 @@ class Halts:
         self.halted: dict[Partition, Halt] = {}
         self.gone: frozenset[Partition] = frozenset()
         """Partitions that are assigned, and that their topics do not have: created again with fewer."""
-        self._next_recheck = 0.0
+        self._next_recheck = self._next_look_for_brokers = 0.0
 
     @property
     def not_read(self) -> AbstractSet[Partition]:
@@ -36,12 +39,18 @@ class Halts:
         return sorted({halt.message for halt in self.halted.values() if halt.reason == "other_database"})
 
     def halt(self, partition: Partition, halt: Halt) -> None:
-        """Stop reading the partition, for this reason."""
-        if self.halted.get(partition) != halt:
-            fix = remedy(partition, halt)
-            _log.error("partition.halted", partition=str(partition), reason=halt.reason, why=halt.message, fix=fix)
+        """Stop reading the partition, for this reason. That a broker is away is no reason to forget an earlier one."""
+        before = self.halted.get(partition)
+        if before and halt.is_waiting and not before.is_waiting:
+            return
+        if before != halt:
+            log, event = (_log.warning, "partition.waiting") if halt.is_waiting else (_log.error, "partition.halted")
+            log(event, partition=str(partition), reason=halt.reason, why=halt.message, fix=remedy(partition, halt))
         self.halted[partition] = halt
-        self._next_recheck = time.monotonic() + _RECHECK_SECONDS
+        if halt.is_waiting:
+            self._next_look_for_brokers = time.monotonic() + _BROKER_SECONDS
+        else:
+            self._next_recheck = time.monotonic() + _RECHECK_SECONDS
 
     def halt_unreadable(
         self,
@@ -82,14 +91,17 @@ class Halts:
         if self.halted.pop(partition, None):
             _log.info("partition.resumed", partition=str(partition), position=position)
 
-    def release(self, partitions: Iterable[Partition], topics: Container[str]) -> None:
+    def release(self, partitions: Iterable[Partition], topics: Mapping[str, Topic]) -> None:
         """Forget these partitions, which are not assigned: another member has them and checks them.
 
-        Those of a topic that is not among the `topics` that exist are nobody's, and halt.
+        Those of a topic that is not among the `topics` that exist, or that this user may not see, are nobody's, and
+        halt.
         """
         for partition in partitions:
             if partition.topic not in topics:
                 self.halt(partition, deleted(partition))
+            elif topics[partition.topic].refused:
+                self.halt(partition, unknown(partition, "not_authorized"))
             else:
                 self.halted.pop(partition, None)
 
@@ -103,7 +115,12 @@ class Halts:
 
     def due(self) -> AbstractSet[Partition]:
         """The partitions to check again now: an operator may have reset the position, or the log may be back."""
-        if not self.not_read or time.monotonic() < self._next_recheck:
-            return frozenset()
-        self._next_recheck = time.monotonic() + _RECHECK_SECONDS
-        return self.not_read
+        now, found = time.monotonic(), set[Partition]()
+        waiting = {partition for partition, halt in self.halted.items() if halt.is_waiting}
+        if now >= self._next_look_for_brokers:
+            self._next_look_for_brokers = now + _BROKER_SECONDS
+            found |= waiting
+        if now >= self._next_recheck:
+            self._next_recheck = now + _RECHECK_SECONDS
+            found |= self.not_read - waiting
+        return found

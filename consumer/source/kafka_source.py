@@ -9,15 +9,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError
 
-from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.clients import Member, new_member, stop_within
+from reelsync.consumer.kafka.group_refusals import translated
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import Observer
-from reelsync.consumer.offsets.check import Halt, other_database
+from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.offsets.store import Stored
-from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.records import Anchor, Partition, Poll
 from reelsync.consumer.settings import KafkaSettings
 
@@ -25,8 +23,9 @@ from .anchor_check import AnchorCheck
 from .broker_watch import BrokerWatch
 from .fetched import lags_of, taken_of
 from .halts import Halts
+from .look_ups import LookUps
 from .offset_commits import OffsetCommits
-from .positioning import Found, PositionStore, look_up
+from .positioning import Positioning, PositionStore, Settled
 
 _POLL_MS = 200
 
@@ -45,8 +44,6 @@ class KafkaSource(ConsumerRebalanceListener):
         self.drain: Callable[[], Awaitable[None]] | None = None
         """Awaited when partitions are revoked, so that the present batch can be finished."""
         self._settings = settings
-        self._kafka_log = log
-        self._store = store
         self._observer = observer
         self._consumer: Member | None = None
         self._cluster_id: str | None = None
@@ -56,6 +53,8 @@ class KafkaSource(ConsumerRebalanceListener):
         self._last_assignment: set[Partition] = set()
         self._assigned = False
         self._unsettled: set[Partition] = set()
+        self._positioning = Positioning(settings, log, store)
+        self._look_ups = LookUps[Settled]()
         self._anchor_check = AnchorCheck(log, settings.anchor_timeout_ms / 1000)
         self._commits = OffsetCommits(observer)
         self._watch = BrokerWatch(log, settings.session_timeout_ms / 1000)
@@ -67,47 +66,41 @@ class KafkaSource(ConsumerRebalanceListener):
 
     @property
     def halted(self) -> Mapping[Partition, Halt]:
-        """Partitions that wait for an operator, and why."""
-        return self.halts.halted
+        """Partitions that wait for an operator or for a broker, and why."""
+        return self.halts.halted | {p: halt for p, halt in self._watch.leaderless.items() if p in self._positions}
+
+    @property
+    def settling(self) -> frozenset[Partition]:
+        """Partitions whose positions are being looked up for the first time."""
+        return frozenset(self._unsettled - self.halts.not_read)
 
     @property
     def settled(self) -> bool:
         """Whether partitions are assigned, perhaps none, and each has its position or is halted."""
-        return self._assigned and self._unsettled <= self.halts.not_read
+        return self._assigned and not self.settling
 
     def lags(self) -> dict[Partition, int]:
         """Records between position and the end of what may be read, as of each partition's last fetch."""
         return lags_of(self._consumer, self._positions) if self._consumer else {}
 
     async def poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
-        """The next records of these partitions, at most `max_records`.
+        """The next records of these partitions, at most `max_records`; see `RecordSource.poll`.
 
-        There are none after 200 ms without records, or when a membership was set up: then other partitions may have to
-        be read.
-
-        Raises:
-            KafkaFailedError: the brokers failed; the next poll begins again from the stored positions.
-            UnavailableError: they do not answer; likewise.
-            MisconfiguredError: they refuse the connection, or we refuse theirs; likewise.
-            Exception: the stored positions could not be read; the next poll tries again.
+        There are none after 200 ms without records, or while no position is known.
         """
-        try:
+        with translated(self._settings):
             return await self._poll(max_records, partitions)
-        except (KafkaError, ConsumerStoppedError) as error:
-            raise KafkaFailedError(describe(error)) from error
 
     async def _poll(self, max_records: int, partitions: Collection[Partition]) -> Poll:
-        if self._consumer and self._consumer.divided and await self._store.home() != self._consumer.home:
+        if self._consumer and self._consumer.divided and await self._positioning.store.home() != self._consumer.home:
             await self.leave()
         consumer = self._consumer or await self._join()
         if self._watch.topics_changed(consumer):
             self.forget()
         if self._assigned:
             # Otherwise the group is being formed, and the partitions that the member still names may not be its own.
-            self._unsettled |= self.halts.due()
-            if self._unsettled:
-                await self._settle(consumer)
-        if self._positions and not self._positions.keys() & set(partitions):
+            await self._settle(consumer)
+        if (self._positions or self.settling) and not self._positions.keys() & set(partitions):
             # They were chosen before the positions were known. An empty list would ask for all partitions.
             return Poll(self.epoch, [], {}, {})
         self.fetch_only(partitions)
@@ -115,6 +108,7 @@ class KafkaSource(ConsumerRebalanceListener):
         try:
             read = [TopicPartition(*partition) for partition in partitions]
             fetched = await consumer.getmany(*read, timeout_ms=_POLL_MS, max_records=max_records)
+            self._watch.look_at_leaders(consumer, self._positions)
             await self._watch.listen(consumer, self._positions, time.monotonic() - started, heard=bool(fetched))
             records, spans, last = await taken_of(consumer, fetched, partitions, self._positions, self._topic_ids)
         except BaseException:
@@ -123,7 +117,6 @@ class KafkaSource(ConsumerRebalanceListener):
         self._positions.update({partition: span.next for partition, span in spans.items()})
         for partition in self.halts.halt_unreadable(consumer.unreadable, self._positions, self._topic_ids):
             del self._positions[partition]
-            self._observer.partitions_halted(len(self.halted))
         return Poll(self.epoch, records, spans, last)
 
     def fetch_only(self, partitions: Collection[Partition]) -> None:
@@ -137,6 +130,7 @@ class KafkaSource(ConsumerRebalanceListener):
     def forget(self) -> None:
         """Read the stored positions again before the next record."""
         self.epoch += 1
+        self._look_ups.drop()
         assigned = {Partition(*tp) for tp in self._consumer.assignment()} if self._consumer else set()
         self._unsettled |= assigned
         self._park(assigned)
@@ -161,6 +155,7 @@ class KafkaSource(ConsumerRebalanceListener):
     async def leave(self) -> None:
         """Leave the group and drop the consumer, within a time limit and in any state."""
         self.epoch += 1
+        await self._look_ups.end()
         await self._commits.finish()
         consumer, self._consumer = self._consumer, None
         self._assigned = False
@@ -175,6 +170,7 @@ class KafkaSource(ConsumerRebalanceListener):
         _log.info("partitions.assigned", count=len(assigned))
         # A poll that was running may have positioned a partition since the revocation: an assignment is complete.
         self.epoch += 1
+        self._look_ups.drop()
         self._positions.clear()
         self._assigned = True
         # Nobody is assigned the partitions of a deleted topic: their last owner reports them.
@@ -189,14 +185,15 @@ class KafkaSource(ConsumerRebalanceListener):
         if revoked and self.drain:
             await self.drain()
         self.epoch += 1
+        self._look_ups.drop()
         self._assigned = False
         self._positions.clear()
         self._unsettled.clear()
         await self._commits.finish()
 
     async def _join(self) -> Member:
-        self._cluster_id, _ = await self._kafka_log.cluster()
-        consumer = self._consumer = await new_member(self._settings, await self._store.home())
+        self._cluster_id, _ = await self._positioning.log.cluster()
+        consumer = self._consumer = await new_member(self._settings, await self._positioning.store.home())
         consumer.read_nothing()
         consumer.subscribe(list(self._settings.topics), listener=self)
         try:
@@ -217,19 +214,23 @@ class KafkaSource(ConsumerRebalanceListener):
                 self._consumer.seek(tp, 0)
 
     async def _settle(self, consumer: Member) -> None:
-        """Continue from the stored positions that fit the log; halt the other partitions."""
-        epoch, unsettled = self.epoch, frozenset(self._unsettled)
-        topics = await consumer.topics(self._settings.topics.keys())
-        assigned = unsettled & {Partition(*tp) for tp in consumer.assignment()}
-        if consumer.divided:
-            found = Found({}, dict.fromkeys(assigned, other_database(consumer.divided)), frozenset())
-        else:
-            found = await look_up(assigned, topics, self._kafka_log, self._store, self._cluster_id, self._settings)
-        if self.epoch != epoch or self._unsettled != unsettled:
-            return
-        if self.halts.resume_earlier(found.positions):
+        """Continue from the stored positions that fit the log; halt the other partitions.
+
+        They are looked up beside polling. Only while nothing is read, polling waits for that.
+        """
+        if self._look_ups.may_start(soon=not self._positions):
+            self._unsettled |= self.halts.due()
+            if self._unsettled:
+                unsettled = frozenset(self._unsettled)
+                self._look_ups.start(self._positioning.look_up(consumer, self._cluster_id, unsettled))
+        settled = await self._look_ups.found(wait=not self._positions)
+        if settled and self.halts.resume_earlier(settled.found.positions):
             self.forget()
-            return
+        elif settled:
+            self._take(consumer, settled)
+
+    def _take(self, consumer: Member, settled: Settled) -> None:
+        unsettled, assigned, topics, found = settled
         self.halts.release(unsettled - assigned, topics)
         for partition, halt in found.halts.items():
             self.halts.halt(partition, halt)
@@ -239,7 +240,6 @@ class KafkaSource(ConsumerRebalanceListener):
                 self._go_on(consumer, partition, stored)
         self.halts.note_gone(assigned, found.gone)
         self._unsettled = set(assigned - found.halts.keys() - found.positions.keys() - found.gone)
-        self._observer.partitions_halted(len(self.halted))
 
     def _go_on(self, consumer: Member, partition: Partition, stored: Stored) -> None:
         self.halts.resume(partition, stored.next_offset)

@@ -8,7 +8,13 @@ from typing import Protocol
 import structlog
 
 from reelsync.consumer.backoff import Backoff
-from reelsync.consumer.errors import HaltedError, KafkaFailedError, MisconfiguredError, UnavailableError
+from reelsync.consumer.errors import (
+    GroupRefusedError,
+    HaltedError,
+    KafkaFailedError,
+    MisconfiguredError,
+    UnavailableError,
+)
 from reelsync.consumer.observer import Failure, Observer
 from reelsync.consumer.postgres.sqlstate import Verdict, classify, describe, explanation
 from reelsync.consumer.records import Anchor, Partition, Poll
@@ -16,6 +22,9 @@ from reelsync.consumer.settings import BatchSettings
 from reelsync.consumer.transform.batch import Batch
 
 from .batching import BatchSize, Pace, Turns
+
+_REFUSALS = 5
+"""How often in a row the brokers may refuse to let us into the group: a member of another program may leave."""
 
 _log = structlog.get_logger("reelsync.loop")
 
@@ -79,6 +88,7 @@ class Polling:
         self._lags: Mapping[Partition, int] = {}
         """As of the latest poll."""
         self._backoff = Backoff()
+        self._refusals = 0
 
     @property
     def _lag(self) -> int:
@@ -108,6 +118,7 @@ class Polling:
             # Otherwise each record that comes meanwhile would be fetched in a request of its own.
             self._source.fetch_only(())
         self._backoff.reset()
+        self._refusals = 0
         self._observer.recovered("read")
         return poll
 
@@ -137,6 +148,10 @@ class Polling:
                 f"reading from Kafka or its positions failed, and waiting does not help ({explanation(error)}). "
                 "Nothing is lost: the positions stay where they are"
             )
+            raise HaltedError(message) from error
+        self._refusals = self._refusals + 1 if isinstance(error, GroupRefusedError) else 0
+        if self._refusals >= _REFUSALS:
+            message = f"{error}. It was refused {self._refusals} times in a row. Nothing is lost"
             raise HaltedError(message) from error
         outage = of_kafka or classify(error) is Verdict.OUTAGE
         failure = Failure(describe(error), "kafka", "kafka", outage)

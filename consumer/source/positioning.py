@@ -1,12 +1,15 @@
 """Where reading continues: at the stored positions, if they fit the present logs."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from reelsync.consumer.kafka.log import KafkaLog, is_there
+from reelsync.consumer.kafka.clients import Member
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.neighbours import Home
 from reelsync.consumer.kafka.reader import Topic
-from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted
+from reelsync.consumer.kafka.survey import Bounds
+from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted, other_database, unknown
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings
@@ -43,6 +46,34 @@ class Found(NamedTuple):
     gone: frozenset[Partition]
 
 
+class Settled(NamedTuple):
+    """What was found of those of the unsettled partitions that are assigned."""
+
+    unsettled: frozenset[Partition]
+    assigned: frozenset[Partition]
+    topics: Mapping[str, Topic]
+    found: Found
+
+
+@dataclass
+class Positioning:
+    """Looks up where partitions are read from, for one member of the group after another."""
+
+    settings: KafkaSettings
+    log: KafkaLog
+    store: PositionStore
+
+    async def look_up(self, member: Member, cluster_id: str | None, unsettled: frozenset[Partition]) -> Settled:
+        """What there is of these partitions. Raises what `look_up` raises."""
+        topics = await member.topics(self.settings.topics.keys())
+        assigned = unsettled & {Partition(*tp) for tp in member.assignment()}
+        if member.divided:
+            found = Found({}, dict.fromkeys(assigned, other_database(member.divided)), frozenset())
+        else:
+            found = await look_up(assigned, topics, self.log, self.store, cluster_id, self.settings)
+        return Settled(unsettled, assigned, topics, found)
+
+
 async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and the settings
     partitions: Collection[Partition],
     topics: Mapping[str, Topic],
@@ -51,32 +82,30 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
     cluster_id: str | None,
     settings: KafkaSettings,
 ) -> Found:
-    """Look up the stored positions and the logs, and compare them.
+    """Look up the stored positions and the logs, and compare them, each partition on its own.
 
     `topics` was asked for before. A position belongs to the topic id in it, and later fetches by that id read from that
     topic, even if the topic is created again during this lookup.
 
     Raises:
-        KafkaFailedError: the brokers failed.
+        KafkaFailedError: no broker answered.
         Exception: the stored positions could not be read.
     """
-    there = [partition for partition in partitions if is_there(partition, topics)]
-    halts = {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
-    gone = frozenset(partitions) - {*there, *halts}
-    if not there:
-        return Found({}, halts, gone)
-    topic_ids = {partition: topics[partition.topic].topic_id for partition in there}
-    ranges = await log.ranges(there)
-    starts = {
-        partition: begin if settings.start_from == "earliest" else end for partition, (begin, end) in ranges.items()
-    }
-    stored = await store.positions(cluster_id, starts, topic_ids)
-    wanted = {p: s.anchor.offset for p, s in stored.items() if s.anchor and _inside(s.anchor.offset, ranges[p])}
+    found = await log.survey(partitions, topics)
+    halts = {partition: unknown(partition, trouble) for partition, trouble in found.troubles.items()}
+    halts |= {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
+    bounds = found.bounds
+    gone = frozenset(partitions) - {*bounds, *halts}
+    topic_ids = {partition: topics[partition.topic].topic_id for partition in bounds}
+    starts = {p: at.begin if settings.start_from == "earliest" else at.end for p, at in bounds.items()}
+    stored = await store.positions(cluster_id, starts, topic_ids) if starts else {}
+    wanted = {p: s.anchor.offset for p, s in stored.items() if s.anchor and _inside(s.anchor.offset, bounds[p])}
     anchors = await log.anchors(wanted, settings.anchor_timeout_ms / 1000, topic_ids)
     positions = {}
     for partition, position in stored.items():
-        state = LogState(*ranges[partition], anchors.get(partition), topic_ids[partition])
-        if halt := check_position(position, state, cluster_id):
+        begin, end, _ = bounds[partition]
+        log_state = LogState(begin, end, anchors.get(partition), topic_ids[partition])
+        if halt := check_position(position, log_state, cluster_id):
             halts[partition] = halt
         else:
             positions[partition] = position
@@ -103,6 +132,5 @@ async def _adopted(
     }
 
 
-def _inside(offset: int, bounds: tuple[int, int]) -> bool:
-    begin, end = bounds
-    return begin <= offset < end
+def _inside(offset: int, bounds: Bounds) -> bool:
+    return bounds.begin <= offset < bounds.end

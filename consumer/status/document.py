@@ -25,6 +25,15 @@ class HaltStatus(_Part):
     fix: str
 
 
+class HeldBackStatus(_Part):
+    """An open transaction of a producer, which began at offset `first`: what comes after it cannot be read yet."""
+
+    first: int
+    offsets: int
+    for_seconds: float
+    why: str
+
+
 class PartitionStatus(_Part):
     """A partition of the group: the stored position, the end of what may be read, and the records in between.
 
@@ -40,7 +49,8 @@ class PartitionStatus(_Part):
     worker: int | None
     halted: HaltStatus | None
     state: str
-    """In words: reading, halted, waiting for a server, or not read here."""
+    """In words: reading, settling, held back, halted, waiting for a server or for its broker, or not read here."""
+    held_back: HeldBackStatus | None
 
 
 class TopicStatus(_Part):

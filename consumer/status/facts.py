@@ -28,6 +28,7 @@ def facts_of(
         unreachable=_unreachable(reports),
         backing_off=_worst(reports),
         halted={partition: halt for report in reports for partition, halt in report.halted.items()},
+        open_transactions={p: one for report in reports for p, one in report.open_transactions.items()},
         reading=sum(len(report.reading) for report in reports),
         lag=_lag(reports),
         present=history.recent(PRESENT_SECONDS),

@@ -12,6 +12,7 @@ from reelsync.consumer.background import Task, Work, running
 from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import Probe, Reading
+from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.source.kafka_source import KafkaSource
 from reelsync.consumer.telemetry.metrics import Metrics
@@ -20,7 +21,7 @@ from reelsync.models import get_pool_stats
 from .document import Status, pool_status
 from .http_server import serving
 from .path_observer import PathObserver
-from .snapshot import Member, Report
+from .snapshot import Member, Report, state_of
 from .summary import status_of
 
 _WATCH_SECONDS = 1.0
@@ -41,6 +42,7 @@ class Monitor:
     def __post_init__(self) -> None:
         self._began = self._settled_at = self.health.clock()
         self.metrics.watch_readiness(lambda: (not self.not_ready(), self.health.unreachable.keys()))
+        self.metrics.watch_partitions(self._states)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -108,6 +110,8 @@ class Monitor:
             positions=probe.positions,
             ends=probe.ends,
             reading=frozenset(source.positions),
+            settling=source.settling,
+            open_transactions=probe.open_transactions,
             lag=self.lag(),
             last_batch=self.seen.last_batch,
             steps=self.seen.history.steps,
@@ -133,6 +137,12 @@ class Monitor:
                 self._settled_at = self.health.clock()
             self.seen.history.watched(self.lag(), away)
             await asyncio.sleep(_WATCH_SECONDS)
+
+    def _states(self) -> dict[Partition, str]:
+        """What this process does with each of its partitions."""
+        halted, settling = self.source.halted, self.source.settling
+        own = {*self.source.positions, *halted, *settling}
+        return {p: state_of(p, halted, settling, self.probe.open_transactions) for p in own}
 
     def _task_failed(self, task: Task) -> None:
         self.seen.task_failed(task)

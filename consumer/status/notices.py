@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reelsync.consumer.health.health import BackingOff, servers_away
+from reelsync.consumer.health.probe import OpenTransaction
 from reelsync.consumer.observer import Activity, Server
-from reelsync.consumer.offsets.check import Halt, remedy, reset_command
+from reelsync.consumer.offsets.check import Halt, open_transaction, remedy, reset_command
 from reelsync.consumer.records import Partition
 
 from .history import Recent
@@ -17,6 +18,7 @@ Kind = Literal[
     "stuck",
     "waiting",
     "halted",
+    "held_back",
     "starting",
     "worker",
     "dead_letters",
@@ -37,6 +39,8 @@ _TROUBLE_SHARE = 0.5
 _LONG_RETRY_SECONDS = 2.0
 _LONG_JOIN_SECONDS = 60.0
 """So long a group waits for a member that finishes its batch."""
+_LONG_TRANSACTION_SECONDS = 10.0
+_REPLAY = "see that the brokers are the right ones, then replay what the log has (it changes no row that is right)"
 _BRIEF_LAG_SECONDS = 5.0
 _LONG_LAG_SECONDS = 60.0
 _DOMINANT_SHARE = 0.5
@@ -64,6 +68,7 @@ class Facts:
     unreachable: Mapping[Server, str]
     backing_off: Mapping[Activity, BackingOff]
     halted: Mapping[Partition, Halt]
+    open_transactions: Mapping[Partition, OpenTransaction]
     reading: int
     """Partitions that this process reads."""
     lag: int | None
@@ -85,6 +90,7 @@ def notices(facts: Facts) -> list[Notice]:
         *_stuck(facts),
         *_waiting(facts),
         *_halted(facts),
+        *_held_back(facts),
         *_starting(facts),
         *_absent(facts),
         *_poisoned(facts),
@@ -135,17 +141,19 @@ def _attempts(off: BackingOff, now: float) -> str:
 def _halted(facts: Facts) -> Iterator[Notice]:
     if not facts.halted:
         return
-    partition, halt = min(facts.halted.items())
-    count = len(facts.halted)
-    text = f"{counted(count, 'partition')} halted: {partition}: {halt.message}"
-    text += f"; and {count - 1} more" if count > 1 else ""
-    if halt.reason in {"deleted", "other_database"}:
-        yield Notice("halted", "error", text, remedy(partition, halt))
-        return
-    fix = (
-        "see that the brokers are the right ones, then replay what the log has (a replay changes no row that is right)"
-    )
-    yield Notice("halted", "error", text, fix, reset_command(partition, "earliest"))
+    partition, halt = min(facts.halted.items(), key=lambda item: (item[1].is_waiting, item[0]))
+    more = f"; and {len(facts.halted) - 1} more" if len(facts.halted) > 1 else ""
+    text = f"{counted(len(facts.halted), 'partition')} halted: {partition}: {halt.message}{more}"
+    command = reset_command(partition, "earliest") if halt.is_for_reset else None
+    yield Notice("halted", "error", text, _REPLAY if command else remedy(partition, halt), command)
+
+
+def _held_back(facts: Facts) -> Iterator[Notice]:
+    held = {p: one for p, one in facts.open_transactions.items() if facts.now - one.since > _LONG_TRANSACTION_SECONDS}
+    if held:
+        partition, one = min(held.items(), key=lambda item: item[1].since)
+        text = f"{counted(len(held), 'partition')} held back for {duration(facts.now - one.since)}: {partition}: "
+        yield Notice("held_back", "warning", text + open_transaction(partition, one.first, one.offsets))
 
 
 def _starting(facts: Facts) -> Iterator[Notice]:

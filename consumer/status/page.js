@@ -56,7 +56,7 @@ function workers({workers: members}) {
 const opened = new Set();
 let shown = null;
 function partitions(status) {
-  const several = status.workers.length > 1, single = opened.size > 0 || status.partitions.some(partition => partition.halted);
+  const several = status.workers.length > 1, single = opened.size > 0 || status.partitions.some(partition => partition.halted || partition.held_back);
   const cells = (name, position, end, lag, worker, state) => [name, ...(single ? [position, end] : []), lag, ...(several ? [worker] : []), state];
   const columns = cells(["Partition"], ["Position", "number"], ["End", "number"], ["Lag", "number"], ["Worker", "number"], ["State", "wide"]);
   table("partitions", columns, status.topics.flatMap(topic => {
@@ -66,8 +66,9 @@ function partitions(status) {
     const count = `${number(topic.partitions)} partition${topic.partitions === 1 ? "" : "s"}`;
     const line = cells(topic.topic, "", "", number(topic.lag), readers, told);
     return [{key: [line, open, count], cells: [toggle(topic.topic, open, count), ...line.slice(1, -1), state(told)]},
-      ...those.filter(partition => open || partition.halted).map(partition => {
-        const {halted, worker} = partition, why = halted ? `halted (${halted.reason}): ${halted.why}` : partition.state;
+      ...those.filter(partition => open || partition.halted || partition.held_back).map(partition => {
+        const {halted, held_back, worker} = partition;
+        const why = halted ? `${partition.state} (${halted.reason}): ${halted.why}` : held_back ? `held back: ${held_back.why}` : partition.state;
         const row = cells(`${topic.topic}/${partition.partition}`, number(partition.position), number(partition.end), number(partition.lag),
           worker === null ? "–" : String(worker), why);
         return {key: row, cells: [make("span", {class: "one"}, row[0]), ...row.slice(1, -1), state(why)]};
@@ -87,7 +88,7 @@ function toggle(topic, open, count) {
   return make("span", {class: "topic"}, button, make("span", {class: "quiet"}, " " + count));
 }
 function state(text) {
-  const kind = /halted/.test(text) ? "halted" : /waiting/.test(text) ? "waiting" : "fine";
+  const kind = /halted/.test(text) ? "halted" : /waiting|held back/.test(text) ? "waiting" : "fine";
   return make("span", {class: kind}, text);
 }
 

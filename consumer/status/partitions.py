@@ -5,17 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from reelsync.consumer.health.health import servers_away
-from reelsync.consumer.offsets.check import Halt, remedy
+from reelsync.consumer.offsets.check import Halt, open_transaction, remedy
 from reelsync.consumer.records import Partition
 
-from .document import HaltStatus, PartitionStatus, TopicStatus
-from .snapshot import Report
+from .document import HaltStatus, HeldBackStatus, PartitionStatus, TopicStatus
+from .snapshot import Report, state_of
 from .wording import SERVER_NAMES
 
 
-def partition_statuses(reports: Mapping[int, Report]) -> list[PartitionStatus]:
+def partition_statuses(reports: Mapping[int, Report], now: float) -> list[PartitionStatus]:
     """Every known partition: as the worker that reads it sees it, or else by the latest report."""
-    owners = {p: number for number, report in reports.items() for p in {*report.reading, *report.halted}}
+    owners = {
+        p: number for number, report in reports.items() for p in {*report.reading, *report.halted, *report.settling}
+    }
     known = {*owners, *(partition for report in reports.values() for partition in report.positions)}
     latest = max(reports.values(), key=lambda report: report.at, default=None)
     found = []
@@ -23,7 +25,7 @@ def partition_statuses(reports: Mapping[int, Report]) -> list[PartitionStatus]:
         owner = owners.get(partition)
         report = reports[owner] if owner is not None else latest
         if report:
-            found.append(_partition_status(partition, owner, report))
+            found.append(_partition_status(partition, owner, report, now))
     return found
 
 
@@ -42,7 +44,7 @@ def _topic_status(topic: str, partitions: Sequence[PartitionStatus]) -> TopicSta
     )
 
 
-def _partition_status(partition: Partition, owner: int | None, report: Report) -> PartitionStatus:
+def _partition_status(partition: Partition, owner: int | None, report: Report, now: float) -> PartitionStatus:
     position, end = report.positions.get(partition), report.ends.get(partition)
     halt = report.halted.get(partition)
     if position is not None and end is not None and not halt:
@@ -58,17 +60,31 @@ def _partition_status(partition: Partition, owner: int | None, report: Report) -
         worker=owner,
         halted=_halt_status(partition, halt) if halt else None,
         state=_state(partition, owner, report),
+        held_back=_held_back_status(partition, report, now),
     )
 
 
 def _state(partition: Partition, owner: int | None, report: Report) -> str:
     if owner is None:
         return "not read here"
-    if partition in report.halted:
-        return "halted"
+    if halt := report.halted.get(partition):
+        return "waiting for its broker" if halt.is_waiting else "halted"
     away = servers_away(report.unreachable, report.backing_off)
     names = [name for server, name in SERVER_NAMES.items() if server in away]
-    return f"waiting for {' and '.join(names)}" if names else "reading"
+    if names:
+        return f"waiting for {' and '.join(names)}"
+    return state_of(partition, {}, report.settling, report.open_transactions).replace("_", " ")
+
+
+def _held_back_status(partition: Partition, report: Report, now: float) -> HeldBackStatus | None:
+    if (found := report.open_transactions.get(partition)) is None:
+        return None
+    return HeldBackStatus(
+        first=found.first,
+        offsets=found.offsets,
+        for_seconds=round(now - found.since, 1),
+        why=open_transaction(partition, found.first, found.offsets),
+    )
 
 
 def _halt_status(partition: Partition, halt: Halt) -> HaltStatus:

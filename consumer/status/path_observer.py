@@ -64,10 +64,6 @@ class PathObserver:
         """Count it."""
         self._metrics.rebalances.inc()
 
-    def partitions_halted(self, count: int) -> None:
-        """Show how many there are."""
-        self._metrics.halted_partitions.set(count)
-
     def kafka_commit_failed(self) -> None:
         """Count it."""
         self._metrics.kafka_commit_failures.inc()

@@ -3,11 +3,12 @@
 Times are those of the monotonic clock, which all processes of a machine share.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.health.health import BackingOff
+from reelsync.consumer.health.probe import OpenTransaction
 from reelsync.consumer.observer import Activity, Server
 from reelsync.consumer.offsets.check import Halt
 from reelsync.consumer.records import Partition
@@ -15,6 +16,20 @@ from reelsync.consumer.records import Partition
 from .document import BatchStatus, PoolStatus
 from .history import STEP_SECONDS, STEPS, History, Step
 from .recent_dead_letters import Parked, latest_few
+
+
+def state_of(
+    partition: Partition,
+    halted: Mapping[Partition, Halt],
+    settling: Collection[Partition],
+    open_transactions: Collection[Partition],
+) -> str:
+    """What a process does with one of its partitions."""
+    if partition in halted:
+        return halted[partition].reason
+    if partition in settling:
+        return "settling"
+    return "held_back" if partition in open_transactions else "reading"
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,9 @@ class Report:
     """As stored, of the whole group, where known."""
     ends: Mapping[Partition, int]
     reading: frozenset[Partition]
+    settling: frozenset[Partition]
+    """Assigned to it, and their positions are being looked up."""
+    open_transactions: Mapping[Partition, OpenTransaction]
     lag: int | None
     """Of the partitions that it reads."""
     last_batch: tuple[float, BatchStatus] | None

@@ -42,7 +42,7 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
     facts = facts_of(now, members, not_live, history, pool)
-    told, series, partitions = notices(facts), history.series(), partition_statuses(reports)
+    told, series, partitions = notices(facts), history.series(), partition_statuses(reports, now)
     last_batch, dead_letters = _last_batch(reports.values(), now), metrics["reelsync_dead_letters"].counts()
     return Status(
         version=package_version(),

@@ -1,7 +1,7 @@
 """The metrics of the consumer. Labels have values from closed sets only."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, get_args
@@ -21,6 +21,7 @@ from reelsync.models.engine import PoolStats
 _BATCH_RECORDS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 15_000)
 _AGE_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 3_600, 21_600, 86_400)
 _OTHER = "other"
+_READ = frozenset({"reading", "settling", "held_back"})
 
 
 def _metric(kind: Kind, name: str, documentation: str, *labels: str, **options: Any) -> Any:
@@ -64,8 +65,16 @@ class Metrics:
         "reelsync_background_task_failures", "Errors of background tasks, which were started again.", "task"
     )
     kafka_commit_failures: Family = _counter("reelsync_kafka_commit_failures", "Advisory commits that failed.")
-    halted_partitions: Family = _gauge("reelsync_halted_partitions", "Partitions that wait for an operator.")
-
+    halted_partitions: Family = _gauge(
+        "reelsync_halted_partitions", "Partitions that wait for an operator, or for a broker."
+    )
+    partition_state: Family = _gauge(
+        "reelsync_partition_state",
+        "1 for each partition of this process: reading, settling, held_back, or why it is halted.",
+        "topic",
+        "partition",
+        "state",
+    )
     ready: Family = _gauge("reelsync_ready", "Whether /readyz answers 200: 1, or 0.", together="smallest")
     reachable: Family = _gauge(
         "reelsync_server_reachable",
@@ -80,6 +89,7 @@ class Metrics:
         self._families = [self.query_seconds, self.slow_queries, *(getattr(self, each.name) for each in fields(self))]
         self._pool_stats: Callable[[], PoolStats] | None = None
         self._readiness: Callable[[], tuple[bool, Collection[Server]]] | None = None
+        self._states: Callable[[], Mapping[Partition, str]] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(FamilyCollector(self.families))
         # A series must exist at zero before it counts: otherwise an alert on its increase misses the first failure.
@@ -99,6 +109,8 @@ class Metrics:
             self.ready.set(float(ready))
             for server in get_args(Server):
                 self.reachable.labels(server).set(float(server not in unreachable))
+        if self._states:
+            self._show(self._states())
         return self._families
 
     @property
@@ -152,6 +164,16 @@ class Metrics:
     def watch_readiness(self, readiness: Callable[[], tuple[bool, Collection[Server]]]) -> None:
         """Show whether the process is ready, and which servers do not answer, as it is when the metrics are read."""
         self._readiness = readiness
+
+    def watch_partitions(self, states: Callable[[], Mapping[Partition, str]]) -> None:
+        """Show what is done with each partition when the metrics are read."""
+        self._states = states
+
+    def _show(self, states: Mapping[Partition, str]) -> None:
+        self.halted_partitions.set(sum(state not in _READ for state in states.values()))
+        self.partition_state.series = {}
+        for partition, state in states.items():
+            self.partition_state.labels(partition.topic, partition.number, state).set(1)
 
 
 def known_type(event_type: str | None) -> str:

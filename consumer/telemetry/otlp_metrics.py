@@ -48,6 +48,7 @@ NAMES = {
     "reelsync_background_task_failures": ("reelsync.background_task_failures", "{error}"),
     "reelsync_observer_errors": ("reelsync.observer_errors", "{error}"),
     "reelsync_halted_partitions": ("reelsync.halted_partitions", "{partition}"),
+    "reelsync_partition_state": ("reelsync.partition_state", "{partition}"),
     "reelsync_ready": ("reelsync.ready", "1"),
     "reelsync_server_reachable": ("reelsync.server.reachable", "1"),
 }

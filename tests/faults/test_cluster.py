@@ -1,8 +1,10 @@
 """Three brokers, of which one dies and returns: leaders and coordinator move, and the consumers with them."""
 
+import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 import pytest
@@ -13,9 +15,13 @@ from aiokafka.errors import KafkaError
 from reelsync.consumer.kafka.protocol import FetchRequestById
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
+from reelsync.testing.servers.child_process import ServiceError
+from reelsync.testing.servers.topics import create_topics
 from tests.faults.campaign import Campaign, Outcome
 from tests.services.kafka_cluster import KafkaCluster
 from tests.support.builders import an_id, video
+from tests.support.http_client import quick, served
+from tests.support.processes import run_command
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
@@ -183,3 +189,55 @@ async def test_a_partition_is_added(campaign: Campaign, broker: KafkaCluster, ou
         assert Partition(topic, 3) in added, "no record went to a new partition"
         await campaign.recover()
     outcomes(await campaign.judge("partitions added", len(added)))
+
+
+async def test_partitions_whose_only_broker_is_gone_wait_alone(settings: Settings, broker: KafkaCluster) -> None:
+    """Found so at the start of a consumer. Those that are led by others are read, and each is named."""
+    topic = topic_of(settings, "video")
+    delete = await ask(broker, lambda admin: admin.delete_topics([topic]))
+    assert delete.topic_error_codes[0][1] == 0
+    await eventually(lambda: creates(broker, topic, 3), "the topic is on one broker for each partition")
+    led = await leaders(broker, topic)
+    (gone,) = [number for number, leader in led.items() if leader == 2]
+    broker.kill(2)
+    try:
+        await publish_to(settings, topic, set(led) - {gone})
+        async with served(quick(settings)) as (consumer, client):
+
+            async def others_are_read() -> bool:
+                return len(await rows_of(settings, "videos")) == 2
+
+            await eventually(others_are_read, "the others are read")
+            (told,) = [p for p in (await client.status())["partitions"] if p["halted"]]
+            assert (told["topic"], told["partition"], told["state"]) == (topic, gone, "waiting for its broker")
+            assert (await client.get("/readyz")).status == 200
+            for command in ("lag", "check"):
+                done = await asyncio.to_thread(run_command, settings, command)
+                assert done.returncode == 1
+                assert f"{topic}/{gone} has no leader" in done.stdout + done.stderr
+            broker.restart(2)
+
+            async def goes_on() -> bool:
+                return not consumer.source.halted
+
+            await eventually(goes_on, "it goes on by itself")
+            await publish_to(settings, topic, {gone})
+            await until_applied(settings)
+        assert len(await rows_of(settings, "videos")) == 3
+    finally:
+        broker.restart(2)
+
+
+async def creates(broker: KafkaCluster, topic: str, partitions: int) -> bool:
+    """Create the topic without replicas, unless it is still being deleted."""
+    with suppress(ServiceError):
+        await create_topics(broker.bootstrap_servers, {topic: partitions})
+        return True
+    return False
+
+
+async def publish_to(settings: Settings, topic: str, partitions: Iterable[int]) -> None:
+    """A video for each of the partitions."""
+    for number in partitions:
+        value = (an_id(number).encode(), video("created", number))
+        await publish(settings, topic, [value], partitioner=lambda *_, chosen=number: chosen)

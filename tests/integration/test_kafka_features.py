@@ -1,5 +1,7 @@
 """Features of Kafka that change what a log holds: transactions, control records, retention, compaction, codecs."""
 
+import asyncio
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -7,6 +9,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, video
+from tests.support.http_client import quick, served
+from tests.support.processes import run_command
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 NO_TRANSACTIONS = pytest.mark.apache_kafka(because="has no transactional producers")
@@ -45,6 +49,46 @@ async def test_positions_pass_a_log_of_aborted_records_alone(settings: Settings)
         await until_applied(settings)
     await producer.stop()
     assert await rows_of(settings, "videos") == []
+
+
+@NO_TRANSACTIONS
+async def test_an_open_transaction_that_holds_a_partition_back_is_named(settings: Settings) -> None:
+    """A producer has left its transaction open after one record; others have published five."""
+    topic = topic_of(settings, "video")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=settings.kafka.group_id
+    )
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(topic, video("created", 0), partition=0)
+    values = [(an_id(number).encode(), video("created", number)) for number in range(1, 6)]
+    await publish(settings, topic, values, partitioner=lambda *_: 0)
+    async with served(quick(settings)) as (consumer, client):
+
+        async def is_held_back() -> bool:
+            return {p["state"] for p in (await client.status())["partitions"]} == {"reading", "held back"}
+
+        await eventually(is_held_back, "it is told")
+        (held,) = [p["held_back"] for p in (await client.status())["partitions"] if p["held_back"]]
+        assert (held["first"], held["offsets"]) == (0, 6)
+        assert f"abort --topic {topic} --partition 0 --start-offset 0" in held["why"]
+        place = {"topic": topic, "partition": "0", "state": "held_back"}
+        assert consumer.metrics.registry.get_sample_value("reelsync_partition_state", place) == 1
+        for command in ("lag", "check"):
+            told = await asyncio.to_thread(run_command, settings, command)
+            assert told.returncode == 0, told.stderr
+            assert (
+                f"{topic}/0 is held back: a producer's transaction that began at offset 0" in told.stdout + told.stderr
+            )
+        await producer.commit_transaction()
+
+        async def is_read() -> bool:
+            return {p["state"] for p in (await client.status())["partitions"]} == {"reading"}
+
+        await eventually(is_read, "it goes on")
+        await until_applied(settings)
+    await producer.stop()
+    assert len(await rows_of(settings, "videos")) == 6
 
 
 @pytest.mark.apache_kafka(because="deletes no records")

@@ -1,5 +1,6 @@
 """A stored position that no longer fits its log halts the partition, says why, and goes on once it was reset."""
 
+import asyncio
 import json
 import shlex
 
@@ -136,6 +137,36 @@ async def test_the_other_partitions_go_on_while_one_is_halted(settings: Settings
             return bool(await rows_of(settings, "dead_letters"))
 
         await eventually(applied, "the record of another partition")
+
+
+async def test_looking_up_a_halted_partition_holds_up_no_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its leader answers slowly: the look-up of this test does not end."""
+    monkeypatch.setattr("reelsync.consumer.source.halts._RECHECK_SECONDS", 0.1)
+    await consumed(settings, 5)
+    await change_positions(settings, "anchor_crc = anchor_crc + 1")
+    async with consuming(settings) as consumer:
+
+        async def halted() -> bool:
+            return len(consumer.source.halted) == 1
+
+        await eventually(halted, "one halted")
+        asked = asyncio.Event()
+
+        async def never(*_: object) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        consumer.kafka_log.survey = never
+        await asyncio.wait_for(asked.wait(), 60)
+        await publish(settings, topic_of(settings, "user"), [(b"poison", b"poison")])
+
+        async def applied() -> bool:
+            return bool(await rows_of(settings, "dead_letters"))
+
+        await eventually(applied, "the record of another partition")
+        assert len(consumer.source.halted) == 1
 
 
 @pytest.mark.parametrize(("start_from", "rows"), [("earliest", 5), ("latest", 0)])

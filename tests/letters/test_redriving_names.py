@@ -164,9 +164,7 @@ async def test_a_group_of_names_that_a_trigger_refuses_keeps_only_its_own_letter
     """It would be the first each time, and the others would never come."""
     await parked_conflicts(engine, 20)
     await operator.execute(
-        text(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not here''; END'"
-        )
+        text("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not here''; END'")
     )
     await operator.execute(
         text(

@@ -12,8 +12,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
+    KafkaError,
     KafkaTimeoutError,
     NotLeaderForPartitionError,
+    OffsetOutOfRangeError,
 )
 
 from reelsync.consumer.kafka.reader import Topic
@@ -53,6 +55,7 @@ class SimulatedReader:
         self._refused: set[TopicPartition] = set()
         self._by_name: set[TopicPartition] = set()
         self._closed = False
+        self.failures: dict[TopicPartition, KafkaError] = {}
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
         self._states = {tp: State(0) for tp in partitions}
@@ -67,6 +70,12 @@ class SimulatedReader:
         self._topic_ids = {}
         self._refused.clear()
         self._by_name.clear()
+        self.failures.clear()
+
+    def without_leader(self, partitions: Collection[Partition]) -> set[Partition]:
+        now = self.world.clock.time()
+        logs = {partition: self.kafka.find(TopicPartition(*partition), None) for partition in partitions}
+        return {partition for partition, log in logs.items() if log and log.leaderless_until > now}
 
     @property
     def refused(self) -> bool:
@@ -87,6 +96,7 @@ class SimulatedReader:
     def seek(self, tp: TopicPartition, offset: int) -> None:
         state = self._assigned(tp)
         state.position, state.fetched = offset, None
+        self.failures.pop(tp, None)
 
     def pause(self, *tps: TopicPartition) -> None:
         for tp in tps:
@@ -116,13 +126,22 @@ class SimulatedReader:
     async def topics(self, names: Collection[str]) -> dict[str, Topic]:
         await self._ask("topics")
         found = {name: self.kafka.topics[name] for name in sorted(names) if name in self.kafka.topics}
-        return {name: Topic(len(logs), logs[0].topic_id) for name, logs in found.items()}
+        return {name: Topic(len(logs), logs[0].topic_id, self._leaders(logs)) for name, logs in found.items()}
+
+    def _leaders(self, logs: Collection[Log]) -> dict[int, int]:
+        """Two brokers lead all partitions. That one is gone may not be known yet."""
+        now, is_known = self.world.clock.time(), self.world.rng.random() < 0.5
+        return {
+            log.partition.number: log.partition.number % 2
+            for log in logs
+            if log.leaderless_until <= now or not is_known
+        }
 
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: log.begin for tp, log in (await self._led(tps)).items()}
 
     async def end_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: log.end for tp, log in (await self._led(tps)).items()}
+        return {tp: log.readable_end for tp, log in (await self._led(tps)).items()}
 
     async def start(self) -> None:
         await self._ask("start")
@@ -199,7 +218,11 @@ class SimulatedReader:
             if log is None:
                 self._refused.add(tp)
             elif log.leaderless_until <= self.world.clock.time():
-                chunks[tp] = log, log.fetch(position or 0)
+                try:
+                    chunks[tp] = log, log.fetch(position or 0)
+                except OffsetOutOfRangeError as error:
+                    self.failures[tp] = error
+                    self._refused.add(tp)
         ends = {tp: (log.end, log.readable_end) for tp, (log, _) in chunks.items()}
         await self._ask("fetch")
         came = False

@@ -32,9 +32,6 @@ class RecordingObserver:
     def rebalanced(self) -> None:
         self.calls.append("rebalanced")
 
-    def partitions_halted(self, count: int) -> None:
-        self.halted = count
-
     def kafka_commit_failed(self) -> None:
         self.calls.append("kafka commit failed")
 

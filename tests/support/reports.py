@@ -28,6 +28,8 @@ def report(*reading: Partition, lag: int | None = 0, records: int = 0, **given: 
         positions={P0: 10, P1: 20, P2: 30},
         ends={P0: 10, P1: 20, P2: 30},
         reading=frozenset(reading),
+        settling=frozenset(),
+        open_transactions={},
         lag=lag,
         last_batch=None,
         steps=[Step(int(NOW / 5) - 1, records=records, lag=lag)],

@@ -4,7 +4,8 @@ import pytest
 
 from reelsync.consumer.health.event_loop_lag import Heartbeat
 from reelsync.consumer.health.health import Health
-from reelsync.consumer.health.probe import Probe, Reading
+from reelsync.consumer.health.probe import OpenTransaction, Probe, Reading
+from reelsync.consumer.kafka.survey import Bounds, Survey, Trouble
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 
@@ -114,15 +115,17 @@ class Servers:
 
     def __init__(self, positions: dict[Partition, int], ends: dict[Partition, int]) -> None:
         self.positions, self.ends = positions, ends
+        self.end = 20
+        self.troubles: dict[Partition, Trouble] = {}
 
     async def all_next_offsets(self) -> dict[Partition, int]:
         return self.positions
 
-    async def readable_ends(self, _partitions: object) -> dict[Partition, int]:
-        return self.ends
+    async def survey(self, _partitions: object) -> Survey:
+        return Survey({p: Bounds(0, self.end, end) for p, end in self.ends.items()}, self.troubles)
 
 
-P0, OTHER = Partition("videos", 0), Partition("not ours", 0)
+P0, P1, OTHER = Partition("videos", 0), Partition("videos", 1), Partition("not ours", 0)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +141,7 @@ async def test_only_nothing_to_do_is_a_sign_of_life(
     clock: Clock, health: Health, ends: dict[Partition, int], settled: bool, live: bool
 ) -> None:
     servers = Servers({P0: 10, OTHER: 5}, ends)
-    probe = Probe(
-        servers.all_next_offsets, servers.readable_ends, health, {"videos"}, lambda: Reading(1, settled, [P0])
-    )
+    probe = Probe(servers.all_next_offsets, servers.survey, health, {"videos"}, lambda: Reading(1, settled, [P0]))
     await probe.ask()
     assert probe.positions == {P0: 10}
     pass_time(clock, health, 101)
@@ -155,7 +156,7 @@ async def test_a_new_assignment_is_a_sign_of_life(clock: Clock, health: Health) 
     servers = Servers({P0: 10}, {P0: 20})
     probe = Probe(
         servers.all_next_offsets,
-        servers.readable_ends,
+        servers.survey,
         health,
         {"videos"},
         lambda: Reading(epoch, settled=True, partitions=[P0]),
@@ -165,6 +166,42 @@ async def test_a_new_assignment_is_a_sign_of_life(clock: Clock, health: Health) 
     epoch = 2
     await probe.ask()
     assert health.not_live() == []
+
+
+async def test_a_leader_that_does_not_answer_hides_nothing_that_is_known(health: Health) -> None:
+    servers = Servers({P0: 10, P1: 5}, {P0: 20, P1: 20})
+    probe = Probe(
+        servers.all_next_offsets,
+        servers.survey,
+        health,
+        {"videos"},
+        lambda: Reading(1, settled=True, partitions=[P0, P1]),
+    )
+    await probe.ask()
+    servers.ends, servers.troubles = {P0: 20}, {P1: "no_answer"}
+    await probe.ask()
+    assert probe.lag([P0, P1]) == 25
+    assert "kafka" not in health.unreachable
+
+
+async def test_a_transaction_holds_a_partition_back_once_all_before_it_is_applied(clock: Clock, health: Health) -> None:
+    servers = Servers({P0: 10}, {P0: 12})
+    probe = Probe(
+        servers.all_next_offsets, servers.survey, health, {"videos"}, lambda: Reading(1, settled=True, partitions=[P0])
+    )
+    await probe.ask()
+    assert probe.open_transactions == {}, "there is something to read"
+    servers.positions = {P0: 12}
+    for seconds in (0, 7):
+        clock.now += seconds
+        await probe.ask()
+        assert probe.open_transactions == {P0: OpenTransaction(12, 8, 1_000.0)}
+    servers.ends = servers.positions = {P0: 15}
+    await probe.ask()
+    assert probe.open_transactions == {P0: OpenTransaction(15, 5, 1_007.0)}, "another transaction"
+    servers.ends = {P0: 20}
+    await probe.ask()
+    assert probe.open_transactions == {}
 
 
 def test_http_is_for_this_machine_unless_set() -> None:

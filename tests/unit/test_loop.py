@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from reelsync.consumer.errors import FencedError, HaltedError, KafkaFailedError, UnavailableError
+from reelsync.consumer.errors import FencedError, GroupRefusedError, HaltedError, KafkaFailedError, UnavailableError
 from reelsync.consumer.observer import safe_observer
 from tests.support.observing import Broken, RecordingObserver
 from tests.support.scripted import COUNT, VIDEOS, Database, Log, consume, loop_of, refused_with
@@ -91,6 +91,14 @@ async def test_the_audit_finds_a_database_that_went_back_while_nothing_comes() -
     await consume(log, database, until=went_back.is_set, audit_seconds=0.0)
     assert database.applied == list(range(COUNT))
     assert log.forgotten == 1
+
+
+async def test_a_group_that_refuses_us_again_and_again_halts_with_the_reason() -> None:
+    database, refused = Database(), GroupRefusedError("another program is a member of group x")
+    with pytest.raises(HaltedError, match=r"another program is a member of group x.*5 times"):
+        await consume(Log(database, COUNT, *[refused] * 50), database)
+    await consume(Log(database, COUNT, *[refused] * 4, KafkaFailedError("x"), *[refused] * 4), database)
+    assert database.applied == list(range(COUNT))
 
 
 @pytest.mark.parametrize("polls", range(8))

@@ -40,6 +40,7 @@ LABELS = {
     "reelsync_version_conflicts_total": set(),
     "reelsync_kafka_commit_failures_total": set(),
     "reelsync_halted_partitions": set(),
+    "reelsync_partition_state": {"topic", "partition", "state"},
     "reelsync_ready": set(),
     "reelsync_server_reachable": {"server"},
     "reelsync_observer_errors_total": set(),
@@ -61,6 +62,7 @@ def registry() -> CollectorRegistry:
     metrics.batch_seconds.labels("poll").observe(0.1)
     metrics.lags({Partition("video-events", 0): 5})
     metrics.retries.labels("outage").inc()
+    metrics.watch_partitions(lambda: {Partition("video-events", 0): "reading"})
     return metrics.registry
 
 

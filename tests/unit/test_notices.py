@@ -27,6 +27,7 @@ IDLE = Facts(
     unreachable={},
     backing_off={},
     halted={},
+    open_transactions={},
     reading=9,
     lag=0,
     present=recent(),

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from pathlib import Path
 
-from reelsync.consumer.kafka.log import KafkaLog, is_there
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import Scanned
+from reelsync.consumer.kafka.survey import is_there
 from reelsync.consumer.records import Anchor, Partition, Span, StoredRecord
 
 from .files import ArchiveError, Segment, TopicArchive

@@ -1,0 +1,140 @@
+"""Where the logs of partitions begin and end, asked of each leader on its own: who does not answer holds up nobody."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
+
+from reelsync.consumer.errors import UnavailableError
+from reelsync.consumer.records import Partition
+
+from .reader import Reader, Topic
+
+_LEADER_SECONDS = 15.0
+_STRAGGLER_SECONDS = 1.0
+"""How long a leader is waited for once another one has answered."""
+
+Trouble = Literal["no_leader", "no_answer", "not_authorized"]
+_WORDS: Mapping[Trouble, str] = {
+    "no_leader": "has no leader",
+    "no_answer": "has a leader that does not answer",
+    "not_authorized": "may not be read by this user",
+}
+
+
+class Bounds(NamedTuple):
+    """A log: its first offset, its end, and the end of what may be read. Open transactions lie between these two."""
+
+    begin: int
+    end: int
+    readable: int
+
+
+class Survey(NamedTuple):
+    """The bounds of the partitions that exist, or why they are not known."""
+
+    bounds: Mapping[Partition, Bounds]
+    troubles: Mapping[Partition, Trouble]
+
+    def whole(self) -> Mapping[Partition, Bounds]:
+        """The bounds, if all are known.
+
+        Raises:
+            UnavailableError: they are not.
+        """
+        if self.troubles:
+            partition, trouble = min(self.troubles.items())
+            more = f", and {len(self.troubles) - 1} more like it" if len(self.troubles) > 1 else ""
+            raise UnavailableError(f"{partition} {_WORDS[trouble]}{more}: see the brokers")
+        return self.bounds
+
+
+def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
+    """Whether these topics have the partition."""
+    return partition.topic in topics and partition.number < topics[partition.topic].partitions
+
+
+async def survey(reader: Reader, partitions: Collection[Partition], topics: Mapping[str, Topic]) -> Survey:
+    """Ask for the bounds of those of the partitions that the topics have. The reader must see committed records only.
+
+    Raises:
+        KafkaError: no leader answered.
+    """
+    troubles: dict[Partition, Trouble] = {}
+    by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+    for partition in partitions:
+        topic = topics.get(partition.topic)
+        if topic and topic.refused:
+            troubles[partition] = "not_authorized"
+        elif topic and is_there(partition, topics):
+            if (leader := topic.leaders.get(partition.number)) is None:
+                troubles[partition] = "no_leader"
+            else:
+                by_leader[leader].append(TopicPartition(*partition))
+    assigned = [tp for tps in by_leader.values() for tp in tps]
+    reader.assign(assigned)
+    reader.pause(*assigned)
+    for tp in assigned:
+        # Without a position aiokafka would ask for one, and note a failure.
+        reader.seek(tp, 0)
+    bounds: dict[Partition, Bounds] = {}
+    for tps, answer in zip(by_leader.values(), await _answers(reader, list(by_leader.values())), strict=True):
+        answered = answer if isinstance(answer, dict) else {}
+        bounds |= answered
+        troubles |= {Partition(*tp): _trouble(reader, tp) for tp in tps if Partition(*tp) not in answered}
+    return Survey(bounds, troubles)
+
+
+def _trouble(reader: Reader, tp: TopicPartition) -> Trouble:
+    return "not_authorized" if isinstance(reader.failures.get(tp), TopicAuthorizationFailedError) else "no_answer"
+
+
+async def _answers(
+    reader: Reader, by_leader: Sequence[list[TopicPartition]]
+) -> list[dict[Partition, Bounds] | KafkaError]:
+    """What each leader says. Once one has answered, the others are not waited for much longer.
+
+    Raises:
+        KafkaError: none answered.
+    """
+    if not by_leader:
+        return []
+    asked = [asyncio.create_task(_bounds(reader, tps)) for tps in by_leader]
+    try:
+        for first in asyncio.as_completed(asked, timeout=_LEADER_SECONDS):
+            if not isinstance(await first, KafkaError):
+                break
+        await asyncio.wait(asked, timeout=_STRAGGLER_SECONDS)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    answers = [KafkaTimeoutError() if task.cancelled() else task.result() for task in asked]
+    errors = [answer for answer in answers if isinstance(answer, KafkaError)]
+    if len(errors) == len(answers):
+        raise errors[0]
+    return answers
+
+
+async def _bounds(reader: Reader, tps: list[TopicPartition]) -> dict[Partition, Bounds] | KafkaError:
+    """What their leader says of these partitions, without those that may not be read."""
+    try:
+        begins, ends = await asyncio.gather(reader.beginning_offsets(tps), reader.end_offsets(tps))
+        for tp in tps:
+            reader.seek(tp, ends[tp])
+            reader.resume(tp)
+        while waiting := [tp for tp in tps if reader.last_stable_offset(tp) is None and tp not in reader.failures]:
+            await reader.getmany(*waiting, timeout_ms=20)
+    except KafkaError as error:
+        return error
+    found = {}
+    for tp in tps:
+        highwater, readable = reader.highwater(tp), reader.last_stable_offset(tp)
+        if highwater is not None and readable is not None:
+            # Not the answer to ListOffsets alone: the embedded broker answers with the *first* offset of the last batch
+            # plus one, which would pass for a truncated log.
+            found[Partition(*tp)] = Bounds(begins[tp], max(ends[tp], highwater), max(ends[tp], readable))
+    return found
