@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -72,6 +72,7 @@ class TopicProducer:
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def send(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
         """Send a record, and wait until all in-sync replicas have it. The first call connects.
@@ -104,12 +105,18 @@ class TopicProducer:
         await asyncio.wait({starting}, timeout=_STOP_SECONDS)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
+        # Without a broker it waits until the records that are under way expire. If it were cancelled, its connections
+        # would stay open, and its sender at work, for ever.
         stopping = asyncio.create_task(producer.stop())
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopped)
         await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
-        if not stopping.done():
-            stopping.cancel()
-        with suppress(KafkaError, asyncio.CancelledError, TimeoutError):
-            await stopping
+
+    def _stopped(self, stopping: asyncio.Task[None]) -> None:
+        self._stopping.discard(stopping)
+        if not stopping.cancelled():
+            # Nobody waits for its error.
+            stopping.exception()
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -28,16 +28,18 @@ async def taken_of(
 ) -> tuple[list[Record], dict[Partition, Span], dict[Partition, Record]]:
     """The records that were taken, the span of each partition that moved, and the last record of each.
 
-    This does not wait, because every position is known. `positions` are those before the poll.
+    This does not wait, because every position is known. `positions` are those before the poll. Nothing is taken of a
+    partition whose fetch has failed: after some errors aiokafka has moved past a record that nobody got.
     """
+    readable = positions.keys() - {Partition(*tp) for tp in member.failures}
     records: list[Record] = []
     spans: dict[Partition, Span] = {}
     last: dict[Partition, Record] = {}
     for tp, taken in fetched.items():
-        if (partition := Partition(*tp)) in positions:
+        if (partition := Partition(*tp)) in readable:
             records += taken
             last[partition] = taken[-1]
-    for partition in positions.keys() & set(polled):
+    for partition in readable & set(polled):
         start = positions[partition]
         if (position := await member.position(TopicPartition(*partition))) != start:
             spans[partition] = Span(start, position, topic_ids[partition])

@@ -98,6 +98,8 @@ class EmbeddedBroker:
     def frozen(self) -> Iterator[None]:
         """During the block it accepts connections and answers nothing."""
         os.kill(self.pid, signal.SIGSTOP)
+        # It may answer until all its threads have stopped.
+        os.waitpid(self.pid, os.WUNTRACED)
         try:
             yield
         finally:

@@ -1,18 +1,17 @@
 """A query of Kafka that is cancelled, at whatever moment, leaves no connection open."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from aiokafka.conn import AIOKafkaConnection
 
 from reelsync.consumer.kafka.log import KafkaLog, count_members
 from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
-from tests.support.running import eventually, topic_of
+from tests.support.connections import open_connections, until_closed
+from tests.support.running import topic_of
 
 MOMENTS = 80
 """Turns of the event loop before the query is cancelled. Most clients are connected after 40, a producer after 50."""
@@ -34,10 +33,6 @@ QUERIES: dict[str, Callable[[Settings], Awaitable[object]]] = {
 }
 
 
-def open_connections() -> list[AIOKafkaConnection]:
-    return [found for found in gc.get_objects() if isinstance(found, AIOKafkaConnection) and found.connected()]
-
-
 @pytest.mark.parametrize("query", QUERIES)
 async def test_a_cancelled_query_leaves_no_connection_open(settings: Settings, query: str) -> None:
     before = open_connections()
@@ -49,9 +44,5 @@ async def test_a_cancelled_query_leaves_no_connection_open(settings: Settings, q
         ended_too_early += asking.cancel()
         with suppress(asyncio.CancelledError):
             await asking
-
-        async def all_closed() -> bool:
-            return not [left for left in open_connections() if left not in before]
-
-        await eventually(all_closed, f"no connection is open after a cancellation in turn {moment}", 10)
+        await until_closed(before, f"no connection is open after a cancellation in turn {moment}")
     assert ended_too_early > MOMENTS / 4

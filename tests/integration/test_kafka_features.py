@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, video
+from tests.support.compaction import compact_eagerly, until_compacted
 from tests.support.http_client import quick, served
 from tests.support.processes import run_command
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
@@ -134,13 +134,17 @@ async def test_an_idempotent_producer_is_read(settings: Settings) -> None:
 async def test_a_compacted_log_is_read_from_any_position(settings: Settings, already: int) -> None:
     """Nothing of what was compacted away is missed, and a position inside a gap is no reason to halt."""
     topic = topic_of(settings, "video")
-    await compact(settings, topic)
+    await compact_eagerly(settings.kafka, topic)
     versions = [(an_id(1).encode(), video("updated", version=n, title=f"Title {n}")) for n in range(1, 11)]
     await publish(settings, topic, versions[:already])
     async with consuming(settings):
         await until_applied(settings)
     await publish(settings, topic, versions[already:])
-    await until_compacted(settings, topic)
+
+    async def publish_the_last_again() -> None:
+        await publish(settings, topic, versions[-1:])
+
+    await until_compacted(settings.kafka, topic, 9, publish_the_last_again)
     async with consuming(settings) as consumer:
         await until_applied(settings)
         assert not consumer.source.halted
@@ -149,37 +153,3 @@ async def test_a_compacted_log_is_read_from_any_position(settings: Settings, alr
 
 def videos(count: int) -> list[tuple[bytes, bytes]]:
     return [(an_id(n).encode(), video("created", n)) for n in range(count)]
-
-
-async def compact(settings: Settings, topic: str) -> None:
-    """Make the broker compact the topic as soon as it can."""
-    eager = {
-        "cleanup.policy": "compact",
-        "segment.ms": "100",
-        "min.cleanable.dirty.ratio": "0.001",
-        "min.compaction.lag.ms": "0",
-        "max.compaction.lag.ms": "100",
-    }
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
-    await admin.start()
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=eager)])
-    await admin.close()
-
-
-async def until_compacted(settings: Settings, topic: str) -> None:
-    """Wait until old records of the key are gone. Each new one rolls the segment: the last is never compacted."""
-    reader = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
-    await reader.start()
-
-    async def one_is_left() -> bool:
-        await publish(settings, topic, [(an_id(1).encode(), video("updated", version=10, title="Title 10"))])
-        await reader.seek_to_beginning()
-        kept: list[int] = []
-        ends = await reader.end_offsets(list(reader.assignment()))
-        while any([await reader.position(tp) < end for tp, end in ends.items()]):
-            for records in (await reader.getmany(timeout_ms=100)).values():
-                kept += [record.offset for record in records]
-        return bool(kept) and min(kept) >= 9
-
-    await eventually(one_is_left, "the log is compacted")
-    await reader.stop()

@@ -31,6 +31,7 @@ class SimulatedMember(SimulatedReader):
         self.process = process
         self.is_gone = False
         self._client = SimpleNamespace(close=self._close)
+        self._fetcher = None
         self._needed = asyncio.Event()
         self._formed = asyncio.Event()
         self._belonging: asyncio.Task[None] | None = None

@@ -176,12 +176,12 @@ def run_seed(seed: int, *, tracing: bool = False) -> Run:
         world.violated("every task waits for ever")
     transactions, seconds = len(scenario.postgres.history), world.clock.time()
     run = Run(seed, world.violation, world.happened, seconds, transactions, world.trace or [])
-    _abandon(world)
+    abandon(world)
     random.setstate(state)
     return run
 
 
-def _abandon(world: World) -> None:
+def abandon(world: World) -> None:
     """End what is left of a run that was broken off."""
     world.calm = True
     for _ in range(50):
