@@ -32,7 +32,7 @@ def expected_tables(records: Iterable[ValidRecord], *more: str) -> Tables:
     """The rows by table and id, also of `more` tables. A row that is only referred to is `{"version": 0}`."""
     oracle = Oracle()
     for record in records:
-        oracle.add(*(_read_tombstone(record) if record.value is None else _read(record)))
+        oracle.add(*(_read_tombstone(record) if record.value is None else read_event(record.value, record.headers)))
     return oracle.tables(*more)
 
 
@@ -53,9 +53,10 @@ def differences(expected: Tables, actual: Tables, limit: int = 50) -> list[str]:
     return found
 
 
-def _read(record: ValidRecord) -> tuple[str, datetime, Row]:
-    headers = {name: content for name, content in record.headers if content is not None}
-    document = json.loads(record.value or b"")
+def read_event(value: bytes, given: Iterable[tuple[str, bytes | None]] = ()) -> tuple[str, datetime, Row]:
+    """The type, the time and the data of a valid event, whose headers are given."""
+    headers = {name: content for name, content in given if content is not None}
+    document = json.loads(value)
     if "ce_type" in headers:
         document = {"type": headers["ce_type"].decode(), "time": headers["ce_time"].decode(), "data": document}
     data = document["data"]

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from types import SimpleNamespace
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
+from reelsync.consumer.operations.verify.changes import Row
+from reelsync.consumer.operations.verify.reference import Oracle
 from reelsync.consumer.records import Partition
-from reelsync.testing.expected_tables import expected_tables
+from reelsync.testing.expected_tables import read_event
 
 from .kafka import Effect, SimulatedKafka
 from .postgres import Moved, SimulatedPostgres, Transaction
@@ -28,7 +31,6 @@ class Checks:
     def committing(self, transaction: Transaction) -> None:
         """Positions move with rows: exactly the effects of the records that they move over, and never back."""
         moved = transaction.spans()
-        self._note_positions(transaction)
         for position in moved:
             if position.after < position.before:
                 raise self._world.violated(f"{position.partition} goes back from {position.before} to {position.after}")
@@ -92,26 +94,41 @@ class Checks:
             raise self._world.violated(f"dead letters: {sorted(expected)} expected, {sorted(found)} found")
 
     def _compare_rows(self, applied: "Applied", postgres: SimulatedPostgres) -> None:
-        records = [
-            SimpleNamespace(**record._asdict(), timestamp_ms=record.timestamp)
-            for place, read in applied.items()
-            for offset, effect in read.items()
-            if effect.kind != "letter"
-            for record in [self._kafka.logs[place].records[offset]]
-        ]
-        for table, rows in expected_tables(records).items():
+        oracle = Oracle()
+        for place, read in applied.items():
+            records = self._kafka.logs[place].records
+            for offset, effect in read.items():
+                if effect.kind != "letter":
+                    oracle.add(*_event_in(records[offset].value or b""))
+        for table, rows in oracle.tables().items():
             found = postgres.tables[table]
             if rows.keys() != found.keys():
                 raise self._world.violated(f"{table}: rows {sorted(rows.keys() ^ found.keys())} are there or are not")
             for row_id, row in rows.items():
+                held = found[row_id]
                 for column, value in row.items():
-                    held = found[row_id].get(column, 0 if column.endswith("version") else None)
-                    if column not in _NOT_COMPARED and _plain(held) != _plain(value):
-                        raise self._world.violated(f"{table} {row_id} {column}: {value!r} expected, {held!r} found")
+                    if held.get(column) != value and _differs(column, value, held.get(column)):
+                        raise self._world.violated(f"{table} {row_id} {column}: {value!r} expected in {held}")
+
+
+@lru_cache(maxsize=4_096)
+def _event_in(value: bytes) -> tuple[str, datetime, Row]:
+    return read_event(value)
+
+
+def _differs(column: str, value: Any, held: Any) -> bool:
+    if column.endswith("version") and held is None:
+        held = 0
+    return column not in _NOT_COMPARED and _plain(held) != _plain(value)
 
 
 def _plain(value: Any) -> str | None:
     if value is None or value is True or value == {}:
         # What a column holds that no event has set.
         return None
+    return _written(value) if isinstance(value, datetime | UUID) else str(value)
+
+
+@lru_cache(maxsize=4_096)
+def _written(value: datetime | UUID) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -4,9 +4,13 @@ import asyncio
 import sys
 import time
 from asyncio.events import _get_running_loop
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from heapq import heappop
+from contextvars import Context, copy_context
+from functools import partial
+from heapq import heappop, heappush
+from types import coroutine
 from typing import Any
 from unittest import mock
 
@@ -17,25 +21,99 @@ class StuckError(Exception):
     """Every task waits, and there is no timer: nothing will ever happen again."""
 
 
-class VirtualClock(asyncio.BaseEventLoop):
-    """The loop. Two runs that create the same tasks and timers take the same steps."""
+@coroutine
+def give_way() -> Iterator[None]:
+    """Let others work, as `asyncio.sleep(0)` does it."""
+    yield
 
-    _ready: Any
-    _scheduled: Any
+
+class Timer:
+    """Something to be called later, unless it is cancelled before."""
+
+    __slots__ = ("_when", "call")
+
+    def __init__(self, when: float, call: Callable[[], object]) -> None:
+        self._when = when
+        self.call: Callable[[], object] | None = call
+
+    def when(self) -> float:
+        """The time of the call."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        self.call = None
+
+    def cancelled(self) -> bool:
+        """Whether it will not be called."""
+        return self.call is None
+
+    def done(self) -> bool:
+        """Whether there is nothing left to do, as of a future."""
+        return self.call is None
+
+    def run(self) -> None:
+        """Call it, if it was not cancelled since its time came."""
+        if self.call is not None:
+            self.call()
+
+
+class VirtualClock(asyncio.BaseEventLoop):
+    """The loop. Two runs that create the same tasks and timers take the same steps.
+
+    A run is a thousand calls of this class, so that it does without what loops for sockets and threads need. What is
+    ready is called in turn, until nothing is; then the earliest timer is due, of equal ones the one that was set first.
+    """
+
+    _ready: "deque[Callable[[], object]]"
     _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self._now = 0.0
+        self.now = 0.0
+        self.on_task: Callable[[asyncio.Task[Any]], None] = lambda _task: None
+        """Called with each new task."""
+        self._timers: list[tuple[float, int, Timer | asyncio.Future[None]]] = []
+        self._count = 0
 
     def time(self) -> float:
-        return self._now
+        return self.now
 
-    def call_soon(self, callback: Any, *arguments: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]
-        """As every loop does it, without checks for other threads."""
-        handle = asyncio.Handle(callback, arguments, self, context)
-        self._ready.append(handle)
-        return handle
+    def call_soon(self, callback: Any, *arguments: Any, context: Context | None = None) -> Any:
+        """Call it when its turn comes. Tasks and futures pass their context, and never cancel a call."""
+        if context is not None:
+            self._ready.append(partial(context.run, callback, *arguments))
+            return None
+        timer = Timer(self.now, partial(copy_context().run, callback, *arguments))
+        self._ready.append(timer.run)
+        return timer
+
+    def call_at(self, when: float, callback: Any, *arguments: Any, context: Context | None = None) -> Any:
+        timer = Timer(when, partial((context or copy_context()).run, callback, *arguments))
+        self._count += 1
+        heappush(self._timers, (when, self._count, timer))
+        return timer
+
+    def call_later(self, delay: float, callback: Any, *arguments: Any, context: Context | None = None) -> Any:
+        return self.call_at(self.now + delay, callback, *arguments, context=context)
+
+    def after(self, seconds: float) -> "asyncio.Future[None]":
+        """A future that is done after so long, if nobody ends it before."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        self._count += 1
+        heappush(self._timers, (self.now + seconds, self._count, future))
+        return future
+
+    def create_task(self, work: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:  # type: ignore[override]
+        task = asyncio.Task(work, loop=self, name=name, context=context)
+        self.on_task(task)
+        return task
+
+    get_debug = staticmethod(bool)  # type: ignore[assignment]
+    """No; asked for at each task and future."""
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
 
     def run_in_executor(self, _executor: Any, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Call it at once: threads would run in an order of their own."""
@@ -44,22 +122,28 @@ class VirtualClock(asyncio.BaseEventLoop):
         return future
 
     def _run_once(self) -> None:
-        """What can be done now, once; if there is nothing, the time of the next timer comes."""
-        ready, timers = self._ready, self._scheduled
-        while timers and timers[0]._cancelled:
-            heappop(timers)._scheduled = False
+        """Do all that can be done now; if there is nothing, what the next timer is for."""
+        ready = self._ready
         if not ready and not self._stopping:
-            if not timers:
-                raise StuckError
-            self._now = max(self._now, timers[0]._when)
-        while timers and timers[0]._when <= self._now:
-            timer = heappop(timers)
-            timer._scheduled = False
-            ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            self._go_to_next_timer()
+        while ready and not self._stopping:
+            try:
+                ready.popleft()()
+            except Exception as error:  # noqa: BLE001 - as every loop does it
+                self.call_exception_handler({"message": "a call failed", "exception": error})
+
+    def _go_to_next_timer(self) -> None:
+        timers = self._timers
+        while timers:
+            when, _, timer = heappop(timers)
+            if not timer.done():
+                self.now = max(self.now, when)
+                if isinstance(timer, Timer):
+                    self._ready.append(timer.run)
+                else:
+                    timer.set_result(None)
+                return
+        raise StuckError
 
     def _write_to_self(self) -> None:
         pass
@@ -72,7 +156,7 @@ def virtual_time() -> Iterator[None]:
         for name, clock in _CLOCKS.items():
             virtual = _virtual(clock)
             stack.enter_context(mock.patch.object(time, name, virtual))
-            for module in _ours():
+            for module in modules_of_ours():
                 if vars(module).get(name) is clock:
                     stack.enter_context(mock.patch.object(module, name, virtual))
         yield
@@ -82,19 +166,20 @@ def clocks_of_the_machine() -> list[str]:
     """Where our modules hold a clock of the machine."""
     return [
         f"{module.__name__}.{name}"
-        for module in _ours()
+        for module in modules_of_ours()
         for name, value in vars(module).items()
         if any(value is clock for clock in _CLOCKS.values())
     ]
 
 
-def _ours() -> list[Any]:
+def modules_of_ours() -> list[Any]:
+    """The modules of the consumer, in a fixed order."""
     return [module for title, module in sorted(sys.modules.items()) if title.startswith("reelsync.consumer.")]
 
 
 def _virtual(clock: Callable[[], float]) -> Callable[[], float]:
     def read() -> float:
         loop = _get_running_loop()
-        return loop.time() if isinstance(loop, VirtualClock) else clock()
+        return loop.now if isinstance(loop, VirtualClock) else clock()
 
     return read

@@ -1,8 +1,8 @@
 """The simulated server in the place of SQLAlchemy's engine: connections, each statement of which may fail."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
 
 from sqlalchemy import make_url
 
@@ -19,46 +19,48 @@ _TRANSIENT = ("40001", "57014", "53200", "57P01", "25006")
 class SimulatedEngine:
     """As much of an AsyncEngine as the consumer uses."""
 
+    url = make_url("postgresql+asyncpg://simulated/reelsync")
+
     def __init__(self, postgres: SimulatedPostgres) -> None:
         self._postgres = postgres
-        self.url = make_url("postgresql+asyncpg://simulated/reelsync")
 
-    def connect(self) -> AbstractAsyncContextManager["SimulatedConnection"]:
+    def connect(self) -> "SimulatedConnection":
         """A connection; what was not committed is rolled back at the end."""
-        return self._connected(self._postgres)
+        return SimulatedConnection(self._postgres)
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator["SimulatedConnection"]:
+    def begin(self) -> "SimulatedConnection":
         """A connection whose transaction is committed at the end."""
-        async with self._connected(self._postgres) as connection:
-            yield connection
-            await connection.commit()
-
-    @staticmethod
-    @asynccontextmanager
-    async def _connected(postgres: SimulatedPostgres) -> AsyncIterator["SimulatedConnection"]:
-        world = postgres.world
-        await world.step("connect")
-        if postgres.is_down:
-            raise ConnectionRefusedError
-        if world.happens("connection refused"):
-            raise refused_with("53300")
-        connection = SimulatedConnection(postgres)
-        try:
-            yield connection
-        except BaseException:
-            await connection.invalidate()
-            raise
-        connection.close()
+        return SimulatedConnection(self._postgres, commits=True)
 
 
 class SimulatedConnection:
     """As much of an AsyncConnection as the consumer uses. BEGIN comes with the first statement."""
 
-    def __init__(self, postgres: SimulatedPostgres) -> None:
+    def __init__(self, postgres: SimulatedPostgres, *, commits: bool = False) -> None:
         self._postgres = postgres
         self._world: World = postgres.world
+        self._commits = commits
         self._transaction: Transaction | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._world.step("connect")
+        if self._postgres.is_down:
+            raise ConnectionRefusedError
+        if self._world.happens("connection refused"):
+            raise refused_with("53300")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._commits and kind is None:
+                await self.commit()
+        except BaseException:
+            await self.invalidate()
+            raise
+        if kind is None:
+            self.close()
+        else:
+            await self.invalidate()
 
     async def execute(self, _statement: Any, parameters: Any = None, *, execution_options: dict[str, str]) -> Rows:
         """Run a statement, which is known by the name that it has for metrics."""
@@ -138,6 +140,3 @@ class SimulatedConnection:
         if state is not None:
             self._postgres.refusals[state] += 1
             self._world.note("refused", state)
-
-
-Connect = Callable[[], AbstractAsyncContextManager[SimulatedConnection]]

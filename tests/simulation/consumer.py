@@ -3,13 +3,11 @@ the real ones.
 """
 
 import asyncio
-import logging
-from collections.abc import Collection, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, cast
 from unittest import mock
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.loop import BatchLoop
@@ -23,7 +21,7 @@ from reelsync.consumer.source import kafka_source
 from reelsync.consumer.source.kafka_source import KafkaSource
 from reelsync.consumer.transform.batch import Batch
 
-from .clock import virtual_time
+from .clock import modules_of_ours, virtual_time
 from .connection import SimulatedEngine
 from .kafka import SimulatedKafka
 from .member import SimulatedLog, join_as_process
@@ -78,20 +76,33 @@ def consumer_of(world: World, kafka: SimulatedKafka, postgres: SimulatedPostgres
 @contextmanager
 def simulated(*, tracing: bool = False) -> Iterator[None]:
     """Inside, consumers are members of simulated brokers, in virtual time. If there is a trace, it has their log."""
-    before = structlog.get_config()
-    level = logging.DEBUG if tracing else logging.CRITICAL
-    structlog.configure(processors=[_note], wrapper_class=structlog.make_filtering_bound_logger(level))
-    with virtual_time(), mock.patch.object(kafka_source, "new_member", join_as_process):
-        try:
-            yield
-        finally:
-            structlog.configure(**before)
+    with ExitStack() as stack:
+        stack.enter_context(virtual_time())
+        stack.enter_context(mock.patch.object(kafka_source, "new_member", join_as_process))
+        log = _Log() if tracing else _NoLog()
+        for module in modules_of_ours():
+            if "_log" in vars(module):
+                stack.enter_context(mock.patch.object(module, "_log", log))
+        yield
 
 
-def _note(_logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-    if process := PROCESS.get(None):
-        process.brokers.world.note(method, *(f"{name}={value}" for name, value in event.items()))
-    raise structlog.DropEvent
+class _NoLog:
+    """A logger in the place of structlog's, which costs almost nothing."""
+
+    def debug(self, event: str, **values: object) -> None: ...
+
+    info = warning = error = exception = debug
+
+
+class _Log:
+    """A logger that writes into the trace."""
+
+    def debug(self, event: str, **values: object) -> None:
+        """Note it, if a process says so."""
+        if process := PROCESS.get(None):
+            process.brokers.world.note(f"event={event}", *(f"{name}={value}" for name, value in values.items()))
+
+    info = warning = error = exception = debug
 
 
 async def ended(tasks: Collection[asyncio.Task[Any]], seconds: float) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import TopicPartition
 
@@ -32,20 +32,19 @@ class Group:
         self._world = world
         self._topics = topics
         self._members: dict[str, Member] = {}
-        self._joining: dict[str, asyncio.Future[Any]] = {}
+        self._joining: dict[str, asyncio.Future[tuple[int, list[TopicPartition]]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
 
     def has(self, member: Member) -> bool:
         """Whether it is a member."""
         return member.name in self._members
 
-    async def join(self, member: Member) -> tuple[int, list[TopicPartition]]:
-        """Wait until all members have joined, or were late; returns the generation and what the member is to read."""
+    def join(self, member: Member) -> asyncio.Future[tuple[int, list[TopicPartition]]]:
+        """The generation and what the member is to read, as soon as all members have joined, or were late."""
         self._members[member.name] = member
         answer = self._joining[member.name] = self._world.clock.create_future()
         self._form_again()
-        result: tuple[int, list[TopicPartition]] = await answer
-        return result
+        return answer
 
     def leave(self, member: Member) -> None:
         """A member leaves, or has been silent for its session timeout."""
@@ -70,7 +69,7 @@ class Group:
 
     def _expire(self, member: Member) -> None:
         process = member.process
-        if member.is_gone or not process.alive or process.thaws_at > self._world.clock.time():
+        if member.is_gone or not process.alive or process.thaws_at > self._world.clock.now:
             self.leave(member)
 
     def _form_again(self) -> None:

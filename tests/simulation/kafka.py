@@ -115,7 +115,7 @@ class SimulatedKafka:
         """The highest position of each partition that PostgreSQL ever had: Kafka must not be told of more."""
         self.failing_until = 0.0
         self._ids = 0
-        self._change = world.clock.create_future()
+        self._waiting: list[asyncio.Future[None]] = []
         for topic, partitions in topics.items():
             self.create(topic, partitions)
 
@@ -148,9 +148,13 @@ class SimulatedKafka:
 
     def changed(self) -> None:
         """Wake those who wait for records."""
-        self._change.set_result(None)
-        self._change = self.world.clock.create_future()
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def wait_for_change(self, seconds: float) -> None:
         """Wait for a change of any log, for a limited time."""
-        await asyncio.wait([self._change], timeout=seconds)
+        waiter = self.world.clock.after(seconds)
+        self._waiting.append(waiter)
+        await waiter

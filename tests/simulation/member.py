@@ -35,6 +35,7 @@ class SimulatedMember(SimulatedReader):
         self._needed = asyncio.Event()
         self._formed = asyncio.Event()
         self._belonging: asyncio.Task[None] | None = None
+        self._joining: asyncio.Future[tuple[int, list[TopicPartition]]] | None = None
         self.divided = None
         self.waits_at_least = self.world.rng.choice((1.0, 5.0, 20.0))
 
@@ -49,6 +50,8 @@ class SimulatedMember(SimulatedReader):
         self._closed = True
         self._needed.set()
         self._formed.set()
+        if self._joining is not None:
+            self._joining.cancel()
         self.kafka.changed()
         if self._belonging is not None:
             await asyncio.wait({self._belonging})
@@ -97,12 +100,9 @@ class SimulatedMember(SimulatedReader):
             await self.world.thaw()
 
     async def _join(self) -> list[TopicPartition] | None:
-        joining = asyncio.ensure_future(self.kafka.group.join(self))
-        closing = asyncio.ensure_future(self._formed.wait())
-        await asyncio.wait({joining, closing}, return_when=asyncio.FIRST_COMPLETED)
-        for future in (joining, closing):
-            future.cancel()
-        if not joining.done() or joining.cancelled():
+        joining = self._joining = self.kafka.group.join(self)
+        await asyncio.wait({joining})
+        if joining.cancelled():
             return None
         generation, assigned = joining.result()
         await self.world.step("joined")
@@ -137,7 +137,7 @@ class SimulatedLog(KafkaLog):
     async def cluster(self) -> tuple[str | None, dict[str, int]]:
         world = self._kafka.world
         await world.step("cluster")
-        if world.clock.time() < self._kafka.failing_until or world.happens("brokers fail"):
+        if world.clock.now < self._kafka.failing_until or world.happens("brokers fail"):
             raise UnavailableError("no broker answers")
         return CLUSTER, {topic: len(logs) for topic, logs in self._kafka.topics.items()}
 

@@ -40,7 +40,7 @@ class Nemesis:
                 (rng.random() * seconds, partial(self._fault, rng.choice(chosen))) for _ in range(rng.randrange(9))
             ]
         for at, action in sorted(moments, key=lambda moment: moment[0]):
-            await asyncio.sleep(at - self._world.clock.time())
+            await asyncio.sleep(at - self._world.clock.now)
             action()
             if rng.random() < 0.1:
                 await self._scenario.operator.look()
@@ -76,7 +76,7 @@ class Nemesis:
         if process := self._process():
             seconds = self._rng.choice((0.5, 5.0, 40.0)) * self._rng.random()
             self._world.fault("stopped and woken", process.name)
-            process.thaws_at = self._world.clock.time() + seconds
+            process.thaws_at = self._world.clock.now + seconds
             self._kafka.group.lost(process)
 
     def _crash(self) -> None:
@@ -90,7 +90,7 @@ class Nemesis:
 
     def _fail_brokers(self) -> None:
         self._world.fault("brokers down")
-        self._kafka.failing_until = self._world.clock.time() + self._rng.random() * 10.0
+        self._kafka.failing_until = self._world.clock.now + self._rng.random() * 10.0
 
     def _log(self) -> Log:
         return self._rng.choice(self._kafka.partitions)
@@ -126,7 +126,7 @@ class Nemesis:
     def _lose_leader(self) -> None:
         log = self._log()
         self._world.fault("no leader", log.partition)
-        log.leaderless_until = self._world.clock.time() + self._rng.random() * 30.0
+        log.leaderless_until = self._world.clock.now + self._rng.random() * 30.0
 
     def _open_transaction(self) -> None:
         log = self._log()

@@ -152,7 +152,7 @@ class SimulatedPostgres:
     @property
     def is_down(self) -> bool:
         """Whether it refuses connections."""
-        return self.world.clock.time() < self.down_until
+        return self.world.clock.now < self.down_until
 
     def begin(self) -> Transaction:
         """A new transaction."""
@@ -206,7 +206,7 @@ class SimulatedPostgres:
                     del self.tables[table][key]
                 else:
                     self.tables[table][key] = row
-        self.down_until = self.world.clock.time() + seconds
+        self.down_until = self.world.clock.now + seconds
 
     async def ended(self, transaction: Transaction) -> None:
         """Wait until a transaction has ended."""

@@ -7,6 +7,7 @@ is not assigned is refused.
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import starmap
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -73,7 +74,7 @@ class SimulatedReader:
         self.failures.clear()
 
     def without_leader(self, partitions: Collection[Partition]) -> set[Partition]:
-        now = self.world.clock.time()
+        now = self.world.clock.now
         logs = {partition: self.kafka.find(TopicPartition(*partition), None) for partition in partitions}
         return {partition for partition, log in logs.items() if log and log.leaderless_until > now}
 
@@ -130,7 +131,7 @@ class SimulatedReader:
 
     def _leaders(self, logs: Collection[Log]) -> dict[int, int]:
         """Two brokers lead all partitions. That one is gone may not be known yet."""
-        now, is_known = self.world.clock.time(), self.world.rng.random() < 0.5
+        now, is_known = self.world.clock.now, self.world.rng.random() < 0.5
         return {
             log.partition.number: log.partition.number % 2
             for log in logs
@@ -152,8 +153,10 @@ class SimulatedReader:
     async def getmany(
         self, *tps: TopicPartition, timeout_ms: int = 0, max_records: int = 500
     ) -> dict[TopicPartition, list[StoredRecord]]:
-        await self._ask("poll")
-        began_at = self.world.clock.time()
+        if not any(starmap(self._is_wanted, self._states.items())):
+            # Otherwise the request for records is the place where others work.
+            await self._ask("poll")
+        began_at = self.world.clock.now
         while True:
             await self._until_assigned()
             if drained := self._take(tps, max_records):
@@ -161,9 +164,9 @@ class SimulatedReader:
                     raise NotLeaderForPartitionError
                 return drained
             if not await self._fetch():
-                is_idle = not self._states or any(map(self._is_wanted, self._states))
+                is_idle = not self._states or any(starmap(self._is_wanted, self._states.items()))
                 most = max(timeout_ms / 1000, self.waits_at_least * is_idle)
-                left = began_at + most - self.world.clock.time()
+                left = began_at + most - self.world.clock.now
                 if left <= 0:
                     return {}
                 await self.kafka.wait_for_change(left)
@@ -178,13 +181,13 @@ class SimulatedReader:
         if self._closed:
             raise ConsumerStoppedError
         await self.world.step(what)
-        if self.world.clock.time() < self.kafka.failing_until or self.world.happens("brokers fail"):
+        if self.world.clock.now < self.kafka.failing_until or self.world.happens("brokers fail"):
             raise KafkaTimeoutError
 
     async def _led(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
         await self._ask("offsets")
         logs = {tp: self.kafka.find(tp, None) for tp in tps}
-        now = self.world.clock.time()
+        now = self.world.clock.now
         if any(log is None or log.leaderless_until > now for log in logs.values()):
             await asyncio.sleep(_OFFSETS_SECONDS)
             raise KafkaTimeoutError
@@ -207,22 +210,12 @@ class SimulatedReader:
 
     async def _fetch(self) -> bool:
         """Fetch what can be fetched. Whether anything came."""
-        asked = {tp: (state.position, self._id_of(tp)) for tp, state in self._states.items() if self._is_wanted(tp)}
+        asked = {
+            tp: (state.position, self._id_of(tp)) for tp, state in self._states.items() if self._is_wanted(tp, state)
+        }
         if not asked:
             return False
-        chunks: dict[TopicPartition, tuple[Log, Chunk]] = {}
-        for tp, (position, topic_id) in asked.items():
-            log = self.kafka.find(tp, topic_id)
-            if topic_id is None and self._topic_ids is not None:
-                self._by_name.add(tp)
-            if log is None:
-                self._refused.add(tp)
-            elif log.leaderless_until <= self.world.clock.time():
-                try:
-                    chunks[tp] = log, log.fetch(position or 0)
-                except OffsetOutOfRangeError as error:
-                    self.failures[tp] = error
-                    self._refused.add(tp)
+        chunks = self._answers(asked)
         ends = {tp: (log.end, log.readable_end) for tp, (log, _) in chunks.items()}
         await self._ask("fetch")
         came = False
@@ -231,15 +224,33 @@ class SimulatedReader:
             if state is None or (state.position, self._id_of(tp)) != asked[tp] or not self._is_named(tp):
                 continue
             state.highwater, state.stable = ends[tp]
-            state.answered_at = int(self.world.clock.time() * 1000)
+            state.answered_at = int(self.world.clock.now * 1000)
             if chunk.next > (state.position or 0) or chunk.unreadable:
                 state.fetched = chunk
                 came = True
         return came
 
-    def _is_wanted(self, tp: TopicPartition) -> bool:
-        state = self._states[tp]
-        return self._is_named(tp) and not state.paused and state.position is not None and state.fetched is None
+    def _answers(
+        self, asked: Mapping[TopicPartition, tuple[int | None, str | None]]
+    ) -> dict[TopicPartition, tuple[Log, Chunk]]:
+        chunks: dict[TopicPartition, tuple[Log, Chunk]] = {}
+        for tp, (position, topic_id) in asked.items():
+            log = self.kafka.find(tp, topic_id)
+            if topic_id is None and self._topic_ids is not None:
+                self._by_name.add(tp)
+            if log is None:
+                self._refused.add(tp)
+            elif log.leaderless_until <= self.world.clock.now:
+                try:
+                    chunks[tp] = log, log.fetch(position or 0)
+                except OffsetOutOfRangeError as error:
+                    self.failures[tp] = error
+                    self._refused.add(tp)
+        return chunks
+
+    def _is_wanted(self, tp: TopicPartition, state: State) -> bool:
+        waits = state.paused or state.position is None or state.fetched is not None
+        return not waits and self._is_named(tp)
 
     def _is_named(self, tp: TopicPartition) -> bool:
         return tp not in self._refused and (self._topic_ids is None or tp in self._topic_ids)

@@ -137,7 +137,7 @@ class Scenario:
         PROCESS.set(process)
         this = asyncio.current_task()
         assert this is not None
-        process.tasks[this] = None
+        process.own(this)
         loop = consumer_of(self.world, self.kafka, self.postgres, self.limits)
         self.operator.watch(process, loop.source)
         await loop.run(stop)
@@ -153,9 +153,9 @@ class Scenario:
         task.result()
 
     async def _settle(self) -> None:
-        ends_at = self.world.clock.time() + _PATIENCE_SECONDS
+        ends_at = self.world.clock.now + _PATIENCE_SECONDS
         while self.operator.unfinished():
-            if self.world.clock.time() > ends_at:
+            if self.world.clock.now > ends_at:
                 raise self.world.violated(f"not applied in time: {self.operator.unfinished()}")
             await self.operator.look()
             await asyncio.sleep(5.0)
@@ -174,7 +174,7 @@ def run_seed(seed: int, *, tracing: bool = False) -> Run:
         world.violation = world.violation or error
     except StuckError:
         world.violated("every task waits for ever")
-    transactions, seconds = len(scenario.postgres.history), world.clock.time()
+    transactions, seconds = len(scenario.postgres.history), world.clock.now
     run = Run(seed, world.violation, world.happened, seconds, transactions, world.trace or [])
     abandon(world)
     random.setstate(state)

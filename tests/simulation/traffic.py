@@ -18,18 +18,16 @@ _VIDEO_KINDS = ("created", "processing", "progressed", "completed", "updated")
 _USER_KINDS = ("created", "logged_in", "deactivated", "preferences_changed")
 _LETTER = Effect("letter")
 _decode = decoder(DEFAULT_TOPICS, 10_000)
-_decoded: dict[bytes, WireEvent] = {}
+_decoded: dict[tuple[bytes | None, str], WireEvent | Rejection] = {}
 
 
 def decode(record: Record) -> WireEvent | Rejection:
-    """The consumer's own verdict. It is pure, so that an event is decoded once for all seeds."""
-    value = record.value or b""
-    if (event := _decoded.get(value)) is not None:
-        return event
-    verdict = _decode(record)
-    if not isinstance(verdict, Rejection):
-        _decoded[value] = verdict
-    return verdict
+    """The consumer's own verdict. It is pure, so that a value is decoded once for all seeds."""
+    told = (record.value, record.topic)
+    verdict = _decoded.get(told)
+    if verdict is None:
+        verdict = _decoded[told] = _decode(record)
+    return verdict._replace(record=record) if isinstance(verdict, Rejection) else verdict
 
 
 class Publishers:

@@ -8,11 +8,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .clock import VirtualClock
+from .clock import VirtualClock, give_way
 
 PROCESS: ContextVar["Process"] = ContextVar("process")
 """The simulated process that the present task belongs to; none for operators, servers and the simulation itself."""
 
+_MANY_TASKS = 50
 _AT_ONCE, _SOON, _LATER = 0.4, 0.93, 0.995
 """Shares of answers: without any delay; within 10 ms; within half a second. The others take up to `slowest`."""
 
@@ -32,8 +33,14 @@ class Process:
     alive: bool = True
     thaws_at: float = 0.0
     """Until then it is stopped, as by SIGSTOP: no answer reaches it."""
-    tasks: dict[asyncio.Task[Any], None] = field(default_factory=dict)
-    """In the order in which they began: a set would have another order each time."""
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    """In the order in which they began. Some may have ended."""
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        """Take a task that dies with the process, and drop those that have ended now and then."""
+        if len(self.tasks) > _MANY_TASKS:
+            self.tasks = [one for one in self.tasks if not one.done()]
+        self.tasks.append(task)
 
 
 class World:
@@ -43,7 +50,7 @@ class World:
         self.seed = seed
         self.rng = random.Random(seed)
         self.clock = VirtualClock()
-        self.clock.set_task_factory(self._new_task)
+        self.clock.on_task = _own
         self.clock.set_exception_handler(lambda _, context: self.note("unhandled:", context.get("exception")))
         self.rates: Mapping[str, float] = {}
         self.slowest = 0.5
@@ -58,12 +65,12 @@ class World:
         if self.trace is not None:
             process = PROCESS.get(None)
             who = process.name if process else "-"
-            self.trace.append(f"{self.clock.time():10.4f} {who:<4} {what} {' '.join(map(str, more))}".rstrip())
+            self.trace.append(f"{self.clock.now:10.4f} {who:<4} {what} {' '.join(map(str, more))}".rstrip())
 
     def violated(self, what: str) -> ViolationError:
         """End the run with this, whatever becomes of the error that is returned."""
         self.note("VIOLATION", what)
-        self.violation = self.violation or ViolationError(f"seed {self.seed}, at {self.clock.time():.4f} s: {what}")
+        self.violation = self.violation or ViolationError(f"seed {self.seed}, at {self.clock.now:.4f} s: {what}")
         return self.violation
 
     def happens(self, fault: str) -> bool:
@@ -83,17 +90,22 @@ class World:
         """A request to a server. The seed decides how long it takes, who else works meanwhile, and who dies of it."""
         process = PROCESS.get(None)
         if process is None:
-            await asyncio.sleep(0)
+            await give_way()
             return
-        self.note(place)
+        if self.trace is not None:
+            self.note(place)
         if not process.alive:
             raise asyncio.CancelledError
-        if self.happens("killed"):
+        if "killed" in self.rates and self.happens("killed"):
             self.kill(process)
             process.brokers.group.lost(process)
             raise asyncio.CancelledError
-        await asyncio.sleep(self._delay())
-        if process.thaws_at > self.clock.time() or not process.alive:
+        delay = self._delay()
+        if delay:
+            await self.clock.after(delay)
+        else:
+            await give_way()
+        if process.thaws_at > self.clock.now or not process.alive:
             await self.thaw()
 
     async def thaw(self) -> None:
@@ -101,15 +113,15 @@ class World:
         process = PROCESS.get(None)
         if process is None:
             return
-        while process.thaws_at > self.clock.time():
-            await asyncio.sleep(process.thaws_at - self.clock.time())
+        while process.thaws_at > self.clock.now:
+            await asyncio.sleep(process.thaws_at - self.clock.now)
         if not process.alive:
             raise asyncio.CancelledError
 
     def kill(self, process: Process) -> None:
         """End a process at once, as by SIGKILL: nothing that its tasks still do reaches a server."""
         process.alive = False
-        for task in [*process.tasks]:
+        for task in process.tasks:
             task.cancel()
 
     def _delay(self) -> float:
@@ -120,9 +132,7 @@ class World:
             return self.rng.random() * 0.01
         return self.rng.random() * (0.5 if share < _LATER else self.slowest)
 
-    def _new_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(work, loop=loop, **options)
-        if process := PROCESS.get(None):
-            process.tasks[task] = None
-            task.add_done_callback(process.tasks.pop)
-        return task
+
+def _own(task: asyncio.Task[Any]) -> None:
+    if process := PROCESS.get(None):
+        process.own(task)
