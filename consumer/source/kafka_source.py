@@ -100,7 +100,7 @@ class KafkaSource(ConsumerRebalanceListener):
         if self._assigned:
             # Otherwise the group is being formed, and the partitions that the member still names may not be its own.
             await self._settle(consumer)
-        if (self._positions or self.settling) and not self._positions.keys() & set(partitions):
+        if not self._positions.keys() & set(partitions) and (self._positions or (self._assigned and self.settling)):
             # They were chosen before the positions were known. An empty list would ask for all partitions.
             return Poll(self.epoch, [], {}, {})
         self.fetch_only(partitions)

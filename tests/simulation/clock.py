@@ -15,10 +15,16 @@ from typing import Any
 from unittest import mock
 
 _CLOCKS = {"perf_counter": time.perf_counter, "monotonic": time.monotonic}
+_ENDLESS = 20_000
+"""Calls at one moment that are no coincidence: hundreds are usual."""
 
 
 class StuckError(Exception):
     """Every task waits, and there is no timer: nothing will ever happen again."""
+
+
+class SpinningError(Exception):
+    """Some tasks work without end, and none of them ever waits."""
 
 
 @coroutine
@@ -126,7 +132,11 @@ class VirtualClock(asyncio.BaseEventLoop):
         ready = self._ready
         if not ready and not self._stopping:
             self._go_to_next_timer()
+        calls = 0
         while ready and not self._stopping:
+            calls += 1
+            if calls > _ENDLESS:
+                raise SpinningError
             try:
                 ready.popleft()()
             except Exception as error:  # noqa: BLE001 - as every loop does it

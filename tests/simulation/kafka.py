@@ -1,6 +1,7 @@
 """Simulated brokers: topics with ids, logs with gaps, open transactions and corrupt batches."""
 
 import asyncio
+from collections.abc import Collection
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
@@ -145,6 +146,17 @@ class SimulatedKafka:
         logs = self.topics.get(tp.topic, [])
         log = logs[tp.partition] if tp.partition < len(logs) else None
         return log if log and topic_id in {None, log.topic_id} else None
+
+    def without_leader(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Those of the partitions that no broker leads now."""
+        logs = {partition: self.find(TopicPartition(*partition), None) for partition in partitions}
+        return {partition for partition, log in logs.items() if log and log.leaderless_until > self.world.clock.now}
+
+    def leaders(self, logs: Collection[Log]) -> dict[int, int]:
+        """Who leads these partitions, of two brokers. That one is gone may not be known yet."""
+        is_known = self.world.rng.random() < 0.5
+        led = [log for log in logs if log.leaderless_until <= self.world.clock.now or not is_known]
+        return {log.partition.number: log.partition.number % 2 for log in led}
 
     def changed(self) -> None:
         """Wake those who wait for records."""

@@ -28,6 +28,7 @@ from .kafka import Chunk, Log, SimulatedKafka
 _OFFSETS_SECONDS = 5.0
 """How long a question for offsets waits for a leader."""
 Fetched = dict[TopicPartition, list[StoredRecord]]
+Asked = dict[TopicPartition, tuple[int | None, str | None]]
 
 
 @dataclass
@@ -74,9 +75,7 @@ class SimulatedReader:
         self.failures.clear()
 
     def without_leader(self, partitions: Collection[Partition]) -> set[Partition]:
-        now = self.world.clock.now
-        logs = {partition: self.kafka.find(TopicPartition(*partition), None) for partition in partitions}
-        return {partition for partition, log in logs.items() if log and log.leaderless_until > now}
+        return self.kafka.without_leader(partitions)
 
     @property
     def refused(self) -> bool:
@@ -127,16 +126,7 @@ class SimulatedReader:
     async def topics(self, names: Collection[str]) -> dict[str, Topic]:
         await self._ask("topics")
         found = {name: self.kafka.topics[name] for name in sorted(names) if name in self.kafka.topics}
-        return {name: Topic(len(logs), logs[0].topic_id, self._leaders(logs)) for name, logs in found.items()}
-
-    def _leaders(self, logs: Collection[Log]) -> dict[int, int]:
-        """Two brokers lead all partitions. That one is gone may not be known yet."""
-        now, is_known = self.world.clock.now, self.world.rng.random() < 0.5
-        return {
-            log.partition.number: log.partition.number % 2
-            for log in logs
-            if log.leaderless_until <= now or not is_known
-        }
+        return {name: Topic(len(logs), logs[0].topic_id, self.kafka.leaders(logs)) for name, logs in found.items()}
 
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: log.begin for tp, log in (await self._led(tps)).items()}
@@ -165,8 +155,7 @@ class SimulatedReader:
                 return drained
             if not await self._fetch():
                 is_idle = not self._states or any(starmap(self._is_wanted, self._states.items()))
-                most = max(timeout_ms / 1000, self.waits_at_least * is_idle)
-                left = began_at + most - self.world.clock.now
+                left = began_at + max(timeout_ms / 1000, self.waits_at_least * is_idle) - self.world.clock.now
                 if left <= 0:
                     return {}
                 await self.kafka.wait_for_change(left)
@@ -210,9 +199,8 @@ class SimulatedReader:
 
     async def _fetch(self) -> bool:
         """Fetch what can be fetched. Whether anything came."""
-        asked = {
-            tp: (state.position, self._id_of(tp)) for tp, state in self._states.items() if self._is_wanted(tp, state)
-        }
+        wanted = {tp: state for tp, state in self._states.items() if self._is_wanted(tp, state)}
+        asked = {tp: (state.position, self._id_of(tp)) for tp, state in wanted.items()}
         if not asked:
             return False
         chunks = self._answers(asked)
@@ -230,9 +218,7 @@ class SimulatedReader:
                 came = True
         return came
 
-    def _answers(
-        self, asked: Mapping[TopicPartition, tuple[int | None, str | None]]
-    ) -> dict[TopicPartition, tuple[Log, Chunk]]:
+    def _answers(self, asked: Asked) -> dict[TopicPartition, tuple[Log, Chunk]]:
         chunks: dict[TopicPartition, tuple[Log, Chunk]] = {}
         for tp, (position, topic_id) in asked.items():
             log = self.kafka.find(tp, topic_id)

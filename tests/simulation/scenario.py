@@ -10,7 +10,7 @@ from typing import Any
 from reelsync.consumer.settings import BatchSettings
 
 from .checks import Checks
-from .clock import StuckError
+from .clock import SpinningError, StuckError
 from .consumer import consumer_of, ended
 from .kafka import SimulatedKafka
 from .nemesis import Nemesis
@@ -174,6 +174,8 @@ def run_seed(seed: int, *, tracing: bool = False) -> Run:
         world.violation = world.violation or error
     except StuckError:
         world.violated("every task waits for ever")
+    except SpinningError:
+        world.violated("tasks work without end, and none of them waits")
     transactions, seconds = len(scenario.postgres.history), world.clock.now
     run = Run(seed, world.violation, world.happened, seconds, transactions, world.trace or [])
     abandon(world)
