@@ -12,7 +12,7 @@ from reelsync.consumer.background import is_cancelled
 from reelsync.consumer.kafka.survey import Bounds, Survey
 from reelsync.consumer.observer import Server
 from reelsync.consumer.postgres.sqlstate import describe
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import Partition, Span
 
 from .health import Health
 
@@ -60,6 +60,8 @@ class Probe:
     """The end of what may be read of each of them, from the last answer."""
     open_transactions: dict[Partition, OpenTransaction] = field(default_factory=dict)
     """The partitions that an open transaction holds back."""
+    reached: dict[Partition, int] = field(default_factory=dict)
+    """The highest position that was ever seen of each partition: a reset does not move it."""
     _epoch: int = -1
 
     async def run(self) -> None:
@@ -79,7 +81,13 @@ class Probe:
     def committed(self, positions: Mapping[Partition, int]) -> None:
         """Note the positions of a committed batch."""
         self.positions.update(positions)
+        self._reach(positions)
         self.health.sign_of_life()
+
+    def read_again(self, spans: Mapping[Partition, Span]) -> int:
+        """How many offsets of these spans are below positions that were reached before."""
+        ends = {partition: min(span.next, self.reached.get(partition, 0)) for partition, span in spans.items()}
+        return sum(max(0, ends[partition] - span.start) for partition, span in spans.items())
 
     def lag(self, partitions: Collection[Partition]) -> int | None:
         """Records between the stored position and the end, over these partitions; None while one is not known."""
@@ -90,6 +98,7 @@ class Probe:
     async def _ask_postgresql(self) -> None:
         stored = await self.stored_positions()
         self.positions = {partition: offset for partition, offset in stored.items() if partition.topic in self.topics}
+        self._reach(self.positions)
 
     async def _ask_kafka(self) -> None:
         found = await self.survey(self.positions.keys())
@@ -106,6 +115,10 @@ class Probe:
         before = self.open_transactions.get(partition)
         since = before.since if before and before.first == bounds.readable else self.health.clock()
         return OpenTransaction(bounds.readable, bounds.end - bounds.readable, since)
+
+    def _reach(self, positions: Mapping[Partition, int]) -> None:
+        for partition, position in positions.items():
+            self.reached[partition] = max(position, self.reached.get(partition, 0))
 
     async def _reached(self, server: Server, question: Callable[[], Awaitable[None]]) -> None:
         try:

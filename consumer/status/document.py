@@ -173,7 +173,8 @@ class Status(_Part):
     """Records to go in the partitions assigned to this process, all its workers together."""
     workers: list[WorkerStatus]
     partitions: list[PartitionStatus]
-    topics: list[TopicStatus]
+    topics: list[TopicStatus] = []
+    """The same, a topic at a time."""
     backing_off: list[BackingOffStatus]
     servers: list[ServerStatus]
     last_batch: BatchStatus | None
@@ -184,7 +185,7 @@ class Status(_Part):
     pool: PoolStatus
     notices: list[Notice]
     """How it is, in words. The first is the headline; there is always one."""
-    tiles: list[Tile]
+    tiles: list[Tile] = []
     """The servers and the most important figures, in words."""
     records_per_second: float
     """Committed, over the last quarter of a minute."""

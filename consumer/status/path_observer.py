@@ -85,21 +85,15 @@ class PathObserver:
             self._tracing.committed(written)
         age_seconds = batch.age_seconds(datetime.now(UTC))
         self._metrics.batch(batch, written, age_seconds)
+        read_again = self._probe.read_again(batch.spans)
         self._probe.committed(batch.positions)
         self._health.reached("postgresql")
         status = batch_status(batch, written)
         self.last_batch = (self._health.clock(), status)
         reasons = Counter[str](rejection.reason for rejection in rejections)
-        replay = bool(status.rows_sent) and not status.rows_written
-        self.history.committed(
-            Step(
-                records=batch.count,
-                replayed=batch.count if replay else 0,
-                dead_letters=reasons,
-                age_seconds=None if replay else age_seconds,
-                phases=status.seconds,
-            )
-        )
+        replayed = replayed_of(status, read_again)
+        age_seconds = None if replayed else age_seconds
+        self.history.committed(Step(0, batch.count, replayed, reasons, age_seconds, phases=status.seconds))
         self.parked = latest_few([*parked_now(rejections, self._health.clock()), *self.parked])
         self._committed(batch, written)
         self._since.update(batches=1, records=batch.count, dead_letters=len(rejections))
@@ -114,3 +108,13 @@ class PathObserver:
         if self._since.total():
             _log.info("batches.committed", **self._since, lag=lag)
             self._since.clear()
+
+
+def replayed_of(batch: BatchStatus, read_again: int) -> int:
+    """How many records of a batch are a replay, if `read_again` of them are below positions that were reached before.
+
+    A topic that was created again is below them too, and so is a database that went back: there rows change.
+    """
+    if batch.rows_sent and not batch.rows_written:
+        return batch.records
+    return read_again if batch.rows_written < batch.rows_sent / 2 else 0

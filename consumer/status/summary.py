@@ -42,9 +42,7 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
     history = _history(now, began, [past.steps, *(report.steps for report in reports.values())])
     pool = _pool(reports.values())
     facts = facts_of(now, members, not_live, history, pool)
-    told, series, partitions = notices(facts), history.series(), partition_statuses(reports, now)
-    last_batch, dead_letters = _last_batch(reports.values(), now), metrics["reelsync_dead_letters"].counts()
-    return Status(
+    status = Status(
         version=package_version(),
         group=group,
         uptime_seconds=round(now - began, 1),
@@ -53,22 +51,21 @@ def status_of(  # noqa: PLR0913 - each is a fact of its own
         reasons=[*not_live, *not_ready],
         lag=facts.lag,
         workers=[_worker_status(member, now) for member in members],
-        partitions=partitions,
-        topics=topic_statuses(partitions),
+        partitions=partition_statuses(reports, now),
         backing_off=_backing_off_statuses(reports, now),
         servers=_server_statuses(facts.unreachable),
-        last_batch=last_batch,
-        dead_letters=dead_letters,
+        last_batch=_last_batch(reports.values(), now),
+        dead_letters=metrics["reelsync_dead_letters"].counts(),
         latest_dead_letters=latest_of([*past.parked, *(p for r in reports.values() for p in r.parked)], now),
         pool=pool,
-        notices=told,
-        tiles=tiles(facts, told, series, dead_letters, last_batch),
+        notices=notices(facts),
         records_per_second=round(facts.present.records_per_second, 3),
-        history=series,
+        history=history.series(),
         phase_seconds={phase: round(seconds, 6) for phase, seconds in facts.minute.phases.items()},
         statements=statements(metrics["db_client_operation_duration_seconds"]),
         counts=_counts(metrics),
     )
+    return status.model_copy(update={"topics": topic_statuses(status.partitions), "tiles": tiles(facts, status)})
 
 
 @cache

@@ -4,31 +4,25 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reelsync.consumer.health.health import NOT_ASKED, servers_away
 
-from .document import BatchStatus, Tile
+from .document import BatchStatus, Status, Tile
 from .history import Series
-from .notices import Facts, Kind, Level, Notice
+from .notices import Facts, Kind, Level
 from .wording import SERVER_NAMES, counted, duration, in_words, rate
 
 _LATE_SECONDS = 60.0
 """From this age on, the alert ReelsyncEventsLate counts."""
 
 
-def tiles(
-    facts: Facts,
-    notices: Sequence[Notice],
-    history: Series,
-    dead_letters: Mapping[str, int],
-    last_batch: BatchStatus | None,
-) -> list[Tile]:
+def tiles(facts: Facts, status: Status) -> list[Tile]:
     """In the order in which they are shown. The level of a figure is that of the notices about it."""
-    levels: dict[Kind, Level] = {notice.kind: notice.level for notice in reversed(notices)}
+    levels: dict[Kind, Level] = {notice.kind: notice.level for notice in reversed(status.notices)}
     return [
         *_servers(facts),
         _throughput(facts, levels),
-        _age(facts, history),
+        _age(facts, status.history),
         _lag(facts, levels),
-        _letters(dead_letters, history, levels),
-        _batch(last_batch),
+        _letters(status, levels),
+        _batch(status.last_batch),
     ]
 
 
@@ -72,11 +66,10 @@ def _lag(facts: Facts, levels: Mapping[Kind, Level]) -> Tile:
     return Tile(name="Lag", figure=f"{facts.lag:,}", note=note, level=level)
 
 
-def _letters(dead_letters: Mapping[str, int], history: Series, levels: Mapping[Kind, Level]) -> Tile:
-    note = f"{sum(history.dead_letters):,} in the last ten minutes"
-    return Tile(
-        name="Dead letters", figure=f"{sum(dead_letters.values()):,}", note=note, level=_worst(levels, "dead_letters")
-    )
+def _letters(status: Status, levels: Mapping[Kind, Level]) -> Tile:
+    figure = f"{sum(status.dead_letters.values()):,}"
+    note = f"{sum(status.history.dead_letters):,} in the last ten minutes"
+    return Tile(name="Dead letters", figure=figure, note=note, level=_worst(levels, "dead_letters"))
 
 
 def _batch(last: BatchStatus | None) -> Tile:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import product
+from itertools import count, product
 
 import pytest
 from selenium.webdriver import Chrome
@@ -124,7 +124,7 @@ async def test_poison_storm(settings: Settings, browser: Chrome) -> None:
 
 
 async def test_replay(settings: Settings, browser: Chrome, operator: AsyncConnection) -> None:
-    """Of events that are weeks old, while there are new ones too: their age does not hide that of the new ones."""
+    """Of events that are months old, while new ones come too: their age does not hide that of the new ones."""
     old = [(an_id(n).encode(), video("created", n)) for n in range(2_000)]
     await publish(settings, topic_of(settings, "video"), old)
     async with consuming(settings):
@@ -133,7 +133,7 @@ async def test_replay(settings: Settings, browser: Chrome, operator: AsyncConnec
         await says(browser, "#headline", "^Caught up")
         await publish(settings, topic_of(settings, "video"), events(20, 5_000))
         await says(browser, "#tiles", r"Event age\s+[\d.]+ m?s\s")
-        async with replaying(operator):
+        async with replaying(operator, settings):
             await says(browser, "#headline", r"^Replaying [\d,.]+ records/s, which change no row")
             await look(browser, "replay")
         await until_applied(settings)
@@ -148,11 +148,12 @@ async def test_replay(settings: Settings, browser: Chrome, operator: AsyncConnec
 
 
 @asynccontextmanager
-async def replaying(operator: AsyncConnection) -> AsyncIterator[None]:
-    """Positions go back to the beginning of the log again and again."""
+async def replaying(operator: AsyncConnection, settings: Settings) -> AsyncIterator[None]:
+    """Positions go back to the beginning of the log again and again, and new events come."""
 
     async def reset() -> None:
-        while True:
+        for number in count(10_000, 20):
+            await publish(settings, topic_of(settings, "video"), events(20, number))
             await operator.execute(text("UPDATE consumer_offsets SET next_offset = 0"))
             await asyncio.sleep(1)
 

@@ -50,6 +50,7 @@ async def test_not_ready_before_it_is_assigned_and_the_schema_verified(settings:
         await consumer.check()
         assert not any("schema" in reason for reason in (await client.get("/readyz")).json["reasons"])
         assert (await client.get("/livez")).status == 200
+        assert (await client.status())["notices"][0]["text"].startswith("Joining the group for ")
 
 
 async def test_a_halted_partition_is_told_in_words(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from reelsync.consumer.health.event_loop_lag import Heartbeat
 from reelsync.consumer.health.health import Health
 from reelsync.consumer.health.probe import OpenTransaction, Probe, Reading
 from reelsync.consumer.kafka.survey import Bounds, Survey, Trouble
-from reelsync.consumer.records import Partition
+from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import Settings
 
 
@@ -149,6 +149,19 @@ async def test_only_nothing_to_do_is_a_sign_of_life(
     assert (health.not_live() == []) is live
     probe.committed({P0: 11})
     assert health.not_live() == []
+
+
+async def test_positions_that_go_back_are_read_again(health: Health) -> None:
+    stored = {P0: 10}
+    servers = Servers(stored, {P0: 40})
+    reading = Reading(1, settled=True, partitions=[P0])
+    probe = Probe(servers.all_next_offsets, servers.survey, health, {"videos"}, lambda: reading)
+    await probe.ask()
+    assert probe.read_again({P0: Span(10, 40)}) == 0
+    probe.committed({P0: 30})
+    stored[P0] = 5
+    await probe.ask()
+    assert probe.read_again({P0: Span(5, 40), OTHER: Span(0, 7)}) == 25
 
 
 async def test_a_new_assignment_is_a_sign_of_life(clock: Clock, health: Health) -> None:

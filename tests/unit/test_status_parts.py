@@ -4,8 +4,12 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 
+import pytest
+
 from reelsync.consumer.records import Reason, StoredRecord
+from reelsync.consumer.status.document import BatchStatus
 from reelsync.consumer.status.page import status_page
+from reelsync.consumer.status.path_observer import replayed_of
 from reelsync.consumer.status.recent_dead_letters import KEPT, latest_few, latest_of, parked_now
 from reelsync.consumer.status.statements import statements
 from reelsync.consumer.telemetry.metrics import Metrics
@@ -54,6 +58,22 @@ def test_the_latest_few_of_each_reason_and_nothing_of_what_is_in_them() -> None:
     assert latest[0].show == "reelsync dlq show video-events/3/999"
     assert (latest[0].seconds_ago, latest[-1].seconds_ago) == (5.0, 15.0)
     assert "swordfish" not in repr(latest)
+
+
+@pytest.mark.parametrize(
+    ("sent", "written", "read_again", "replayed"),
+    [
+        (500, 500, 0, 0),
+        (500, 0, 0, 600),
+        (500, 20, 580, 580),
+        (500, 400, 580, 0),
+        (0, 0, 600, 0),
+    ],
+    ids=["new", "nothing changed", "a replay with some new events", "another topic of that name", "dead letters alone"],
+)
+def test_what_of_a_batch_is_a_replay(sent: int, written: int, read_again: int, replayed: int) -> None:
+    batch = BatchStatus(records=600, dead_letters=0, rows_sent=sent, rows_written=written, seconds={})
+    assert replayed_of(batch, read_again) == replayed
 
 
 def test_the_policy_names_what_is_in_the_page_and_no_place_outside() -> None:
