@@ -36,7 +36,7 @@ from reelsync.models.engine import get_pool_stats
 from .background import Task, Work, running
 from .backoff import Backoff
 from .loop import BatchLoop
-from .preflight import check_brokers, check_database, check_relay_topic, check_schema, check_topics
+from .preflight import check_brokers, check_database, check_relay_topic, check_schema, check_topics, check_writes
 from .settings import LogSettings, Settings
 
 _LAG_SECONDS = 1.0
@@ -98,6 +98,7 @@ class Consumer:
         """
         await check_schema(self.settings.database)
         await check_database(self.settings.database)
+        await check_writes(self.settings.database, self.settings.kafka.group_id)
         self.health.schema_verified = True
         topics = await check_brokers(self.kafka_log)
         check_topics(topics, self.settings.kafka)

@@ -21,6 +21,7 @@ from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
 from .errors import MisconfiguredError, ReelsyncError, UnavailableError
 from .passwords import database_password
 from .settings import DatabaseSettings, KafkaSettings, Settings
+from .sink.rehearsal import rehearse
 
 BROKERS = "brokers"
 DATABASE = "database and schema"
@@ -89,6 +90,23 @@ async def check_database(settings: DatabaseSettings) -> Pooler:
         )
     _check_state(state)
     return found
+
+
+async def check_writes(settings: DatabaseSettings, group: str) -> None:
+    """Check that the database takes all that a batch writes, by a transaction that is rolled back.
+
+    Call this after `check_database`.
+
+    Raises:
+        UnavailableError: the database cannot be reached.
+        ReelsyncError: it refuses something; says what the server says.
+    """
+    engine = engine_of(settings)
+    try:
+        with explained(settings):
+            await rehearse(engine, group)
+    finally:
+        await engine.dispose()
 
 
 async def check_session(settings: DatabaseSettings, command: str) -> None:

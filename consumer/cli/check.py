@@ -23,10 +23,11 @@ from reelsync.consumer.preflight import (
     check_relay_topic,
     check_schema,
     check_topics,
+    check_writes,
     clear_text_warnings,
 )
 from reelsync.consumer.records import partitions_of
-from reelsync.consumer.settings import DatabaseSettings, Settings
+from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
 from .offsets import held_back
@@ -81,7 +82,7 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
 
     async def schema() -> str:
         nonlocal usable
-        found = await _schema(settings.database)
+        found = await _schema(settings)
         usable = True
         return found
 
@@ -102,10 +103,11 @@ async def _results(settings: Settings) -> list[tuple[str, str, str | None]]:
         return [await _result(name, act) for name, act in checks.items()]
 
 
-async def _schema(settings: DatabaseSettings) -> str:
-    revision = await check_schema(settings)
-    pooler = await check_database(settings)
-    return f"at revision {revision}{_behind(pooler, settings.pooler)}"
+async def _schema(settings: Settings) -> str:
+    revision = await check_schema(settings.database)
+    pooler = await check_database(settings.database)
+    await check_writes(settings.database, settings.kafka.group_id)
+    return f"at revision {revision}{_behind(pooler, settings.database.pooler)}"
 
 
 async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping[str, int]) -> str:

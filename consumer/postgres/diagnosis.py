@@ -64,6 +64,8 @@ def _explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
         return UnavailableError(
             f"{where} is not reached, name not found: see the host in {_URL}, and the network's DNS"
         )
+    if classify(error) in {Verdict.AGAIN, Verdict.HALVE}:
+        return UnavailableError(f"{where} cannot be used now ({describe(error)}): see which sessions hold locks there")
     if classify(error) is Verdict.OUTAGE:
         # With TLS 1.3 a server that refuses our certificate may close the connection before its reason can be read.
         certificate = ", and does it accept the client certificate" if _files(url).certificate.path else ""
@@ -90,7 +92,7 @@ def _refusal(error: BaseException) -> str | None:
         return None
     if state in _FIXES:
         return f"{_FIXES[state]} (SQLSTATE {state}: {server_message(error)})"
-    return explanation(error) if classify(error) is Verdict.BUG else None
+    return explanation(error) if classify(error) in {Verdict.BUG, Verdict.DATA} else None
 
 
 def _tls_problem(error: BaseException, url: URL) -> str | None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.observer import Written
-from reelsync.consumer.offsets.store import fence
+from reelsync.consumer.offsets.store import create_positions, fence
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import Located, Rejection
@@ -64,18 +64,7 @@ class BatchWriter:
         try:
             async with self._engine.connect() as connection:
                 try:
-                    await fence(connection, self._group, batch.spans, batch.anchors)
-                    planned = batch.plan
-                    people, erased = await self._erase(connection, planned)
-                    events = _without(batch.events, people) if people or carefully else []
-                    if people:
-                        planned = self._plan_of(events)
-                    if carefully:
-                        await self._merge_carefully(connection, events, written)
-                    else:
-                        await self._merge(connection, planned, written)
-                    erased = erased._replace(aggregates=[*erased.aggregates, *planned.erased])
-                    await settle(connection, self._group, written.rejections, erased, self._people)
+                    planned = await self._write(connection, batch, written, carefully=carefully)
                     written.write_seconds = perf_counter() - started
                     await connection.commit()
                     written.commit_seconds = perf_counter() - started - written.write_seconds
@@ -89,6 +78,36 @@ class BatchWriter:
             # Only then: the row of an event that was refused may not exist.
             self._remember(planned)
         return written
+
+    async def rehearse(self, batch: Batch) -> None:
+        """Do what `write` does with a batch of partitions that have no positions yet, and undo it.
+
+        An event that a constraint of somebody else refuses is parked, as it would be.
+
+        Raises:
+            Exception: the database refuses it.
+        """
+        async with self._engine.connect() as connection:
+            starts = {partition: span.start for partition, span in batch.spans.items()}
+            await create_positions(connection, self._group, None, starts)
+            await self._write(connection, batch, Written(rejections=list(batch.rejections)), carefully=True)
+            await connection.rollback()
+
+    async def _write(self, connection: AsyncConnection, batch: Batch, written: Written, *, carefully: bool) -> Plan:
+        """All of the transaction but its end. Returns what was planned."""
+        await fence(connection, self._group, batch.spans, batch.anchors)
+        planned = batch.plan
+        people, erased = await self._erase(connection, planned)
+        events = _without(batch.events, people) if people or carefully else []
+        if people:
+            planned = self._plan_of(events)
+        if carefully:
+            await self._merge_carefully(connection, events, written)
+        else:
+            await self._merge(connection, planned, written)
+        erased = erased._replace(aggregates=[*erased.aggregates, *planned.erased])
+        await settle(connection, self._group, written.rejections, erased, self._people)
+        return planned
 
     def forget(self) -> None:
         """Forget which rows exist, because the database may be another one, or may have lost transactions."""
