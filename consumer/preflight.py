@@ -19,8 +19,8 @@ from reelsync.models.engine import create_single_use_engine
 from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
 
 from .errors import MisconfiguredError, ReelsyncError, UnavailableError
-from .passwords import database_password
 from .settings import DatabaseSettings, KafkaSettings, Settings
+from .settings.passwords import database_password
 from .sink.rehearsal import rehearse
 
 BROKERS = "brokers"

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.page import write_part
 from reelsync.consumer.settings import Settings
-from reelsync.consumer.variables import settings_by_variable
+from reelsync.consumer.settings.variables import settings_by_variable
 
 
 def settings_table() -> str:

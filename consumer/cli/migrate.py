@@ -1,11 +1,11 @@
 """`reelsync migrate`."""
 
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
-from reelsync.consumer.passwords import database_password
 from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import describe
 from reelsync.consumer.preflight import another_program, check_session
 from reelsync.consumer.settings import DatabaseSettings, Settings
+from reelsync.consumer.settings.passwords import database_password
 from reelsync.migrations.compatibility import SchemaState, schema_state
 from reelsync.migrations.locks import LockedError
 from reelsync.migrations.revisions import head_revision

@@ -16,8 +16,8 @@ from rich.text import Text
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import json_bytes, printable, printable_lines
 from reelsync.consumer.settings import BrokerSettings
+from reelsync.consumer.settings.variables import PREFIX, VariablesError
 from reelsync.consumer.telemetry.logs import configure_logs
-from reelsync.consumer.variables import PREFIX, VariablesError
 
 
 class _SafeConsole(Console):

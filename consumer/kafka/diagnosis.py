@@ -18,7 +18,6 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from reelsync.consumer.broker_addresses import Address, addresses_of
 from reelsync.consumer.errors import (
     KafkaFailedError,
     MisconfiguredError,
@@ -26,10 +25,11 @@ from reelsync.consumer.errors import (
     UnavailableError,
     WrongPortError,
 )
-from reelsync.consumer.oauth import seconds_since_end
 from reelsync.consumer.other_protocols import protocol_of
-from reelsync.consumer.passwords import kafka_password
 from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.settings.broker_addresses import Address, addresses_of
+from reelsync.consumer.settings.passwords import kafka_password
+from reelsync.consumer.settings.token_endpoint import seconds_since_end
 from reelsync.consumer.tls import handshake_problem
 
 from .clients import login_options

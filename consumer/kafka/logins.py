@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
 
 from reelsync.consumer.errors import ReelsyncError, UnavailableError
-from reelsync.consumer.passwords import forget_kafka_password, kafka_password
 from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.settings.passwords import forget_kafka_password, kafka_password
 
 _SECRET_SECONDS = 20.0
 _RENEWED_AT = 0.85

@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reelsync.consumer.passwords import database_password
 from reelsync.consumer.settings import DatabaseSettings
+from reelsync.consumer.settings.passwords import database_password
 from reelsync.models.engine import create_engine
 
 _A_DAY = 86_400.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reelsync.consumer import cli
 from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.settings import Settings
-from reelsync.consumer.variables import settings_by_variable
+from reelsync.consumer.settings.variables import settings_by_variable
 from tests.support.secrets_kept import CONSOLE, JSON
 
 SECRET = "hunter2"

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
-from reelsync.consumer.passwords import database_password, kafka_password
 from reelsync.consumer.settings import DatabaseSettings, KafkaSettings
+from reelsync.consumer.settings.passwords import database_password, kafka_password
 
 URL = "postgresql+asyncpg://u@h/d"
 SECRET = "canary-2f81"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reelsync.consumer.settings import BrokerSettings, Settings
-from reelsync.consumer.variables import VariablesError
+from reelsync.consumer.settings.variables import VariablesError
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 

@@ -10,21 +10,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .server_settings import DEFAULT_TOPICS, DatabaseSettings, KafkaSettings, Section
+from .servers import DatabaseSettings, KafkaSettings, Section
 from .variables import ENV_FILE_ENCODING, check_variables, settings_by_variable
-
-__all__ = [
-    "DEFAULT_TOPICS",
-    "BatchSettings",
-    "BrokerSettings",
-    "DatabaseSettings",
-    "DeadLetterSettings",
-    "HttpSettings",
-    "KafkaSettings",
-    "LogSettings",
-    "OtelSettings",
-    "Settings",
-]
 
 _ENV_FILE = ".env"
 

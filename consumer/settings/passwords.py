@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from .errors import MisconfiguredError, UnavailableError
-from .oauth import Client
-from .settings import DatabaseSettings, KafkaSettings
+from reelsync.consumer.errors import MisconfiguredError, UnavailableError
+
+from .servers import DatabaseSettings, KafkaSettings
+from .token_endpoint import Client
 
 Password = Callable[[], Awaitable[str]]
 

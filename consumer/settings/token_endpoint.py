@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import structlog
 
-from .errors import MisconfiguredError, ReelsyncError, UnavailableError
+from reelsync.consumer.errors import MisconfiguredError, ReelsyncError, UnavailableError
 
 _URL = "REELSYNC_KAFKA__SASL_OAUTH_TOKEN_ENDPOINT_URL"
 _SECONDS = 10.0
