@@ -7,12 +7,11 @@ only the records that came after that reading are read.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
@@ -25,22 +24,15 @@ from reelsync.consumer.transform.decode import Decode, Rejection
 from .applied_events import AppliedEvents, read_letters
 from .changes import ERASED, Row
 from .comparison import Difference, certainly_wrong, compare_row, is_accounted_for
-from .reference import STATES, TABLES, Oracle
+from .reference import TABLES, Oracle
 from .report import Finding, Kind, Report
+from .rows import read_rows
 from .spool import EventSpool
 
 __all__ = ["Finding", "Kind", "Report", "Verification"]
 
 
-_KEYS = dict.fromkeys(TABLES, "id") | {"user_profiles": "user_id", STATES: "video_id"}
-
-
-def _rows_of(table: str) -> TextClause:
-    return text(f"SELECT * FROM {table} WHERE get_byte(uuid_send({_KEYS[table]}), 15) % :slices = :slice")
-
-
 _ERASED = text("SELECT digest FROM erased_users")
-_ROWS = {table: _rows_of(table) for table in _KEYS}
 
 
 class Unlogged:
@@ -171,7 +163,7 @@ class Verification:
         erased: set[str] = set()
         for table in self.tables:
             missing = oracle.ids(table)
-            async for row_id, held in _read_rows(connection, table, self.slices, number):
+            async for row_id, held in read_rows(connection, table, self.slices, number):
                 missing.discard(row_id)
                 if table == "videos" and held["version"] >= ERASED:
                     erased.add(row_id)
@@ -233,18 +225,6 @@ class Verification:
                 self.report.incomplete[place] = f"begins at {span.start}"
             elif gaps > 0:
                 self.report.incomplete[place] = f"{gaps} offsets without a record (compaction, transactions)"
-
-
-async def _read_rows(
-    connection: AsyncConnection, table: str, slices: int, number: int
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    options = {"query_name": "verify", "yield_per": 2_000}
-    parameters = {"slices": slices, "slice": number}
-    async with connection.stream(_ROWS[table], parameters, execution_options=options) as found:
-        async for rows in found.mappings().partitions(100):
-            for row in rows:
-                key = str(row[_KEYS[table]])
-                yield f"{key}/{row['version']}" if table == STATES else key, dict(row)
 
 
 def _aggregate(row_id: str) -> str:
