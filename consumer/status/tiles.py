@@ -7,7 +7,7 @@ from reelsync.consumer.health.health import NOT_ASKED, servers_away
 from .document import BatchStatus, Status, Tile
 from .history import Series
 from .notices import Facts, Kind, Level
-from .wording import SERVER_NAMES, counted, duration, in_words, rate
+from .wording import SERVER_NAMES, counted, duration, rate
 
 _LATE_SECONDS = 60.0
 """From this age on, the alert ReelsyncEventsLate counts."""
@@ -31,8 +31,10 @@ def _servers(facts: Facts) -> Iterator[Tile]:
     for server, name in SERVER_NAMES.items():
         why = facts.unreachable.get(server)
         if server in away:
-            failures = [off.why for off in facts.backing_off.values() if off.outage and off.server == server]
-            yield Tile(name=name, figure="away", note=in_words([*failures, why or ""][0]), level="error")
+            # Why is in the notice.
+            since = [off.since for off in facts.backing_off.values() if off.outage and off.server == server]
+            note = f"for {duration(facts.now - min(since))}" if since else "no answer to the last check"
+            yield Tile(name=name, figure="away", note=note, level="error")
         elif why == NOT_ASKED:
             yield Tile(name=name, figure="–", note=NOT_ASKED, level=None)
         else:

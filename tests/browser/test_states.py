@@ -85,7 +85,7 @@ async def test_postgresql_away(settings: Settings, browser: Chrome, postgres: Em
             await says(browser, "#headline", wanted)
             await says(browser, "#level", "^Trouble$")
             await says(browser, "#fix", "check PostgreSQL; the consumer continues by itself, and nothing is lost")
-            await says(browser, "#tiles", r"^PostgreSQL Trouble\s+away\s+connection refused\s+Kafka\s+answers")
+            await says(browser, "#tiles", r"^PostgreSQL Trouble\s+away\s+(for|no answer) [\w. ]+\s+Kafka\s+answers")
             await says(browser, "#tiles", r"Event age( Attention)?\s+[1-9][\d.]* (s|min)\s+it grows: nothing new")
             await says(browser, "#marks", "PostgreSQL away since")
             await says(browser, "#partitions", "waiting for PostgreSQL")

@@ -74,6 +74,7 @@ def test_tiles_have_the_level_of_what_is_said_about_them() -> None:
     late = Step(int(NOW / 5), age_seconds=61.0, lag=7)
     outage = levels(replace(report(P0, lag=7), backing_off={"write": off}, steps=[late]))
     assert outage["PostgreSQL"] == ("away", "error")
+    assert levels(replace(report(P0), unreachable={"kafka": "TimeoutError"}))["Kafka"] == ("away", "error")
     assert outage["Kafka"] == ("answers", "ok")
     assert outage["Throughput"] == ("0/s", "error")
     assert outage["Lag"] == ("7", "error")
