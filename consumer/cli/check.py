@@ -9,7 +9,8 @@ from rich.markup import escape
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import printable
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog, homes_of_members
+from reelsync.consumer.kafka.group_members import GroupMember, members_of_group
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.neighbours import division
 from reelsync.consumer.offsets.check import ONE_DATABASE
 from reelsync.consumer.offsets.ledger import Ledger
@@ -128,12 +129,24 @@ async def _group(settings: Settings) -> str:
     finally:
         await engine.dispose()
     async with diagnosed(settings.kafka):
-        members = await homes_of_members(settings.kafka)
-    told = [(address, home) for address, home in members if home]
+        members = await members_of_group(settings.kafka)
+    if foreign := [member for member in members if member.is_foreign]:
+        raise ReelsyncError(
+            " ".join(map(_stranger, foreign)) + " Give it, or reelsync, another group (REELSYNC_KAFKA__GROUP_ID)"
+        )
+    told = [(member.address, member.home) for member in members if member.home]
     if why := division(own, Counter(home for _, home in told)):
         hosts = ", ".join(sorted({address.lstrip("/") for address, home in told if home.digest != own.digest}))
         raise ReelsyncError(f"{why}. The others are at {hosts}: {ONE_DATABASE}")
     return f"{plural(len(members), 'member')}, known to write to this database: {len(told)}"
+
+
+def _stranger(member: GroupMember) -> str:
+    held = ", ".join(map(str, member.partitions)) or "no partition at present"
+    return (
+        f"another program is a member of the group (client.id {member.client_id} at {member.address.lstrip('/')}) and "
+        f"holds {held}: what is in its partitions is not applied."
+    )
 
 
 def _behind(found: Pooler, configured: Pooler) -> str:

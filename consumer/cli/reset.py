@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.kafka.group_members import count_members
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.offsets.store import read_positions, reset_positions
 from reelsync.consumer.operations.offset_reset import (
     Move,

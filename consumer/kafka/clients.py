@@ -20,6 +20,8 @@ from .logins import Login, LoginError, keep_logged_in
 from .neighbours import Home, Neighbours
 from .record_batches import read_all_batches
 
+CLIENT_ID = "reelsync"
+"""How each of our clients is called in the logs of the brokers and among the members of a group."""
 _ADMIN_REQUEST_MS = 10_000
 
 
@@ -34,7 +36,7 @@ async def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """
     return {
         "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": "reelsync",
+        "client_id": CLIENT_ID,
         "security_protocol": settings.security_protocol,
         **await login_options(settings),
     }

@@ -19,6 +19,7 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from reelsync.consumer.errors import (
+    GroupRefusedError,
     KafkaFailedError,
     MisconfiguredError,
     ReelsyncError,
@@ -49,6 +50,8 @@ async def diagnosed(settings: KafkaSettings) -> AsyncIterator[None]:
     """
     try:
         yield
+    except GroupRefusedError:
+        raise
     except KafkaFailedError as error:
         raise await diagnose(settings, error.__cause__ or error) from error
 

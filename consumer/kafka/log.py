@@ -1,22 +1,13 @@
 """Queries of Kafka that need no group: topics, where logs begin and end, single records."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    GroupLoadInProgressError,
-    KafkaError,
-    NotCoordinatorForGroupError,
-    for_code,
-)
+from aiokafka.errors import KafkaError
 
-from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.errors import KafkaFailedError
 from reelsync.consumer.kafka.reader import Reader, Topic
 from reelsync.consumer.records import Anchor, Partition, Span, anchor_of
@@ -24,13 +15,11 @@ from reelsync.consumer.settings import KafkaSettings
 
 from .clients import admin_client, connection_options, stop_within
 from .diagnosis import diagnose
-from .neighbours import Home, homes_told
 from .record_batches import read_all_batches
 from .scan import Scanned, scan
 from .survey import Survey, survey
 
 _STOP_SECONDS = 5.0
-_COORDINATOR_SECONDS = 20.0
 
 
 class KafkaLog:
@@ -174,61 +163,15 @@ class KafkaLog:
         )
         reader.assign(partitions)
         try:
-            with _translated():
+            with translated():
                 await reader.start()
                 yield reader
         finally:
             await stop_within(reader, _STOP_SECONDS)
 
 
-async def count_members(settings: KafkaSettings) -> int:
-    """The number of members of the group in the settings; 0 for a group that nobody has joined.
-
-    A member that ended without leaving counts until its session timeout is over.
-
-    Raises:
-        KafkaFailedError: the brokers did not answer, or refused to.
-    """
-    return len(await _members(settings))
-
-
-async def homes_of_members(settings: KafkaSettings) -> list[tuple[str, Home | None]]:
-    """The address of each member of the group, and the database that it writes to, if it and the brokers tell.
-
-    Raises:
-        KafkaFailedError: the brokers did not answer, or refused to.
-    """
-    members = await _members(settings)
-    return [(address, next(iter(homes_told(metadata)), None)) for _, _, address, metadata, *_ in members]
-
-
-async def _members(settings: KafkaSettings) -> list[Any]:
-    """What the coordinator of the group knows of its members.
-
-    It may have to be waited for: Kafka makes its topic for groups when a new cluster is first asked about one.
-    """
-    backoff, deadline = Backoff(longest=1.0), time.monotonic() + _COORDINATOR_SECONDS
-    with _translated():
-        async with admin_client(settings) as admin:
-            while True:
-                try:
-                    return await _members_of(admin, settings.group_id)
-                except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
-                    if time.monotonic() >= deadline:
-                        raise
-                await backoff.wait()
-
-
-async def _members_of(admin: AIOKafkaAdminClient, group: str) -> list[Any]:
-    (answer,) = await admin.describe_consumer_groups([group])
-    ((error_code, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
-    if error_code:
-        raise for_code(error_code)
-    return list(members)
-
-
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Translate errors of Kafka's client, including those of its sockets, into an error that names them."""
     try:
         yield

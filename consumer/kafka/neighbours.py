@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
+from reelsync.consumer.records import Partition
+
 _KEY = "reelsync"
 _PLACE_CHARACTERS = 200
 
@@ -78,6 +80,15 @@ def homes_told(metadata: bytes) -> Mapping[Home, int]:
         return _decoded(ConsumerProtocolMemberMetadata.decode(metadata).user_data)
     except (ValueError, struct.error):
         return {}
+
+
+def assigned_to(assignment: bytes) -> list[Partition]:
+    """The partitions of a member, if the brokers tell in the usual form."""
+    try:
+        decoded = ConsumerProtocolMemberAssignment.decode(assignment)
+    except (ValueError, struct.error):
+        return []
+    return sorted(Partition(topic, number) for topic, numbers in decoded.assignment for number in numbers)
 
 
 def _encoded(homes: Mapping[Home, int]) -> bytes:

@@ -1,6 +1,6 @@
 """The first question about a group that a new cluster of Apache Kafka gets."""
 
-from reelsync.consumer.kafka.log import count_members
+from reelsync.consumer.kafka.group_members import count_members
 from reelsync.testing.settings import settings_for
 from tests.services.containers import ContainerBroker
 

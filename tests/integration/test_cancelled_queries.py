@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.kafka.group_members import count_members
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reelsync.consumer.kafka.log import count_members
+from reelsync.consumer.kafka.group_members import count_members
 from reelsync.consumer.settings import Settings
 from tests.integration.test_positions_and_logs import change_positions
 from tests.support.builders import an_id, video

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from sqlalchemy import make_url
 
 from reelsync.consumer.app import Consumer
@@ -107,3 +109,22 @@ async def test_a_database_that_was_replaced_behind_its_address_divides_nobody_fo
                 await until_applied(settings)
                 assert not first.source.halted
     assert len(await rows_of(settings, "videos")) == 39
+
+
+@pytest.mark.apache_kafka(because="does not say what members it has")
+async def test_a_member_of_another_program_is_named_with_the_partitions_that_it_holds(settings: Settings) -> None:
+    topic = topic_of(settings, "video")
+    stranger = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        group_id=settings.kafka.group_id,
+        client_id="stranger",
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+    await stranger.start()
+    checked = await asyncio.to_thread(run_command, settings, "check")
+    await stranger.stop()
+    assert checked.returncode == 1
+    assert "another program is a member of the group (client.id stranger at " in checked.stdout
+    assert f"holds {topic}/0, {topic}/1, {topic}/2: what is in its partitions is not applied" in checked.stdout
+    assert (await asyncio.to_thread(run_command, settings, "check")).returncode == 0

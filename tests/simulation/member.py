@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from reelsync.consumer.errors import UnavailableError
-from reelsync.consumer.kafka.log import KafkaLog, _translated
+from reelsync.consumer.kafka.log import KafkaLog, translated
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings
 
@@ -145,7 +145,7 @@ class SimulatedLog(KafkaLog):
     async def reader(self, partitions: list[TopicPartition], **_options: Any) -> AsyncIterator[Any]:
         reader = SimulatedReader(self._kafka)
         reader.assign(partitions)
-        with _translated():
+        with translated():
             await reader.start()
             yield reader
 

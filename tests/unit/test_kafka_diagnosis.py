@@ -3,11 +3,19 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    KafkaConnectionError,
+    KafkaError,
+)
 
-from reelsync.consumer.errors import KafkaFailedError, UnavailableError
+from reelsync.consumer.errors import GroupRefusedError, KafkaFailedError, UnavailableError
 from reelsync.consumer.kafka.diagnosis import diagnosed
-from reelsync.consumer.kafka.log import KafkaLog, count_members
+from reelsync.consumer.kafka.group_members import count_members
+from reelsync.consumer.kafka.group_refusals import translated
+from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import KafkaSettings
@@ -59,3 +67,26 @@ async def test_what_others_fail_with_meanwhile_goes_through(error: Exception) ->
         async with diagnosed(NOBODY):
             raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InconsistentGroupProtocolError(), "another program is a member of group reelsync"),
+        (GroupAuthorizationFailedError(), "the user may not be a member of group reelsync: grant Read"),
+        (InvalidSessionTimeoutError(), "do not allow a session timeout of"),
+    ],
+)
+async def test_a_group_that_refuses_its_member_is_named_with_what_to_do(error: KafkaError, said: str) -> None:
+    async def ask() -> None:
+        async with diagnosed(NOBODY):
+            with translated(NOBODY):
+                raise error
+
+    with pytest.raises(GroupRefusedError, match=said):
+        await ask()
+
+
+def test_another_failure_of_a_member_is_named() -> None:
+    with pytest.raises(KafkaFailedError, match="KafkaConnectionError"), translated(NOBODY):
+        raise KafkaConnectionError
