@@ -35,6 +35,11 @@ class Group:
         self._joining: dict[str, asyncio.Future[tuple[int, list[TopicPartition]]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
 
+    @property
+    def is_being_formed(self) -> bool:
+        """Whether some member has not got its partitions yet."""
+        return bool(self._joining) or self._deadline is not None
+
     def has(self, member: Member) -> bool:
         """Whether it is a member."""
         return member.name in self._members

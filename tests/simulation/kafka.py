@@ -115,6 +115,8 @@ class SimulatedKafka:
         self.written: dict[Partition, int] = {}
         """The highest position of each partition that PostgreSQL ever had: Kafka must not be told of more."""
         self.failing_until = 0.0
+        self.struck: Log | None = None
+        """The only partition that has faults, in runs about the others."""
         self._ids = 0
         self._waiting: list[asyncio.Future[None]] = []
         for topic, partitions in topics.items():
@@ -124,6 +126,11 @@ class SimulatedKafka:
     def partitions(self) -> list[Log]:
         """The present log of every partition."""
         return [log for logs in self.topics.values() for log in logs]
+
+    @property
+    def breakable(self) -> list[Log]:
+        """Logs that may have faults of their own."""
+        return [self.struck] if self.struck else self.partitions
 
     def create(self, topic: str, partitions: int) -> None:
         """Create a topic, perhaps under the name of another one before."""

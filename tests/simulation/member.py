@@ -37,7 +37,7 @@ class SimulatedMember(SimulatedReader):
         self._belonging: asyncio.Task[None] | None = None
         self._joining: asyncio.Future[tuple[int, list[TopicPartition]]] | None = None
         self.divided = None
-        self.waits_at_least = self.world.rng.choice((1.0, 5.0, 20.0))
+        self.waits_at_least = self.world.rng.choice((1.0, 5.0, 20.0)) if kafka.struck is None else 0.0
 
     def subscribe(self, _topics: list[str], listener: Any) -> None:
         self._listener = listener

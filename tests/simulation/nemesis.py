@@ -33,9 +33,13 @@ class Nemesis:
         moments: list[tuple[float, Callable[[], None]]] = [
             (rng.random() * seconds * 0.6 * (rng.random() < 0.7), self._publish) for _ in range(rng.randrange(2, 6))
         ]
-        moments += [(rng.random() * seconds, rng.choice((self._stop, self._visit))) for _ in range(rng.randrange(3))]
+        if self._kafka.struck is None:
+            moments += [
+                (rng.random() * seconds, rng.choice((self._stop, self._visit))) for _ in range(rng.randrange(3))
+            ]
         if self._scenario.faulty:
-            chosen = [fault for fault in FAULTS if rng.random() < 0.4] or [*FAULTS]
+            possible = FAULTS if self._kafka.struck is None else OF_ONE_PARTITION
+            chosen = [fault for fault in possible if rng.random() < 0.4] or [*possible]
             moments += [
                 (rng.random() * seconds, partial(self._fault, rng.choice(chosen))) for _ in range(rng.randrange(9))
             ]
@@ -93,7 +97,7 @@ class Nemesis:
         self._kafka.failing_until = self._world.clock.now + self._rng.random() * 10.0
 
     def _log(self) -> Log:
-        return self._rng.choice(self._kafka.partitions)
+        return self._rng.choice(self._kafka.breakable)
 
     def _create_again(self) -> None:
         topic = self._log().partition.topic
@@ -115,7 +119,7 @@ class Nemesis:
 
     def _corrupt(self) -> None:
         """In each log one of a few records that were not read yet, or the next one."""
-        for log in self._kafka.partitions:
+        for log in self._kafka.breakable:
             if log.corrupt is None and log.open_at is None:
                 unread = max(log.begin, min(log.end, self._kafka.written.get(log.partition, 0)))
                 first = self._rng.randint(unread, log.end)
@@ -156,3 +160,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], None]] = {
     "no leader": Nemesis._lose_leader,
     "open transaction": Nemesis._open_transaction,
 }
+OF_ONE_PARTITION = ("retention", "corrupt batch", "no leader", "open transaction")
+"""Faults that strike a partition alone."""

@@ -36,7 +36,7 @@ class Operator:
         """Partitions that are not read to their end."""
         left = []
         for log in self._kafka.partitions:
-            row = self._position(log)
+            row = self.position(log)
             at, topic_id = (row["next_offset"], row["topic_id"]) if row else (0, None)
             # At 0 an older id does no harm: the first batch is fenced, and then the position is of this topic.
             if at != log.readable_end or (at and topic_id != log.topic_id):
@@ -55,12 +55,13 @@ class Operator:
             with suppress(DBAPIError, OSError):
                 await self._reset(log.partition, target, log.topic_id)
 
-    def _position(self, log: Log) -> dict[str, Any] | None:
+    def position(self, log: Log) -> dict[str, Any] | None:
+        """The stored position of a partition."""
         return self._postgres.tables["consumer_offsets"].get((GROUP, *log.partition))
 
     def _target(self, log: Log) -> int | None:
         """Where to go on; None if the position fits the log."""
-        row = self._position(log)
+        row = self.position(log)
         if row is None:
             return None
         at = row["next_offset"]

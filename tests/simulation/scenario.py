@@ -13,6 +13,7 @@ from .checks import Checks
 from .clock import SpinningError, StuckError
 from .consumer import consumer_of, ended
 from .kafka import SimulatedKafka
+from .neighbours import Neighbours
 from .nemesis import Nemesis
 from .operators import Operator
 from .postgres import SimulatedPostgres
@@ -34,6 +35,7 @@ RATES = {
 }
 """How often each fault happens where it can, in the seeds that have it: a choice of these two."""
 _WITHOUT_FAULTS = 0.15
+_OF_ONE_PARTITION = 0.08
 _SHARE_OF_FAULTS = 0.4
 _WITH_TOPIC_IDS = 0.85
 _PATIENCE_SECONDS = 300.0
@@ -77,12 +79,20 @@ class Scenario:
             max_records=rng.choice((3, 6, 20)), max_rows=rng.choice((4, 20)), linger_ms=rng.choice((0, 200, 1_000))
         )
         self.operator = Operator(self)
+        if self.faulty and rng.random() < _OF_ONE_PARTITION:
+            self._strike_one_partition()
         self.members = rng.choice((1, 1, 2, 2, 3))
         self.processes: dict[str, Process] = {}
         self.stops: dict[str, asyncio.Event] = {}
         self.ending = False
         self._started = 0
         self._supervisors: list[asyncio.Task[Any]] = []
+
+    def _strike_one_partition(self) -> None:
+        """Let nothing fail, or take long, but what one partition is about: the others must not be held up by it."""
+        self.world.rates, self.world.slowest, self.world.slow = {"gap": 0.2}, 0.01, 0.01
+        self.kafka.struck = self.world.rng.choice(self.kafka.partitions)
+        Neighbours(self.world, self.kafka, self.operator.position, self.limits.linger_ms).watch()
 
     async def run(self) -> None:
         """Let it happen, end all faults, and check what is left."""

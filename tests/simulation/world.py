@@ -15,7 +15,7 @@ PROCESS: ContextVar["Process"] = ContextVar("process")
 
 _MANY_TASKS = 50
 _AT_ONCE, _SOON, _LATER = 0.4, 0.93, 0.995
-"""Shares of answers: without any delay; within 10 ms; within half a second. The others take up to `slowest`."""
+"""Shares of answers: without any delay; within 10 ms; within `slow`. The others take up to `slowest`."""
 
 
 class ViolationError(AssertionError):
@@ -53,7 +53,7 @@ class World:
         self.clock.on_task = _own
         self.clock.set_exception_handler(lambda _, context: self.note("unhandled:", context.get("exception")))
         self.rates: Mapping[str, float] = {}
-        self.slowest = 0.5
+        self.slow, self.slowest = 0.5, 0.5
         self.calm = False
         """Whether nothing fails any more, so that all must be applied soon."""
         self.happened: Counter[str] = Counter()
@@ -130,7 +130,7 @@ class World:
             return 0.0
         if share < _SOON:
             return self.rng.random() * 0.01
-        return self.rng.random() * (0.5 if share < _LATER else self.slowest)
+        return self.rng.random() * (self.slow if share < _LATER else self.slowest)
 
 
 def _own(task: asyncio.Task[Any]) -> None:
