@@ -73,10 +73,12 @@ class Campaign:
         self._numbers = iter(range(1_000_000))
 
     @contextmanager
-    def consumer(self, *command: str, settings: Settings | None = None) -> Iterator[ConsumerProcess]:
+    def consumer(
+        self, *command: str, settings: Settings | None = None, stderr: int | None = None, **extra: str
+    ) -> Iterator[ConsumerProcess]:
         """A consumer in the group. Gone at the end of the block."""
         log = self.directory / f"consumer-{next(self._numbers)}.log"
-        process = ConsumerProcess(settings or self.settings, log, *command)
+        process = ConsumerProcess(settings or self.settings, log, *command, stderr=stderr, **extra)
         try:
             yield process
         finally:

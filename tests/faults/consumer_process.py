@@ -16,16 +16,27 @@ from tests.support.processes import ROOT, environment
 class ConsumerProcess:
     """`reelsync run` as a process; what it logs can be asked for."""
 
-    def __init__(self, settings: Settings, log: Path, *command: str) -> None:
+    def __init__(self, settings: Settings, log: Path, *command: str, stderr: int | None = None, **extra: str) -> None:
+        """Start it; with other variables, and with a file of the test's own for what it logs."""
         json_logs = settings.model_copy(update={"log": settings.log.model_copy(update={"format": "json"})})
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *(command or ("-m", "reelsync.consumer", "run"))],
-                env=environment(json_logs),
+                env=environment(json_logs) | extra,
                 cwd=ROOT,
-                stderr=output,
+                stderr=output if stderr is None else stderr,
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

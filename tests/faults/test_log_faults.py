@@ -17,11 +17,11 @@ Take = Callable[[Outcome], None]
 KEY = an_id(1).encode()
 
 
-async def recreate(settings: Settings, broker: Broker, records: int) -> None:
+async def recreate(settings: Settings, broker: Broker, records: int, partitions: int = 3) -> None:
     """Make the topic anew, with other records."""
     topic = topic_of(settings, "video")
-    await create_again(settings, broker, topic, 3)
-    for partition in range(3):
+    await create_again(settings, broker, topic, partitions)
+    for partition in range(partitions):
         values = [(KEY, video("created", 5_000 + number)) for number in range(records)]
         await publish(settings, topic, values, partitioner=lambda *_, chosen=partition: chosen)
 
@@ -32,6 +32,10 @@ async def recreated(settings: Settings, broker: Broker) -> None:
 
 async def recreated_with_fewer_records(settings: Settings, broker: Broker) -> None:
     await recreate(settings, broker, 3)
+
+
+async def recreated_with_fewer_partitions(settings: Settings, broker: Broker) -> None:
+    await recreate(settings, broker, 500, partitions=1)
 
 
 async def retention(settings: Settings, _broker: Broker) -> None:
@@ -46,16 +50,17 @@ async def retention(settings: Settings, _broker: Broker) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "halts"),
     [
-        recreated,
-        recreated_with_fewer_records,
-        pytest.param(retention, marks=pytest.mark.apache_kafka(because="deletes no records")),
+        (recreated, 3),
+        (recreated_with_fewer_records, 3),
+        (recreated_with_fewer_partitions, 1),
+        pytest.param(retention, 3, marks=pytest.mark.apache_kafka(because="deletes no records")),
     ],
-    ids=lambda fault: fault.__name__,
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_a_log_that_is_not_the_one_that_was_read_halts(
-    campaign: Campaign, broker: Broker, outcomes: Take, fault: Callable[[Settings, Broker], Awaitable[None]]
+    campaign: Campaign, broker: Broker, outcomes: Take, fault: Callable[[Settings, Broker], Awaitable[None]], halts: int
 ) -> None:
     with campaign.consumer():
         await campaign.publish(300)
@@ -64,11 +69,11 @@ async def test_a_log_that_is_not_the_one_that_was_read_halts(
     with campaign.consumer() as consumer:
 
         async def halted() -> bool:
-            return consumer.count("partition.halted", reason=fault.__name__.partition("_")[0]) == 3
+            return consumer.count("partition.halted", reason=fault.__name__.partition("_")[0]) == halts
 
-        await eventually(halted, f"three partitions halt: {consumer.said()}")
+        await eventually(halted, f"{halts} partitions halt: {consumer.said()}")
         videos = topic_of(campaign.settings, "video")
         campaign.continue_with(lambda record: record.topic != videos)
         await campaign.publish(100)
         await campaign.recover()
-    outcomes(await campaign.judge(f"log: {fault.__name__}", 3))
+    outcomes(await campaign.judge(f"log: {fault.__name__}", halts))
