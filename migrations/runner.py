@@ -33,9 +33,9 @@ def upgrade_sql(before: str | None, schema: str | None = None) -> str:
     return written.getvalue().replace(f"CREATE TABLE {VERSION_TABLE}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE}")
 
 
-async def downgrade(url: str, revision: str) -> None:
-    """Take the database back to a revision. Data in what is dropped is lost."""
-    await connected(url, lambda connection: command.downgrade(_config(connection), revision))
+async def downgrade(url: str, revision: str, schema: str | None = None) -> None:
+    """Take the database back to a revision. Data in what is dropped is lost. `schema` as in `upgrade`."""
+    await connected(url, lambda connection: command.downgrade(_config(connection, schema), revision))
 
 
 def _config(connection: Connection | None = None, schema: str | None = None) -> Config:

@@ -128,9 +128,8 @@ def postgres(reelsync_postgres: DatabaseServer) -> DatabaseServer:
     """With a migrated database to make others from, and rights in it for each role."""
     server = reelsync_postgres
     server.create_database(_TEMPLATE)
-    schema = TEST_SCHEMA or "public"
-    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE, schema=schema).migrate_url, schema=TEST_SCHEMA))
-    create_roles(server.url(), database=_TEMPLATE, schema=schema)
+    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url, schema=TEST_SCHEMA))
+    create_roles(server.url(), database=_TEMPLATE)
     if TEST_SCHEMA:
         # The tests' own statements name no schema, and readers may get it with their role. The role of the consumer has
         # the search_path of any other, because a setting names its schema.

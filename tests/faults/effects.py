@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.records import Partition
+from tests.support.roles import SCHEMA
 
 _INSTALL = (
     """
@@ -18,10 +19,10 @@ _INSTALL = (
         topic text NOT NULL, partition int NOT NULL, first bigint NOT NULL, next bigint NOT NULL,
         at timestamptz NOT NULL DEFAULT clock_timestamp())
     """,
-    """
+    f"""
     CREATE FUNCTION record_effects() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
-        INSERT INTO public.effects VALUES (NEW.topic, NEW.partition, OLD.next_offset, NEW.next_offset);
+        INSERT INTO {SCHEMA}.effects VALUES (NEW.topic, NEW.partition, OLD.next_offset, NEW.next_offset);
         RETURN NULL;
     END $$
     """,

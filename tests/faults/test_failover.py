@@ -15,7 +15,7 @@ from reelsync.migrations.runner import upgrade
 from reelsync.models import create_engine
 from tests.faults.campaign import LONG, Campaign
 from tests.faults.test_postgres_faults import Take
-from tests.support.roles import create_roles, roles_of
+from tests.support.roles import TEST_SCHEMA, create_roles, roles_of
 from tests.support.standby import Pair, two_servers
 
 BEHIND = "killed while idle, with its standby behind"
@@ -36,7 +36,7 @@ def pair() -> Iterator[Pair]:
 async def operator_url(pair: Pair) -> str:
     """A migrated database on whichever of the two servers takes writes."""
     login = pair.primary.url()
-    await upgrade(create_roles(login, database="postgres").migrate_url)
+    await upgrade(create_roles(login, database="postgres").migrate_url, schema=TEST_SCHEMA)
     create_roles(login, database="postgres")
     return pair.url(login)
 

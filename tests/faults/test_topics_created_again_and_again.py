@@ -18,6 +18,7 @@ from tests.faults.consumer_process import ConsumerProcess
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
+from tests.support.roles import SCHEMA
 from tests.support.running import eventually, rows_of, topic_of
 from tests.support.topics import create_again, topic_id
 
@@ -28,10 +29,10 @@ CREATIONS = 12 if LONG else 4
 # A position says which topic it is of, so each stretch that a transaction covers is one of a topic.
 COVERAGE = (
     "CREATE TABLE coverage (topic_id text, partition int, first bigint, next bigint)",
-    """
+    f"""
     CREATE FUNCTION cover() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
-        INSERT INTO public.coverage VALUES (NEW.topic_id, NEW.partition, OLD.next_offset, NEW.next_offset);
+        INSERT INTO {SCHEMA}.coverage VALUES (NEW.topic_id, NEW.partition, OLD.next_offset, NEW.next_offset);
         RETURN NULL;
     END $$
     """,

@@ -1,5 +1,6 @@
 """What several files need: sessions of the administrator, and databases whose roles were made."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -7,10 +8,10 @@ import pytest
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from reelsync.migrations.runner import upgrade
 from reelsync.models.engine import create_engine
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
-from tests.support.processes import run_command
-from tests.support.roles import Roles, create_roles, roles_of
+from tests.support.roles import TEST_SCHEMA, Roles, create_roles, roles_of
 
 
 @pytest.fixture
@@ -41,8 +42,7 @@ def settled(postgres: EmbeddedPostgres) -> Iterator[URL]:
     name = "roles_settled"
     postgres.create_database(name)
     made = create_roles(postgres.url(), database=name)
-    migrated = run_command(None, "migrate", "--json", REELSYNC_DATABASE__URL=made.migrate_url)
-    assert migrated.returncode == 0, migrated.stderr
+    asyncio.run(upgrade(made.migrate_url, schema=TEST_SCHEMA))
     create_roles(postgres.url(), database=name)
     yield make_url(postgres.url(name))
     postgres.drop_database(name)

@@ -14,7 +14,17 @@ from reelsync.migrations.runner import downgrade, upgrade
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.builders import an_id, usage, user, video
 from tests.support.processes import run_command
-from tests.support.roles import MIGRATE_ROLE, READABLE, RUN_ROLE, SHOWN, Roles, create_roles, psql, roles_of
+from tests.support.roles import (
+    MIGRATE_ROLE,
+    READABLE,
+    RUN_ROLE,
+    SHOWN,
+    TEST_SCHEMA,
+    Roles,
+    create_roles,
+    psql,
+    roles_of,
+)
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.secrets_kept import assert_one_error
 
@@ -30,8 +40,8 @@ def database(settled: URL, postgres: EmbeddedPostgres) -> Iterator[str]:
 
 async def test_the_role_that_migrates_can_go_down_and_up_again(database: str) -> None:
     migrate_url = roles_of(database, database=str(make_url(database).database)).migrate_url
-    await downgrade(migrate_url, "base")
-    await upgrade(migrate_url)
+    await downgrade(migrate_url, "base", schema=TEST_SCHEMA)
+    await upgrade(migrate_url, schema=TEST_SCHEMA)
 
 
 async def test_a_consumer_runs_in_the_role_that_runs(settings: Settings) -> None:

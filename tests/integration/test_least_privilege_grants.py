@@ -16,7 +16,9 @@ from tests.support.roles import (
     READABLE,
     ROLES_SQL,
     RUN_ROLE,
+    SCHEMA,
     SHOWN,
+    TEST_SCHEMA,
     Roles,
     create_roles,
     psql,
@@ -48,19 +50,19 @@ _RELATIONS = """
 SELECT json_agg(json_build_array(grantee, relation, privilege)) FROM (
     SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, c.relname AS relation, a.privilege_type AS privilege
     FROM pg_class c CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-    WHERE c.relnamespace = 'public'::regnamespace
+    WHERE c.relnamespace = :'schema'::regnamespace
     UNION ALL
-    SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants WHERE table_schema = 'public'
+    SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants WHERE table_schema = :'schema'
     UNION ALL
     SELECT coalesce(r.rolname, 'PUBLIC'), c.relname || '.' || t.attname, a.privilege_type
     FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid CROSS JOIN aclexplode(t.attacl) a
-    LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.relnamespace = 'public'::regnamespace
+    LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.relnamespace = :'schema'::regnamespace
 ) found WHERE grantee <> current_user AND grantee <> :'migrate'
 """
 _ELSEWHERE = """
 SELECT json_agg(json_build_array(kind, coalesce(rolname, 'PUBLIC'), privilege_type)) FROM (
     SELECT 'database' AS kind, (aclexplode(datacl)).* FROM pg_database WHERE datname = current_database()
-    UNION ALL SELECT 'schema', (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = 'public'
+    UNION ALL SELECT 'schema', (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = :'schema'
     UNION ALL SELECT 'default on ' || defaclobjtype::text, (aclexplode(defaclacl)).* FROM pg_default_acl
 ) acl LEFT JOIN pg_roles r ON r.oid = grantee
 WHERE coalesce(rolname, 'PUBLIC') IN ('PUBLIC', :'run', :'read', :'migrate')
@@ -68,9 +70,9 @@ WHERE coalesce(rolname, 'PUBLIC') IN ('PUBLIC', :'run', :'read', :'migrate')
 
 
 def ask(url: URL, query: str) -> list[list[str]]:
-    names = {"migrate": MIGRATE_ROLE, "run": RUN_ROLE, "read": READ_ROLE}
-    for name, role in names.items():
-        query = query.replace(f":'{name}'", f"'{role}'")
+    names = {"migrate": MIGRATE_ROLE, "run": RUN_ROLE, "read": READ_ROLE, "schema": SCHEMA}
+    for name, called in names.items():
+        query = query.replace(f":'{name}'", f"'{called}'")
     return json.loads(psql(url, "--command", query).strip() or "[]")
 
 
@@ -102,7 +104,7 @@ def test_the_rights_are_these_and_no_others(settled: URL, roles: Roles) -> None:
 async def test_the_rights_reach_tables_that_are_made_later(admin: URL) -> None:
     """Between a migration and the second run of the file, the consumer works, but may not erase people yet."""
     made = create_roles(admin.render_as_string(hide_password=False), database=str(admin.database))
-    await upgrade(made.migrate_url)
+    await upgrade(made.migrate_url, schema=TEST_SCHEMA)
     made_later = ("model_usage", "erasure_lock", "users", "user_profiles", "video_states")
     expected = RIGHTS[RUN_ROLE] | dict.fromkeys(made_later, WRITTEN)
     assert rights_on_tables(admin) == {RUN_ROLE: {name: of for name, of in expected.items() if "." not in name}}
@@ -117,7 +119,7 @@ def test_the_role_that_migrates_owns_everything_and_the_others_nothing(settled: 
     owners = ask(
         settled,
         "SELECT json_agg(DISTINCT rolname) FROM pg_class c JOIN pg_roles r ON r.oid = relowner "
-        "WHERE relnamespace = 'public'::regnamespace",
+        "WHERE relnamespace = :'schema'::regnamespace",
     )
     assert owners == [MIGRATE_ROLE]
     attributes = ask(

@@ -20,26 +20,26 @@ from reelsync.migrations.runner import downgrade, upgrade
 from reelsync.models import Base
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.processes import run_command
-from tests.support.roles import apply_roles, psql
+from tests.support.roles import SCHEMA, TEST_SCHEMA, apply_roles, psql
 from tests.support.running import eventually
 
-CATALOGUE = """
+CATALOGUE = f"""
     SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
            a.attgenerated::text, COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
       FROM pg_class c
       JOIN pg_attribute a ON a.attrelid = c.oid
       LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
-     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+     WHERE c.relnamespace = '{SCHEMA}'::regnamespace AND c.relkind = 'r'
        AND a.attnum > 0 AND c.relname <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', ''
-      FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+      FROM pg_constraint WHERE connamespace = '{SCHEMA}'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
     UNION ALL
     SELECT 'index', tablename, indexname, indexdef, '', '', ''
-      FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+      FROM pg_indexes WHERE schemaname = '{SCHEMA}' AND tablename <> 'alembic_version'
     UNION ALL
     SELECT 'options', relname, array_to_string(reloptions, ','), '', '', '', ''
-      FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+      FROM pg_class WHERE relnamespace = '{SCHEMA}'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
      ORDER BY 1, 2, 3
 """
 
@@ -48,8 +48,14 @@ CATALOGUE = """
 def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"empty_{secrets.token_hex(4)}"
     postgres.create_database(name)
+    if TEST_SCHEMA:
+        psql(make_url(postgres.url(name)), "--command", f"CREATE SCHEMA {TEST_SCHEMA}")
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+def settings_of(url: str) -> Settings:
+    return Settings.model_validate({"database": {"url": url, "schema": TEST_SCHEMA}})
 
 
 async def catalogue(url: str) -> list[tuple[str, ...]]:
@@ -60,16 +66,16 @@ async def catalogue(url: str) -> list[tuple[str, ...]]:
     return rows
 
 
-async def test_migrations_make_the_schema_of_the_models(empty: str, database: str) -> None:
+async def test_migrations_make_the_schema_of_the_models(empty: str, operator_url: str) -> None:
     engine = create_async_engine(empty, poolclass=NullPool)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     await engine.dispose()
-    assert await catalogue(database) == await catalogue(empty)
+    assert await catalogue(operator_url) == await catalogue(empty)
 
 
-async def test_autogenerate_finds_nothing_to_do(database: str) -> None:
-    engine = create_async_engine(database, poolclass=NullPool)
+async def test_autogenerate_finds_nothing_to_do(operator_url: str) -> None:
+    engine = create_async_engine(operator_url, poolclass=NullPool)
     async with engine.connect() as connection:
         changes = await connection.run_sync(
             lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), Base.metadata)
@@ -78,33 +84,33 @@ async def test_autogenerate_finds_nothing_to_do(database: str) -> None:
     assert changes == []
 
 
-async def test_what_migrate_prints_makes_the_same_schema(empty: str, database: str, tmp_path: Path) -> None:
+async def test_what_migrate_prints_makes_the_same_schema(empty: str, operator_url: str, tmp_path: Path) -> None:
     apply_roles(make_url(empty))
-    settings = Settings.model_validate({"database": {"url": empty}})
+    settings = settings_of(empty)
     printed = run_command(settings, "migrate", "--sql")
     assert printed.returncode == 0, printed.stderr
     assert await current_revision(empty) is None, "it only prints"
     file = tmp_path / "migration.sql"
     file.write_text(printed.stdout)
     psql(make_url(empty), "--file", str(file))
-    assert await catalogue(empty) == await catalogue(database)
+    assert await catalogue(empty) == await catalogue(operator_url)
     nothing = run_command(settings, "migrate", "--sql")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "Nothing to do" in nothing.stderr
 
 
 async def test_upgrade_downgrade_upgrade_ends_where_it_began(empty: str) -> None:
-    await upgrade(empty)
+    await upgrade(empty, schema=TEST_SCHEMA)
     upgraded = await catalogue(empty)
-    await downgrade(empty, "base")
+    await downgrade(empty, "base", schema=TEST_SCHEMA)
     assert await catalogue(empty) == []
-    await upgrade(empty)
+    await upgrade(empty, schema=TEST_SCHEMA)
     assert await catalogue(empty) == upgraded
     assert await current_revision(empty) == head_revision()
 
 
 async def test_runners_at_the_same_time_wait_for_each_other(empty: str) -> None:
-    settings = Settings.model_validate({"database": {"url": empty}})
+    settings = settings_of(empty)
     done = await asyncio.gather(*(asyncio.to_thread(run_command, settings, "migrate", "--json") for _ in range(3)))
     assert [(command.returncode, command.stderr) for command in done] == [(0, "")] * 3
     assert await current_revision(empty) == head_revision()
@@ -112,7 +118,7 @@ async def test_runners_at_the_same_time_wait_for_each_other(empty: str) -> None:
 
 async def test_an_interrupted_making_of_indexes_is_begun_again(empty: str) -> None:
     """Indexes are made outside the transaction, so a revision may find its columns, and an index that is not valid."""
-    await upgrade(empty)
+    await upgrade(empty, schema=TEST_SCHEMA)
     upgraded = await catalogue(empty)
     engine = create_async_engine(empty, poolclass=NullPool)
     async with engine.begin() as connection:
@@ -120,7 +126,7 @@ async def test_an_interrupted_making_of_indexes_is_begun_again(empty: str) -> No
         await connection.execute(text("DROP INDEX ix_dead_letters_latest"))
         invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_dead_letters_closed'::regclass"
         await connection.execute(text(invalid))
-    await upgrade(empty)
+    await upgrade(empty, schema=TEST_SCHEMA)
     async with engine.connect() as connection:
         assert not await connection.scalar(text("SELECT count(*) FROM pg_index WHERE NOT indisvalid"))
     await engine.dispose()
@@ -131,7 +137,7 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
     engine = create_async_engine(empty, poolclass=NullPool)
     async with engine.connect() as holder:
         await holder.execute(text("SELECT pg_advisory_lock(hashtext('reelsync.migrations'))"))
-        waiting = asyncio.create_task(upgrade(empty))
+        waiting = asyncio.create_task(upgrade(empty, schema=TEST_SCHEMA))
 
         async def waits() -> bool:
             await holder.commit()  # What a transaction sees of the activity stays as it was first seen.
@@ -140,7 +146,7 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
 
         await eventually(waits, "the runner waits")
         assert not waiting.done()
-        assert await holder.scalar(text("SELECT to_regclass('public.videos')")) is None
+        assert await holder.scalar(text("SELECT to_regclass('videos')")) is None
         await holder.execute(text("SELECT pg_advisory_unlock(hashtext('reelsync.migrations'))"))
         await holder.commit()  # Indexes are made concurrently, which waits for whoever is in a transaction.
         await waiting
@@ -149,8 +155,8 @@ async def test_a_runner_waits_for_the_lock_of_another(empty: str) -> None:
 
 
 async def test_whoever_holds_a_table_is_named_with_it(empty: str) -> None:
-    await upgrade(empty)
-    settings = Settings.model_validate({"database": {"url": empty}})
+    await upgrade(empty, schema=TEST_SCHEMA)
+    settings = settings_of(empty)
     engine = create_async_engine(
         empty, poolclass=NullPool, connect_args={"server_settings": {"application_name": "a\x1breport"}}
     )
@@ -195,7 +201,7 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(
             await connection.execute(text(statement))
     await engine.dispose()
     before = await catalogue(empty)
-    settings = Settings.model_validate({"database": {"url": empty}})
+    settings = settings_of(empty)
     done = await asyncio.to_thread(run_command, settings, command)
     assert done.returncode == 1
     # `check` cannot know of a table what `migrate` does.

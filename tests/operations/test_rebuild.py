@@ -16,7 +16,7 @@ from tests.operations.random_topics import publish_log
 from tests.operations.rebuilding import applied, damage, done_to, rebuilt, shadow_tables
 from tests.support.builders import an_id, user, video
 from tests.support.processes import run_command
-from tests.support.roles import psql, roles_of
+from tests.support.roles import SCHEMA, psql, roles_of
 from tests.support.running import consuming, publish, rows_of, tables_of, topic_of, until_applied
 
 
@@ -95,7 +95,9 @@ async def test_views_and_rights_survive(
 ) -> None:
     await applied(settings, 8)
     await operator.execute(text("CREATE VIEW titles AS SELECT id, title FROM videos"))
-    rights = text("SELECT relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
+    rights = text(
+        f"SELECT relname, relacl::text FROM pg_class WHERE relnamespace = '{SCHEMA}'::regnamespace ORDER BY 1"
+    )
     before = (await operator.execute(rights)).all()
     await damage(operator)
     await rebuilt(migrating)

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.builders import an_id, record, structured
+from tests.support.roles import SCHEMA
 
 
 def erased(number: int = 1, **fields: Any) -> Any:
@@ -22,8 +23,9 @@ async def traces(engine: AsyncEngine, words: Iterable[str]) -> list[tuple[str, s
     async with engine.connect() as connection:
         columns = await connection.execute(
             text(
-                "SELECT table_name, column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public'"
-            )
+                "SELECT table_name, column_name, udt_name FROM information_schema.columns WHERE table_schema = :schema"
+            ),
+            {"schema": SCHEMA},
         )
         for table, column, kind in columns.all():
             for word in words:

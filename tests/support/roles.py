@@ -23,6 +23,7 @@ SHOWN = {
 
 TEST_SCHEMA = os.environ.get("TEST_SCHEMA")
 """The schema of the tables, so that the tests can be run once in another one than public."""
+SCHEMA = TEST_SCHEMA or "public"
 
 # One for the session: roles belong to the server, so a second database must not end the first one's logins.
 _PASSWORD = secrets.token_urlsafe(24)
@@ -38,7 +39,7 @@ class Roles:
     read_url: str
 
 
-def create_roles(admin_url: str, *, database: str, schema: str = "public") -> Roles:
+def create_roles(admin_url: str, *, database: str, schema: str = SCHEMA) -> Roles:
     """Make the three roles and give them their rights in `database`. May be called again, after migrating above all.
 
     Args:
@@ -63,7 +64,7 @@ def roles_of(admin_url: str, *, database: str) -> Roles:
     return Roles(migrate, run, read)
 
 
-def apply_roles(url: URL, schema: str = "public") -> None:
+def apply_roles(url: URL, schema: str = SCHEMA) -> None:
     """Run roles.sql as it is, for the three roles, in this database."""
     names = {"migrate_role": MIGRATE_ROLE, "run_role": RUN_ROLE, "read_role": READ_ROLE, "schema": schema}
     psql(url, *(f"--set={name}={role}" for name, role in names.items()), "--file", str(ROLES_SQL))
@@ -74,6 +75,7 @@ def psql(url: URL, *arguments: str) -> str:
     given = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
     given |= {"PGDATABASE": url.database, "PGSSLMODE": url.query.get("sslmode")}
     given |= {"PGSSLROOTCERT": url.query.get("sslrootcert"), "PGAPPNAME": "reelsync-tests"}
+    given |= {"PGOPTIONS": f"-c search_path={TEST_SCHEMA},public" if TEST_SCHEMA else None}
     env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     done = subprocess.run(
         [_psql(), "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=on", *arguments],

@@ -20,7 +20,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.migrations.runner import upgrade
 from reelsync.testing.servers.embedded_postgres import EmbeddedPostgres
 from tests.support.builders import an_id, usage, user, video
-from tests.support.roles import RUN_ROLE, create_roles
+from tests.support.roles import RUN_ROLE, TEST_SCHEMA, create_roles
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.tls_postgres import debian_binaries
 
@@ -89,7 +89,7 @@ def watched() -> Iterator[Watched]:
     }
     with EmbeddedPostgres(directory, durable=False, settings=settings, binaries=debian_binaries()) as server:
         server.create_database(DATABASE)
-        asyncio.run(upgrade(create_roles(server.url(), database=DATABASE).migrate_url))
+        asyncio.run(upgrade(create_roles(server.url(), database=DATABASE).migrate_url, schema=TEST_SCHEMA))
         yield Watched(server, directory / "log", create_roles(server.url(), database=DATABASE).run_url)
     shutil.rmtree(directory, ignore_errors=True)
 
