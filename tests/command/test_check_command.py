@@ -11,6 +11,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.migrations.runner import upgrade
 from reelsync.testing.servers import DatabaseServer
 from tests.support.processes import process, run_command
+from tests.support.roles import TEST_SCHEMA
 from tests.support.secrets_kept import SECRET
 
 
@@ -46,7 +47,7 @@ async def test_a_database_of_another_encoding_is_refused(
     await operator.execute(text(f"CREATE DATABASE latin_{command} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
     url = postgres.url(f"latin_{command}")
     if command != "migrate":
-        await upgrade(url)
+        await upgrade(url, schema=TEST_SCHEMA)
     done = run_command(settings, command, REELSYNC_DATABASE__URL=url)
     assert done.returncode == 1, done.stderr
     assert "the database's encoding is LATIN1" in done.stdout + done.stderr
