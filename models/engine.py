@@ -114,8 +114,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     connect_args |= _connect_arguments(limits, application_name, search_path, pooler)
     connect_args |= {"timeout": connect_timeout, **_login(password)}
     engine = create_async_engine(address, **pool._asdict(), hide_parameters=True, connect_args=connect_args)
-    _count_invalidated(engine.sync_engine)
-    event.listen(engine.sync_engine, "handle_error", _leave_server_that_only_reads)
+    _watch_connections(engine.sync_engine)
     engine.dialect.do_ping = _ping  # type: ignore[assignment,method-assign] # asyncpg's connections are adapted ones
     return engine
 
@@ -157,7 +156,8 @@ def _connect_arguments(
     }
 
 
-def _count_invalidated(engine: Engine) -> None:
+def _watch_connections(engine: Engine) -> None:
+    event.listen(engine, "handle_error", _leave_server_that_only_reads)
     # A pool does not count this, so its events are counted. They continue after `dispose`, which makes a new pool.
     counted = _invalidated[engine] = Counter()
 
