@@ -171,6 +171,16 @@ class _ReadableBatch:
     def __next__(self) -> Any:
         return next(self._batch)
 
+    def validate_crc(self) -> bool:
+        """True. aiokafka asks before it looks at anything else in a batch.
+
+        Raises:
+            _UnreadableError: the bytes are not those that the checksum was made from.
+        """
+        if not self._batch.validate_crc():
+            raise self._unreadable("its checksum is wrong: it was changed after it was stored")
+        return True
+
     def __iter__(self) -> Iterator[Any]:
         try:
             if self._data[_MAGIC_OFFSET] < _BATCH_MAGIC:
