@@ -53,8 +53,10 @@ class KafkaLog:
         async with self.reader([]) as reader:
             return await reader.topics(names)
 
-    async def survey(self, partitions: Collection[Partition], topics: Mapping[str, Topic] | None = None) -> Survey:
-        """Where the logs of the partitions that exist begin and end, or why that is not known.
+    async def survey(
+        self, partitions: Collection[Partition], topics: Mapping[str, Topic] | None = None, *, soon: bool = False
+    ) -> Survey:
+        """Where the logs of the partitions that exist begin and end, or why that is not known: see `survey`.
 
         Raises:
             KafkaFailedError: no broker answered.
@@ -62,7 +64,7 @@ class KafkaLog:
         options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 50, "max_partition_fetch_bytes": 4_096}
         async with self.reader([], **options) as reader:
             known = await reader.topics({p.topic for p in partitions}) if topics is None else topics
-            return await survey(reader, partitions, known)
+            return await survey(reader, partitions, known, soon=soon)
 
     async def ranges(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         """Begin and end of the log of each partition that exists.

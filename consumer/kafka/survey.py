@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from aiokafka import TopicPartition
@@ -13,9 +14,11 @@ from reelsync.consumer.records import Partition
 
 from .reader import Reader, Topic
 
-_LEADER_SECONDS = 15.0
+_ANSWER_SECONDS = 15.0
 _STRAGGLER_SECONDS = 1.0
 """How long a leader is waited for once another one has answered."""
+_TOGETHER_SECONDS = 0.5
+"""How long a leader that was asked about several partitions is waited for, if the answer is needed soon."""
 
 Trouble = Literal["no_leader", "no_answer", "not_authorized"]
 _WORDS: Mapping[Trouble, str] = {
@@ -57,8 +60,13 @@ def is_there(partition: Partition, topics: Mapping[str, Topic]) -> bool:
     return partition.topic in topics and partition.number < topics[partition.topic].partitions
 
 
-async def survey(reader: Reader, partitions: Collection[Partition], topics: Mapping[str, Topic]) -> Survey:
+async def survey(
+    reader: Reader, partitions: Collection[Partition], topics: Mapping[str, Topic], *, soon: bool = False
+) -> Survey:
     """Ask for the bounds of those of the partitions that the topics have. The reader must see committed records only.
+
+    aiokafka repeats a question about several partitions until all have an answer, so one whose leader has just gone
+    holds up the others. If the answer is needed `soon`, a leader is then asked about each partition on its own.
 
     Raises:
         KafkaError: no leader answered.
@@ -80,11 +88,8 @@ async def survey(reader: Reader, partitions: Collection[Partition], topics: Mapp
     for tp in assigned:
         # Without a position aiokafka would ask for one, and note a failure.
         reader.seek(tp, 0)
-    bounds: dict[Partition, Bounds] = {}
-    for tps, answer in zip(by_leader.values(), await _answers(reader, list(by_leader.values())), strict=True):
-        answered = answer if isinstance(answer, dict) else {}
-        bounds |= answered
-        troubles |= {Partition(*tp): _trouble(reader, tp) for tp in tps if Partition(*tp) not in answered}
+    bounds = await _bounds_of(reader, list(by_leader.values()), soon=soon)
+    troubles |= {Partition(*tp): _trouble(reader, tp) for tp in assigned if Partition(*tp) not in bounds}
     return Survey(bounds, troubles)
 
 
@@ -92,31 +97,43 @@ def _trouble(reader: Reader, tp: TopicPartition) -> Trouble:
     return "not_authorized" if isinstance(reader.failures.get(tp), TopicAuthorizationFailedError) else "no_answer"
 
 
-async def _answers(
-    reader: Reader, by_leader: Sequence[list[TopicPartition]]
-) -> list[dict[Partition, Bounds] | KafkaError]:
-    """What each leader says. Once one has answered, the others are not waited for much longer.
+async def _bounds_of(reader: Reader, by_leader: list[list[TopicPartition]], *, soon: bool) -> dict[Partition, Bounds]:
+    """What the leaders say.
 
     Raises:
         KafkaError: none answered.
     """
-    if not by_leader:
-        return []
-    asked = [asyncio.create_task(_bounds(reader, tps)) for tps in by_leader]
+    is_short = soon and any(len(tps) > 1 for tps in by_leader)
+    answers = await _answers(reader, by_leader, _TOGETHER_SECONDS if is_short else _ANSWER_SECONDS)
+    silent = [tps for tps, answer in zip(by_leader, answers, strict=True) if isinstance(answer, KafkaError)]
+    if is_short and silent:
+        seconds = _ANSWER_SECONDS if len(silent) == len(by_leader) else _STRAGGLER_SECONDS
+        answers += await _answers(reader, [[tp] for tps in silent for tp in tps], seconds)
+    bounds: dict[Partition, Bounds] = {}
+    for answer in answers:
+        bounds |= answer if isinstance(answer, dict) else {}
+    errors = [answer for answer in answers if isinstance(answer, KafkaError)]
+    if errors and len(errors) == len(answers):
+        raise errors[0]
+    return bounds
+
+
+async def _answers(
+    reader: Reader, groups: Sequence[list[TopicPartition]], seconds: float
+) -> list[dict[Partition, Bounds] | KafkaError]:
+    """The answer for each group of partitions. Once one is there, the others are not waited for much longer."""
+    asked = [asyncio.create_task(_bounds(reader, tps)) for tps in groups]
     try:
-        for first in asyncio.as_completed(asked, timeout=_LEADER_SECONDS):
-            if not isinstance(await first, KafkaError):
-                break
-        await asyncio.wait(asked, timeout=_STRAGGLER_SECONDS)
+        with suppress(TimeoutError):
+            for first in asyncio.as_completed(asked, timeout=seconds):
+                if not isinstance(await first, KafkaError):
+                    await asyncio.wait(asked, timeout=min(seconds, _STRAGGLER_SECONDS))
+                    break
     finally:
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-    answers = [KafkaTimeoutError() if task.cancelled() else task.result() for task in asked]
-    errors = [answer for answer in answers if isinstance(answer, KafkaError)]
-    if len(errors) == len(answers):
-        raise errors[0]
-    return answers
+    return [KafkaTimeoutError() if task.cancelled() else task.result() for task in asked]
 
 
 async def _bounds(reader: Reader, tps: list[TopicPartition]) -> dict[Partition, Bounds] | KafkaError:

@@ -91,7 +91,7 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
         KafkaFailedError: no broker answered.
         Exception: the stored positions could not be read.
     """
-    found = await log.survey(partitions, topics)
+    found = await log.survey(partitions, topics, soon=True)
     halts = {partition: unknown(partition, trouble) for partition, trouble in found.troubles.items()}
     halts |= {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
     bounds = found.bounds

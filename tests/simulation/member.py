@@ -106,7 +106,7 @@ class SimulatedMember(SimulatedReader):
             return None
         generation, assigned = joining.result()
         await self.world.step("joined")
-        if self.kafka.group.has(self) and self.kafka.group.generation == generation:
+        if self.kafka.group.has(self) and self.kafka.group.generation == generation and not self._closed:
             self._needed.clear()
         return assigned
 

@@ -141,6 +141,8 @@ class Scenario:
             if process.alive:
                 self.world.violated(f"{process.name} ended with {error!r}")
         self.world.note("ended:", process.name)
+        process.alive = False
+        self.kafka.group.lost(process)  # if it could not leave
         del self.stops[process.name], self.processes[process.name]
 
     async def _consume(self, process: Process, stop: asyncio.Event) -> None:

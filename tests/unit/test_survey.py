@@ -24,6 +24,8 @@ class Reader:
 
     def __init__(self, silent: Collection[int] = (), failing: Collection[int] = (), forbidden: Collection[int] = ()):
         self.silent, self.failing, self.forbidden = silent, failing, forbidden
+        self.moved: set[int] = set()
+        """Partitions that their leader leads no more: a question with one of them is repeated without an end."""
         self.failures: dict[TopicPartition, KafkaError] = {}
         self.fetched: set[TopicPartition] = set()
 
@@ -35,7 +37,7 @@ class Reader:
     async def _answer(self, tps: list[TopicPartition], offset: int) -> dict[TopicPartition, int]:
         leaders = {TOPICS["videos"].leaders[tp.partition] for tp in tps}
         assert len(leaders) == 1, "one question for each leader"
-        if leaders & set(self.silent):
+        if leaders & set(self.silent) or self.moved & {tp.partition for tp in tps}:
             await asyncio.Event().wait()
         if leaders & set(self.failing):
             raise KafkaConnectionError
@@ -66,7 +68,8 @@ class Reader:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STRAGGLER_SECONDS", 0.05)
-    monkeypatch.setattr(module, "_LEADER_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_TOGETHER_SECONDS", 0.05)
 
 
 async def found(reader: Any, *partitions: Partition) -> Survey:
@@ -108,3 +111,18 @@ async def test_if_nobody_answers_it_is_an_error(reader: Reader) -> None:
 
 async def test_nothing_to_ask_for_needs_no_answer() -> None:
     assert await found(Reader(failing=[1, 2, 3]), P3) == Survey({}, {P3: "no_leader"})
+
+
+@pytest.mark.parametrize("soon", [True, False])
+async def test_a_partition_that_has_just_lost_its_leader_holds_up_none_of_the_same_leader(
+    monkeypatch: pytest.MonkeyPatch, *, soon: bool
+) -> None:
+    monkeypatch.setitem(TOPICS, "videos", Topic(3, "id", {0: 1, 1: 1, 2: 1}))
+    reader: Any = Reader()
+    reader.moved.add(1)
+    if soon:
+        seen = await survey(reader, (P0, P1, P2), TOPICS, soon=True)
+        assert (seen.bounds, seen.troubles) == ({P0: KNOWN, P2: KNOWN}, {P1: "no_answer"})
+    else:
+        with pytest.raises(KafkaError):
+            await survey(reader, (P0, P1, P2), TOPICS)
