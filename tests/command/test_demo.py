@@ -15,7 +15,7 @@ from tests.support.processes import ROOT
 @pytest.fixture
 def demo() -> Iterator[subprocess.Popen[str]]:
     """In a process group of its own, which a signal reaches as Ctrl-C does in a terminal."""
-    make = ["make", "demo", "EVENTS=3000", "KEEP=1"]
+    make = ["make", "--no-print-directory", "demo", "EVENTS=3000", "KEEP=1"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("REELSYNC_")}
     running = subprocess.Popen(make, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
     with running:

@@ -154,7 +154,7 @@ async def test_looking_up_a_halted_partition_holds_up_no_other(
         await eventually(halted, "one halted")
         asked = asyncio.Event()
 
-        async def never(*_: object) -> None:
+        async def never(*_: object, **_soon: object) -> None:
             asked.set()
             await asyncio.Event().wait()
 
