@@ -155,15 +155,18 @@ class ReadableRecords:
             return None
         begin = self._begin
         self._begin += _OVERHEAD + struct.unpack_from(">i", self._data, begin + _LENGTH_OFFSET)[0]
-        self._batch = _ReadableBatch(batch, memoryview(self._data)[begin : self._begin])
+        data = memoryview(self._data)
+        self._batch = _ReadableBatch(batch, data[begin : self._begin], data[self._begin :])
         return self._batch
 
 
 class _ReadableBatch:
-    def __init__(self, batch: Any, data: memoryview) -> None:
+    def __init__(self, batch: Any, data: memoryview, rest: memoryview) -> None:
         self.source: Source | None = None
         self._batch = batch
         self._data = data
+        self._rest = rest
+        """What was fetched after it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -178,7 +181,9 @@ class _ReadableBatch:
             _UnreadableError: the bytes are not those that the checksum was made from.
         """
         if not self._batch.validate_crc():
-            raise self._unreadable("its checksum is wrong: it was changed after it was stored")
+            # What has changed may be the number of its offsets: the first one of the next batch, if fetched, counts.
+            following = struct.unpack_from(">q", self._rest)[0] if len(self._rest) >= _OVERHEAD else None
+            raise self._unreadable("its checksum is wrong: it was changed after it was stored", following)
         return True
 
     def __iter__(self) -> Iterator[Any]:
@@ -197,9 +202,9 @@ class _ReadableBatch:
         except CorruptRecordException as error:
             raise self._unreadable("a record does not have Kafka's format") from error
 
-    def _unreadable(self, why: str) -> _UnreadableError:
+    def _unreadable(self, why: str, following: int | None = None) -> _UnreadableError:
         # Only the next offset is known for a message in an old format.
-        following = self._batch.next_offset
+        following = following or self._batch.next_offset
         return _UnreadableError(Unreadable(getattr(self._batch, "base_offset", following - 1), following, why))
 
 

@@ -8,6 +8,8 @@ from reelsync.consumer.kafka.record_batches import ReadableRecords
 _ATTRIBUTES = 22
 """The byte whose bits say whether a batch is compressed, transactional, and for brokers alone."""
 _CONTROL, _TRANSACTIONAL = 0x20, 0x10
+_LAST_OFFSET = 26
+"""The last byte of the difference between a batch's last and first offsets."""
 
 
 def stored() -> bytearray:
@@ -37,6 +39,19 @@ def test_a_changed_batch_is_unreadable_before_anything_else_is_read_of_it(at: in
     changed = stored()
     changed[at] ^= bit
     batch = ReadableRecords(bytes(changed)).next_batch()
+    assert batch
+    with pytest.raises(Exception, match="checksum is wrong") as refused:
+        batch.validate_crc()
+    assert refused.value.batch[:2] == (0, 3)  # type: ignore[attr-defined] # a private error
+
+
+@pytest.mark.parametrize("offsets", [0, 1, 200])
+def test_what_a_changed_batch_says_of_its_own_end_is_not_believed(offsets: int) -> None:
+    changed = stored()
+    changed[_LAST_OFFSET] = offsets
+    following = stored()
+    following[7] = 3  # begins at offset 3, which no checksum covers
+    batch = ReadableRecords(bytes(changed + following)).next_batch()
     assert batch
     with pytest.raises(Exception, match="checksum is wrong") as refused:
         batch.validate_crc()
