@@ -98,7 +98,7 @@ class Consumer:
         """
         await check_schema(self.settings.database)
         await check_database(self.settings.database)
-        await check_writes(self.settings.database, self.settings.kafka.group_id)
+        await check_writes(self.settings.database, self.settings.kafka.group_id, skip_if_locked=True)
         self.health.schema_verified = True
         topics = await check_brokers(self.kafka_log)
         check_topics(topics, self.settings.kafka)

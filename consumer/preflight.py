@@ -92,8 +92,8 @@ async def check_database(settings: DatabaseSettings) -> Pooler:
     return found
 
 
-async def check_writes(settings: DatabaseSettings, group: str) -> None:
-    """Check that the database takes all that a batch writes, by a transaction that is rolled back.
+async def check_writes(settings: DatabaseSettings, group: str, *, skip_if_locked: bool = False) -> None:
+    """Check that the database takes all that a batch writes, by a transaction that is rolled back: see `rehearse`.
 
     Call this after `check_database`.
 
@@ -104,7 +104,7 @@ async def check_writes(settings: DatabaseSettings, group: str) -> None:
     engine = engine_of(settings)
     try:
         with explained(settings):
-            await rehearse(engine, group)
+            await rehearse(engine, group, skip_if_locked=skip_if_locked)
     finally:
         await engine.dispose()
 

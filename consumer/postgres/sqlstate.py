@@ -54,6 +54,7 @@ ADVICE = dict.fromkeys(
 }
 """What to do about a refusal that waiting does not change. About all others the server's own sentence says the most."""
 EXCLUSION_VIOLATION = "23P01"
+LOCK_NOT_AVAILABLE = "55P03"
 # The classes of PostgreSQL itself. Functions in a database may raise others.
 _APPENDIX_A = (
     "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "

@@ -4,8 +4,10 @@ import time
 from uuid import uuid4
 
 import orjson
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reelsync.consumer.postgres.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
 from reelsync.consumer.records import Partition, Span, StoredRecord
 from reelsync.consumer.transform.batch import Batch
 from reelsync.consumer.transform.decode import decoder
@@ -17,13 +19,20 @@ _PLACE = Partition("reelsync check", 0)
 _MAX_BYTES = 1_000
 
 
-async def rehearse(engine: AsyncEngine, group: str) -> None:
+async def rehearse(engine: AsyncEngine, group: str, *, skip_if_locked: bool) -> None:
     """Write what a batch writes (a position, rows, a dead letter) in one transaction that is rolled back.
+
+    No lock is waited for. If somebody has locked a table, nothing is found out, which is an error unless
+    `skip_if_locked`.
 
     Raises:
         Exception: the database refuses it.
     """
-    await BatchWriter(engine, group).rehearse(_made_up_batch())
+    try:
+        await BatchWriter(engine, group).rehearse(_made_up_batch())
+    except DBAPIError as error:
+        if not skip_if_locked or sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
 
 
 def _made_up_batch() -> Batch:

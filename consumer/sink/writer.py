@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import orjson
-from sqlalchemy import Select
+from sqlalchemy import Select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -35,6 +35,8 @@ _STATEMENTS = {
     "model_usage": INSERT_MODEL_USAGE,
     "video_states": INSERT_VIDEO_STATES,
 }
+_LOCKED = text("LOCK TABLE consumer_offsets, users, videos, dead_letters IN ROW EXCLUSIVE MODE NOWAIT")
+"""The lock of every write. It is refused if it would have to wait."""
 _SELECT_KNOWN_USERS = select_known(User)
 _SELECT_KNOWN_VIDEOS = select_known(Video)
 
@@ -85,9 +87,10 @@ class BatchWriter:
         An event that a constraint of somebody else refuses is parked, as it would be.
 
         Raises:
-            Exception: the database refuses it.
+            Exception: the database refuses it, or somebody has locked one of its tables.
         """
         async with self._engine.connect() as connection:
+            await connection.execute(_LOCKED, execution_options={"query_name": "rehearsal.lock"})
             starts = {partition: span.start for partition, span in batch.spans.items()}
             await create_positions(connection, self._group, None, starts)
             await self._write(connection, batch, Written(rejections=list(batch.rejections)), carefully=True)

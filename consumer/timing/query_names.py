@@ -26,6 +26,7 @@ _CONSUMER_QUERIES: dict[str, Query] = {
     "offsets.reset": Query("UPDATE", "consumer_offsets"),
     "offsets.list": Query("SELECT", "consumer_offsets"),
     "offsets.home": Query("SELECT"),
+    "rehearsal.lock": Query("LOCK", "consumer_offsets"),
     "users.known": Query("SELECT", "users"),
     "users.names": Query("SELECT", "users"),
     "videos.known": Query("SELECT", "videos"),
