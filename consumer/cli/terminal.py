@@ -1,9 +1,11 @@
 """Output and settings of all commands: data to standard output, everything else to standard error."""
 
 import asyncio
+import io
 import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, TextIO, TypeVar, cast
 
 import typer
 from pydantic import ValidationError
@@ -29,8 +31,37 @@ class _SafeConsole(Console):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
 
+class _StandardError(io.TextIOBase):
+    """Standard error. What it no longer takes, because its reader or its terminal is gone, is left out."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """How it encodes text."""
+        return _stderr().encoding
+
+    def write(self, text: str) -> int:
+        """Write a text, if possible."""
+        with suppress(OSError):
+            _stderr().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written, if possible."""
+        with suppress(OSError):
+            _stderr().flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return _stderr().isatty()
+
+
+def _stderr() -> TextIO:
+    """The stream itself, also while a live view sends what others print through its console."""
+    return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+
 out = _SafeConsole(emoji=False)
-err = _SafeConsole(stderr=True, emoji=False)
+err = _SafeConsole(file=cast("TextIO", _StandardError()), stderr=True, emoji=False)
 
 _TOPICS = f"{PREFIX}KAFKA__TOPICS"
 _TOPICS_EXAMPLE = '{"video-events": "video"}'

@@ -1,0 +1,81 @@
+"""Nobody gets what a consumer writes to standard error: its pipe has no reader, its terminal is gone, it is closed."""
+
+import errno
+import os
+import pty
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import LONG, ROUNDS, Campaign, Outcome
+from tests.faults.consumer_process import ConsumerProcess
+from tests.support.running import eventually
+
+Take = Callable[[Outcome], None]
+RUN = ("-m", "reelsync.consumer", "run")
+WITHOUT_STREAMS = "import os, sys; os.closerange(0, 3); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+"""A program that becomes the one that its arguments name, with all three standard streams closed."""
+FOR_PEOPLE = {"REELSYNC_LOG__FORMAT": "console", "TERM": "xterm"}
+
+
+@contextmanager
+def without_reader(campaign: Campaign, *options: str) -> Iterator[ConsumerProcess]:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with campaign.consumer(*RUN, *options, stderr=writing) as consumer:
+        os.close(writing)
+        yield consumer
+
+
+@contextmanager
+def without_terminal(campaign: Campaign, *options: str) -> Iterator[ConsumerProcess]:
+    """Its terminal is closed as soon as it shows something there."""
+    ours, theirs = pty.openpty()
+    with campaign.consumer(*RUN, *options, stderr=theirs, **FOR_PEOPLE) as consumer:
+        os.close(theirs)
+        os.read(ours, 1)
+        os.close(ours)
+        yield consumer
+
+
+@contextmanager
+def without_streams(campaign: Campaign, *options: str) -> Iterator[ConsumerProcess]:
+    with campaign.consumer("-c", WITHOUT_STREAMS, *RUN, *options, **FOR_PEOPLE) as consumer:
+        yield consumer
+
+
+def is_lost(consumer: ConsumerProcess) -> bool:
+    """Whether nobody gets what the process writes to standard error."""
+    stream = Path(f"/proc/{consumer.pid}/fd/2")
+    if str(stream.readlink()) == os.devnull:
+        return True
+    try:
+        stream.write_bytes(b"\n")
+    except OSError as error:
+        return error.errno in {errno.EPIPE, errno.EIO}
+    return False
+
+
+@pytest.mark.parametrize("started", [without_reader, without_terminal, without_streams], ids=lambda f: f.__name__)
+async def test_standard_error_is_gone(
+    campaign: Campaign, outcomes: Take, started: Callable[..., AbstractContextManager[ConsumerProcess]]
+) -> None:
+    """It works as before, and its exit code says that it stopped cleanly."""
+    lost, rounds = 0, ROUNDS if LONG else 1
+    for number in range(rounds):
+        with started(campaign, *(() if number % 2 else ("--workers", "2"))) as consumer:
+            await campaign.publish(200)
+            await campaign.recover()
+            lost += is_lost(consumer)
+            consumer.signal(signal.SIGTERM)
+
+            async def has_ended(consumer: ConsumerProcess = consumer) -> bool:
+                return consumer.exit_code is not None
+
+            await eventually(has_ended, "the consumer stops")
+            assert consumer.exit_code == 0
+    assert lost == rounds
+    outcomes(await campaign.judge(f"standard error gone: {started.__name__.replace('_', ' ')}", lost))
