@@ -55,7 +55,8 @@ endif
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit tests/contract --numprocesses auto $(ARGS)
 
-# The fault suite at length: 5 seeds, 20 rounds each; about an hour. `make test` runs a short form of it.
+# The fault suite at length: 20 rounds of each fault with 5 seeds, or FAULTS_ROUNDS with FAULTS_SEEDS="1 2". `make test` runs
+# a short form of it. FAULTS_JSON=FILE keeps what it finds (docs/faults.md).
 test-faults: setup
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
 

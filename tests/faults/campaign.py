@@ -20,36 +20,19 @@ from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 from tests.faults.consumer_process import ConsumerProcess
 from tests.faults.effects import effects_of
+from tests.faults.outcomes import Outcome
 from tests.support.running import eventually, topic_of
 
 LONG = os.environ.get("FAULTS", "short") == "long"
-ROUNDS = 20 if LONG else 3
-SEEDS = [1, 2, 3, 4, 5] if LONG else [1]
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or (20 if LONG else 3))
+FEW_ROUNDS = ROUNDS if LONG else 1
+"""Of faults that take long."""
+SEEDS = [int(seed) for seed in (os.environ.get("FAULTS_SEEDS") or ("1 2 3 4 5" if LONG else "1")).split()]
 AT_THE_FENCE = (
     "datname = current_database() AND usename = 'reelsync_run' "
     "AND wait_event_type = 'Lock' AND query ILIKE '%UPDATE consumer_offsets%'"
 )
 _POISON_EVERY = 5
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a campaign found. `happened` counts the faults that were seen to happen."""
-
-    fault: str
-    seed: int
-    records: int
-    happened: int
-    lost: int
-    doubled: int
-    wrong: list[str]
-    recoveries: list[float]
-    """Seconds from the end of each fault until all that had been published was applied."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether each record had its effect once, the fault happened, and the rows are those of the oracle."""
-        return self.happened > 0 and (self.lost, self.doubled, self.wrong) == (0, 0, [])
 
 
 @dataclass
@@ -128,16 +111,25 @@ class Campaign:
 
         await eventually(moved, f"{records} more records applied", 120)
 
+    async def apply(self, count: int) -> None:
+        """Publish the next records, and wait until they are applied: no fault is under way."""
+        await self.publish(count)
+        await self.all_applied()
+
     async def recover(self) -> None:
-        """Wait until all that was published is applied, and keep how long that took."""
+        """Wait until all that was published is applied, and keep how long that took after the fault."""
         started = time.monotonic()
+        await self.all_applied()
+        self.recoveries.append(time.monotonic() - started)
+
+    async def all_applied(self) -> None:
+        """Wait until all that was published is applied."""
 
         async def applied() -> bool:
             stored = await self._stored()
             return all(stored.get(partition, 0) >= end for partition, end in self.ends.items())
 
         await eventually(applied, "all that was published applied", 180)
-        self.recoveries.append(time.monotonic() - started)
 
     def continue_with(self, chosen: Callable[[DayRecord], bool]) -> None:
         """Publish the chosen records before the others."""

@@ -1,10 +1,9 @@
 """A campaign for each fault test, and the table of what all of them found."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
 
 import pytest
 from sqlalchemy import make_url
@@ -12,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.embedded_broker import EmbeddedBroker
-from tests.faults.campaign import SEEDS, Campaign, Outcome
+from tests.faults.campaign import SEEDS, Campaign
 from tests.faults.effects import install_effects
+from tests.faults.outcomes import Outcome, table, write
 from tests.faults.proxy import TcpProxy
 from tests.services.containers import ContainerBroker
 from tests.services.contract import Broker
@@ -23,31 +23,18 @@ _OUTCOME = "outcome of a campaign"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each campaign."""
+    """The table of all campaigns."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     properties = [
         pair for report in reports for pair in getattr(report, "user_properties", ()) if report.when == "call"
     ]
-    outcomes = [(tier, Outcome(**found)) for name, (tier, found) in properties if name == _OUTCOME]
-    if not outcomes:
+    found = [Outcome(**outcome) for name, outcome in properties if name == _OUTCOME]
+    if not found:
         return
     terminalreporter.section("faults")
-    line = "{:<58} {:<10} {:>4} {:>7} {:>8} {:>4} {:>7} {:>5}  {}"
-    terminalreporter.write_line(
-        line.format("fault", "servers", "seed", "records", "happened", "lost", "doubled", "wrong", "recovery, s")
-    )
-    for tier, outcome in outcomes:
-        counts = (outcome.seed, outcome.records, outcome.happened, outcome.lost, outcome.doubled, len(outcome.wrong))
-        terminalreporter.write_line(line.format(outcome.fault, tier, *counts, _recovery(outcome)))
+    terminalreporter.write_line(table(found))
     if path := os.environ.get("FAULTS_JSON"):
-        rows = [{"servers": tier} | vars(outcome) for tier, outcome in outcomes]
-        Path(path).write_text(json.dumps(rows, indent=1), "utf-8")
-
-
-def _recovery(outcome: Outcome) -> str:
-    if not outcome.recoveries:
-        return "-"
-    return f"{median(outcome.recoveries):.1f} (max {max(outcome.recoveries):.1f}, n {len(outcome.recoveries)})"
+        write(found, Path(path))
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +95,7 @@ def outcomes(tier: str, record_property: Callable[[str, object], None]) -> Calla
     """Take an outcome into the table, and fail if it is not clean."""
 
     def take(outcome: Outcome) -> None:
-        record_property(_OUTCOME, (tier, vars(outcome)))
+        record_property(_OUTCOME, asdict(replace(outcome, servers=tier)))
         assert outcome.is_clean, outcome
 
     return take

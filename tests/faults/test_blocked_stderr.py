@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.faults.campaign import LONG, ROUNDS, Campaign, Outcome
+from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.support.running import eventually
 
 Take = Callable[[Outcome], None]
@@ -65,12 +66,11 @@ async def until_assigned(consumer: ConsumerProcess) -> None:
 async def test_nobody_reads_standard_error(campaign: Campaign, outcomes: Take) -> None:
     """It stands still in its next line, as if it were stopped; another one takes over, until somebody reads."""
     blocked = 0
-    for _ in range(ROUNDS if LONG else 1):
+    for _ in range(FEW_ROUNDS):
         with ExitStack() as stack:
             reading, writing = stack.enter_context(pipe())
             unread = stack.enter_context(campaign.consumer(stderr=writing))
-            await campaign.publish(50)
-            await campaign.recover()
+            await campaign.apply(50)
             fill(writing)
             successor = stack.enter_context(campaign.consumer())
 
@@ -83,6 +83,5 @@ async def test_nobody_reads_standard_error(campaign: Campaign, outcomes: Take) -
             await campaign.recover()
             blocked += is_blocked(unread)
             empty(reading)
-            await campaign.publish(100)
-            await campaign.recover()
+            await campaign.apply(100)
     outcomes(await campaign.judge("standard error blocked", blocked))

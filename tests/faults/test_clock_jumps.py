@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import LONG, ROUNDS, Campaign, Outcome
+from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.support.running import eventually
 
 Take = Callable[[Outcome], None]
@@ -45,11 +46,10 @@ async def off_by(consumer: ConsumerProcess) -> float:
 async def test_the_clock_jumps(campaign: Campaign, outcomes: Take) -> None:
     clock = campaign.directory / "clock"
     clock.write_text("+0")
-    seen, rounds = 0, ROUNDS if LONG else 1
+    seen, rounds = 0, FEW_ROUNDS
     with ExitStack() as stack:
         pair = [stack.enter_context(campaign.consumer(**faked(clock))) for _ in range(2)]
-        await campaign.publish(50)
-        await campaign.recover()
+        await campaign.apply(50)
         for number in range(rounds):
             jump = campaign.rng.choice(JUMPS)
             async with campaign.flow(300):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import LONG, ROUNDS, Campaign, Outcome
+from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.support.running import eventually
 
 Take = Callable[[Outcome], None]
@@ -64,10 +65,11 @@ async def test_standard_error_is_gone(
     campaign: Campaign, outcomes: Take, started: Callable[..., AbstractContextManager[ConsumerProcess]]
 ) -> None:
     """It works as before, and its exit code says that it stopped cleanly."""
-    lost, rounds = 0, ROUNDS if LONG else 1
+    lost, rounds = 0, FEW_ROUNDS
     for number in range(rounds):
         with started(campaign, *(() if number % 2 else ("--workers", "2"))) as consumer:
-            await campaign.publish(200)
+            await campaign.apply(100)
+            await campaign.publish(100)
             await campaign.recover()
             lost += is_lost(consumer)
             consumer.signal(signal.SIGTERM)

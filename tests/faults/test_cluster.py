@@ -17,7 +17,8 @@ from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.child_process import ServiceError
 from reelsync.testing.servers.topics import create_topics
-from tests.faults.campaign import Campaign, Outcome
+from tests.faults.campaign import Campaign
+from tests.faults.outcomes import Outcome
 from tests.services.kafka_cluster import KafkaCluster
 from tests.support.builders import an_id, video
 from tests.support.http_client import quick, served
@@ -86,8 +87,7 @@ async def revive(broker: KafkaCluster, number: int, topics: list[str]) -> None:
 async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
     topic = topic_of(campaign.settings, "video")
     with campaign.consumer(), campaign.consumer():
-        await campaign.publish(50)
-        await campaign.recover()
+        await campaign.apply(50)
         before = await leaders(broker, topic)
         victim = before[0]
         async with campaign.flow(600):
@@ -97,8 +97,7 @@ async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaC
         after = await leaders(broker, topic)
         assert victim not in after.values(), "leadership did not move"
         await revive(broker, victim, list(campaign.settings.kafka.topics))
-        await campaign.publish(200)
-        await campaign.recover()
+        await campaign.apply(200)
     outcomes(await campaign.judge("leader of three brokers killed", len(before.items() - after.items())))
 
 
@@ -155,8 +154,7 @@ async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker
         return ask(broker, lambda admin: admin.find_coordinator(campaign.settings.kafka.group_id))
 
     with campaign.consumer(), campaign.consumer():
-        await campaign.publish(50)
-        await campaign.recover()
+        await campaign.apply(50)
         victim = await coordinator()
         async with campaign.flow(600):
             await campaign.progress(20)
@@ -168,16 +166,14 @@ async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker
 
         await eventually(moved, "another broker coordinates")
         await revive(broker, victim, list(campaign.settings.kafka.topics))
-        await campaign.publish(200)
-        await campaign.recover()
+        await campaign.apply(200)
     outcomes(await campaign.judge("coordinator of the group killed", 1))
 
 
 async def test_a_partition_is_added(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
     topic = topic_of(campaign.settings, "video")
     with campaign.consumer(), campaign.consumer():
-        await campaign.publish(300)
-        await campaign.recover()
+        await campaign.apply(300)
         await ask(broker, lambda admin: admin.create_partitions({topic: NewPartitions(6)}))
 
         async def served() -> bool:

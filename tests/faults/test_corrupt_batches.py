@@ -8,8 +8,9 @@ import pytest
 
 from reelsync.consumer.records import Partition
 from reelsync.testing.servers.containers import ContainerBroker
-from tests.faults.campaign import LONG, ROUNDS, Campaign, Outcome
+from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
 from tests.support.running import eventually, publish, topic_of
@@ -51,11 +52,10 @@ async def pass_over(campaign: Campaign, consumer: ConsumerProcess) -> None:
 @pytest.mark.apache_kafka(because="keeps its log in memory")
 async def test_a_changed_bit_halts_one_partition(campaign: Campaign, broker: ContainerBroker, outcomes: Take) -> None:
     halted = Partition(topic_of(campaign.settings, "video"), 0)
-    rounds = ROUNDS if LONG else 1
+    rounds = FEW_ROUNDS
     for number in range(rounds):
         with campaign.consumer() as consumer:
-            await campaign.publish(100)
-            await campaign.recover()
+            await campaign.apply(100)
         await corrupt_once(campaign, broker, number)
         with campaign.consumer() as consumer:
 
@@ -64,7 +64,7 @@ async def test_a_changed_bit_halts_one_partition(campaign: Campaign, broker: Con
 
             await eventually(is_halted, f"the partition halts: {consumer.said()}")
             end = campaign.ends.pop(halted)
-            await campaign.recover()
+            await campaign.all_applied()
             campaign.ends[halted] = end
             await pass_over(campaign, consumer)
             await campaign.recover()

@@ -1,7 +1,4 @@
-"""The primary dies, or becomes a server that only reads, and its asynchronous standby takes its place.
-
-FAULTS=long makes it 100 rounds for each seed. `make test` runs one round of each kind.
-"""
+"""The primary dies, or becomes a server that only reads, and its asynchronous standby takes its place."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import cycle, islice
@@ -13,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.migrations.runner import upgrade
 from reelsync.models import create_engine
-from tests.faults.campaign import LONG, Campaign
+from tests.faults.campaign import ROUNDS, Campaign
 from tests.faults.test_postgres_faults import Take
 from tests.support.roles import TEST_SCHEMA, create_roles, roles_of
 from tests.support.standby import Pair, two_servers
@@ -21,7 +18,6 @@ from tests.support.standby import Pair, two_servers
 BEHIND = "killed while idle, with its standby behind"
 """Nothing new is published then: the consumer must find out by itself that rows are gone."""
 KINDS = ("killed", BEHIND, "switched over")
-ROUNDS = 100 if LONG else len(KINDS)
 _API_CONNECTIONS = 3
 _POSITIONS = text("SELECT sum(next_offset) FROM consumer_offsets")
 
@@ -68,9 +64,7 @@ async def api(operator_url: str) -> AsyncIterator[AsyncEngine]:
 async def test_a_standby_is_promoted(campaign: Campaign, pair: Pair, api: AsyncEngine, outcomes: Take) -> None:
     first = await pair.timeline()
     with campaign.consumer():
-        await campaign.publish(20)
-        await campaign.recover()
-        campaign.recoveries.clear()
+        await campaign.apply(20)
         for number, kind in enumerate(islice(cycle(KINDS), ROUNDS)):
             await _ports_of(api)
             await _fail_over(campaign, pair, kind)
@@ -88,9 +82,7 @@ async def test_a_standby_is_promoted(campaign: Campaign, pair: Pair, api: AsyncE
 async def _fail_over(campaign: Campaign, pair: Pair, kind: str) -> None:
     if kind == BEHIND:
         await pair.cut_off()
-        await campaign.publish(20)
-        await campaign.recover()
-        campaign.recoveries.pop()
+        await campaign.apply(20)
         confirmed = await campaign.operator.scalar(_POSITIONS)
         await pair.kill_and_promote()
         await campaign.reconnect()

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.faults.campaign import ROUNDS, Campaign, Outcome
+from tests.faults.campaign import ROUNDS, Campaign
+from tests.faults.outcomes import Outcome
 from tests.faults.proxy import TcpProxy
 from tests.support.running import eventually
 
@@ -12,8 +13,7 @@ Take = Callable[[Outcome], None]
 async def test_connections_to_the_broker_are_cut(campaign: Campaign, kafka_proxy: TcpProxy, outcomes: Take) -> None:
     cut = 0
     with campaign.consumer(), campaign.consumer():
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             async with campaign.held_back():
                 await campaign.publish(400)
@@ -28,8 +28,7 @@ async def test_the_broker_vanishes_for_longer_than_the_session(
 ) -> None:
     swallowed = kafka_proxy.happened["swallowed"]
     with campaign.consumer() as consumer:
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         async with campaign.held_back():
             await campaign.publish(400)
         with kafka_proxy.black_hole():
@@ -50,8 +49,7 @@ async def test_a_hanging_offset_commit_does_not_hold_up_records(
     before = happened["hanging commit"]
     patient = campaign.settings.kafka.model_copy(update={"session_timeout_ms": 30_000})
     with campaign.consumer(settings=campaign.settings.model_copy(update={"kafka": patient})):
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             hung = happened["hanging commit"]
 

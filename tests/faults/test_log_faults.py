@@ -7,7 +7,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import Campaign, Outcome
+from tests.faults.campaign import Campaign
+from tests.faults.outcomes import Outcome
 from tests.services.contract import Broker
 from tests.support.builders import an_id, video
 from tests.support.running import eventually, publish, topic_of
@@ -63,8 +64,7 @@ async def test_a_log_that_is_not_the_one_that_was_read_halts(
     campaign: Campaign, broker: Broker, outcomes: Take, fault: Callable[[Settings, Broker], Awaitable[None]], halts: int
 ) -> None:
     with campaign.consumer():
-        await campaign.publish(300)
-        await campaign.recover()
+        await campaign.apply(300)
     await fault(campaign.settings, broker)
     with campaign.consumer() as consumer:
 

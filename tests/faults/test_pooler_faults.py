@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import ROUNDS, Campaign, Outcome
+from tests.faults.campaign import ROUNDS, Campaign
 from tests.faults.effects import install_effects
+from tests.faults.outcomes import Outcome
 from tests.support.pgbouncer import MODES, PgBouncer, pgbouncer
 from tests.support.running import eventually
 
@@ -65,8 +66,7 @@ async def test_the_limits_end_the_transaction_of_a_stopped_owner_behind_a_pooler
     campaign.settings = campaign.settings.model_copy(update={"database": database})
     with ExitStack() as stack:
         owner = stack.enter_context(campaign.consumer())
-        await campaign.publish(100)
-        await campaign.recover()
+        await campaign.apply(100)
         async with campaign.held_back():
             await campaign.publish(300)
             await eventually(campaign.waits_at_the_fence, "the owner is in its transaction")
@@ -76,8 +76,7 @@ async def test_the_limits_end_the_transaction_of_a_stopped_owner_behind_a_pooler
         await eventually(_idle_transactions(campaign, most=0), "the server ends the stopped owner's transaction")
         await campaign.recover()
         owner.signal(signal.SIGCONT)
-        await campaign.publish(100)
-        await campaign.recover()
+        await campaign.apply(100)
     outcomes(await campaign.judge(f"SIGSTOP behind PgBouncer, {mode} mode", 1))
 
 

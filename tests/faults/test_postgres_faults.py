@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from reelsync.consumer.settings import Settings
-from tests.faults.campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign, Outcome
+from tests.faults.campaign import AT_THE_FENCE, LONG, ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.faults.proxy import TcpProxy
 from tests.services.contract import DatabaseServer
 from tests.support.running import eventually
@@ -71,8 +72,7 @@ async def test_postgresql_crashes_and_recovers(campaign: Campaign, postgres: Dat
 async def test_backends_are_terminated_in_their_transactions(campaign: Campaign, outcomes: Take) -> None:
     terminated = 0
     with campaign.consumer():
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             async with campaign.held_back():
                 await campaign.publish(300)
@@ -89,8 +89,7 @@ async def test_backends_are_terminated_in_commit(campaign: Campaign, outcomes: T
     in_commit = "query ILIKE 'commit%' AND wait_event = 'advisory'"
     terminated = 0
     with campaign.consumer():
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             async with a_session_of_its_own(campaign) as holder:
                 await holder.execute(text("SELECT pg_advisory_lock(4711)"))
@@ -109,8 +108,7 @@ async def test_backends_are_terminated_in_commit(campaign: Campaign, outcomes: T
 
 async def test_replies_to_commit_are_lost(campaign: Campaign, postgres_proxy: TcpProxy, outcomes: Take) -> None:
     with campaign.consumer(settings=through(postgres_proxy, campaign.settings)):
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             with postgres_proxy.losing_commit_replies(every=3):
                 await campaign.publish(400)
@@ -122,8 +120,7 @@ async def test_the_database_vanishes_in_a_black_hole(
     campaign: Campaign, postgres_proxy: TcpProxy, outcomes: Take
 ) -> None:
     with campaign.consumer(settings=through(postgres_proxy, campaign.settings)) as consumer:
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         with postgres_proxy.black_hole():
             await campaign.publish(400)
             await logged(consumer, "batch.failed", "Timeout")
@@ -150,8 +147,7 @@ async def test_the_database_refuses_for_a_while(
 ) -> None:
     name = make_url(operator_url).database
     with campaign.consumer() as consumer:
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         await campaign.operator.execute(text(change.format(name)))
         try:
             await campaign.operator.execute(text(TERMINATE.format("true")))
@@ -167,8 +163,7 @@ async def test_the_database_refuses_for_a_while(
 
 async def test_a_migration_holds_the_tables(campaign: Campaign, outcomes: Take) -> None:
     with campaign.consumer() as consumer:
-        await campaign.publish(20)
-        await campaign.recover()
+        await campaign.apply(20)
         for _ in range(ROUNDS):
             before = consumer.mentions("batch.failed", "55P03")
             async with a_session_of_its_own(campaign) as migration:

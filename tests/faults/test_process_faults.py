@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.campaign import ROUNDS, Campaign, Outcome
+from tests.faults.campaign import ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
+from tests.faults.outcomes import Outcome
 from tests.support.running import eventually
 
 UNFENCED = (str(Path(__file__).parent.parent / "integration" / "crashing_consumer.py"), "never", "0", "unfenced")
@@ -30,8 +31,7 @@ async def test_kills_at_random_points(campaign: Campaign, outcomes: Take) -> Non
 async def test_workers_of_one_supervisor_are_killed(campaign: Campaign, outcomes: Take) -> None:
     """The supervisor starts others; whoever is left goes on meanwhile."""
     with campaign.consumer("-m", "reelsync.consumer", "run", "--workers", "2") as supervisor:
-        await campaign.publish(100)
-        await campaign.recover()
+        await campaign.apply(100)
         for killed in range(ROUNDS):
             async with campaign.flow(400):
                 await campaign.progress(campaign.rng.randrange(1, 300))
@@ -48,8 +48,7 @@ async def test_workers_of_one_supervisor_are_killed(campaign: Campaign, outcomes
 async def test_an_owner_stopped_in_its_transaction_is_fenced_when_it_wakes(campaign: Campaign, outcomes: Take) -> None:
     with ExitStack() as stack:
         zombie = stack.enter_context(campaign.consumer())
-        await campaign.publish(100)
-        await campaign.recover()
+        await campaign.apply(100)
         fenced = 0
         for _ in range(ROUNDS):
             successor = await _stopped_and_succeeded(campaign, zombie, stack)
@@ -66,8 +65,7 @@ async def test_without_the_fence_the_same_stop_doubles(campaign: Campaign) -> No
     """The negative control: consumers that store positions apart from rows, as most do."""
     with ExitStack() as stack:
         zombie = stack.enter_context(campaign.consumer(*UNFENCED))
-        await campaign.publish(100)
-        await campaign.recover()
+        await campaign.apply(100)
         campaign.continue_with(lambda record: record.expected == "not_json")
         await _stopped_and_succeeded(campaign, zombie, stack, *UNFENCED)
         await campaign.recover()
