@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EVENTS ?= 60000
+EVENTS ?= 20000
+# The machine's own pip, if it has one: to install another into .venv takes five seconds.
+PIP = $(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo $(PYTHON) -m pip --python $(BIN)/python || echo $(BIN)/python -m pip)
 # In a terminal uv shows how far it is.
 INSTALL := $(BIN)/uv pip install $(if $(MAKE_TERMERR),,--quiet) --python $(BIN)/python
 
@@ -19,11 +21,11 @@ $(STAMP): requirements.txt requirements-setup.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up, 1 of 4: an environment in $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(if $(findstring --python,$(PIP)),--without-pip) $(VENV)
 	@echo "Setting up, 2 of 4: uv, which installs the rest"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	@$(PIP) install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	@echo "Setting up, 3 of 4: $$(grep -c '^[a-z]' requirements.txt) packages that requirements.txt pins"
-	@$(INSTALL) --require-hashes -r requirements.txt || $(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	@$(INSTALL) --require-hashes -r requirements.txt || $(PIP) install --quiet --require-hashes -r requirements.txt
 	@echo "Setting up, 4 of 4: reelsync itself"
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -81,8 +83,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --custom-compile-command "make lock"
 
 lock:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet uv
+	$(PYTHON) -m venv $(if $(findstring --python,$(PIP)),--without-pip) $(VENV)
+	$(PIP) install --quiet uv
 	echo 'uv' | $(COMPILE) - --no-annotate --output-file requirements-setup.txt
 	$(COMPILE) pyproject.toml --extra consumer --extra otel --extra testing --group dev --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra consumer --extra otel --constraints requirements.txt --no-annotate --output-file requirements-run.txt

@@ -12,7 +12,7 @@ def main() -> None:
 
         command()
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"error: {error.name} is not installed: pip install 'reelsync[consumer]'\n")
+        sys.stderr.write(f"error: {error.name} is not installed: install reelsync[consumer]\n")
         sys.exit(2)
 
 

@@ -11,7 +11,7 @@ from reelsync.consumer.cli.terminal import run_async
 
 
 def demo(
-    events: Annotated[int, typer.Option(min=1_000, help="The approximate number of events.")] = 60_000,
+    events: Annotated[int, typer.Option(min=1_000, help="The approximate number of events.")] = 20_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running until Ctrl-C.")] = False,
     json: JsonOption = False,

@@ -3,7 +3,7 @@
 try:
     from .base import Base
 except ModuleNotFoundError as error:
-    message = f"reelsync.models needs {error.name}, which is not installed: pip install 'reelsync[models]'"
+    message = f"reelsync.models needs {error.name}, which is not installed: install reelsync[models]"
     raise ModuleNotFoundError(message, name=error.name) from None
 from .consumer_state import ConsumerOffset, DeadLetter
 from .engine import PoolStats, create_engine, get_pool_stats

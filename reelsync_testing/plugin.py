@@ -38,9 +38,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
         return (yield)
     except ModuleNotFoundError as error:
         if fixturedef.argname.startswith("reelsync_"):
-            error.msg = (
-                f"{fixturedef.argname} needs {error.name}, which is not installed: pip install 'reelsync[testing]'"
-            )
+            error.msg = f"{fixturedef.argname} needs {error.name}, which is not installed: install reelsync[testing]"
         raise
 
 

@@ -69,7 +69,7 @@ def _is_exported(signal: str) -> bool:
 def _require_sdk() -> None:
     if importlib.util.find_spec("opentelemetry") is None or importlib.util.find_spec("opentelemetry.exporter") is None:
         raise ReelsyncError(
-            "REELSYNC_OTEL__ENABLED needs OpenTelemetry's SDK: pip install 'reelsync[otel]', or set it to false"
+            "REELSYNC_OTEL__ENABLED needs OpenTelemetry's SDK: install reelsync[otel], or set it to false"
         )
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip() or _PROTOCOL
     if protocol != _PROTOCOL:

