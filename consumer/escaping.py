@@ -31,7 +31,7 @@ def printable_lines(content: str) -> str:
 def json_bytes(document: Any, *, indent: bool = False, default: Callable[[Any], Any] = str) -> bytes:
     """A JSON document in UTF-8 that has the same meaning and does not control a terminal."""
     try:
-        encoded = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else None, default=default)
+        encoded = orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2 * indent, default=default)
     except orjson.JSONEncodeError:
         # Lone surrogates, and numbers of more than 64 bits.
         return json.dumps(document, indent=2 if indent else None, default=default).encode()

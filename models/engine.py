@@ -19,6 +19,7 @@ Password = Callable[[], str | Awaitable[str]]
 """Called for each new connection."""
 
 _READ_ONLY_TRANSACTION = "25006"
+_CONNECT_SECONDS = 10.0
 
 _invalidated: WeakKeyDictionary[Engine, Counter[str]] = WeakKeyDictionary()
 
@@ -86,7 +87,7 @@ def create_engine(  # noqa: PLR0913 - each names one property of the pool or the
     pool_recycle: int = 3600,
     pool_pre_ping: bool = True,
     pool_reset_on_return: Literal["rollback", "commit"] | None = "rollback",
-    connect_timeout: float = 10.0,
+    connect_timeout: float = _CONNECT_SECONDS,
     statement_timeout: float = 60.0,
     lock_timeout: float = 10.0,
     idle_in_transaction_timeout: float = 30.0,
@@ -194,7 +195,8 @@ def _leave_server_that_only_reads(context: ExceptionContext) -> None:
 def create_single_use_engine(url: str, password: Password | None = None) -> AsyncEngine:
     """An engine for a migration: no pool, the server's own timeouts, and no prepared statements, for any pooler."""
     address, from_query = for_asyncpg(url)
-    connect_args = from_query | {"statement_cache_size": 0, "prepared_statement_cache_size": 0} | _login(password)
+    without_statements = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    connect_args = {"timeout": _CONNECT_SECONDS} | from_query | without_statements | _login(password)
     return create_async_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=connect_args)
 
 

@@ -20,8 +20,10 @@ from reelsync.consumer.settings import Settings
 
 from .terminal import err, load, print_json, print_rows, run_async
 
-_COLUMNS = ("topic", "partition", "next_offset", "begin", "end", "lag", "age_seconds", "halted", "updated_at")
-_STORED = ("topic", "partition", "next_offset", "cluster_id", "anchor_offset", "updated_at")
+_COLUMNS = ("topic", "partition", "position", "begin", "end", "lag", "age_seconds", "halted", "updated_at")
+_STORED = {"topic": "topic", "partition": "partition", "position": "next_offset"} | {
+    name: name for name in ("cluster_id", "anchor_offset", "updated_at")
+}
 _ASKED_OF_THE_LOG = ("begin", "end", "lag", "age_seconds", "halted", "fix", "gone")
 _AGE_SECONDS = 10.0
 
@@ -71,7 +73,7 @@ async def _positions(settings: Settings) -> list[RowMapping]:
 
 async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]], list[Standing]]:
     listed = {Partition(row["topic"], row["partition"]): row for row in await _positions(settings)}
-    rows = {partition: {name: row[name] for name in _STORED} for partition, row in listed.items()}
+    rows = {partition: {shown: row[name] for shown, name in _STORED.items()} for partition, row in listed.items()}
     try:
         found, written = await _logs(settings, {partition: stored_in(row) for partition, row in listed.items()})
     except ReelsyncError as error:

@@ -5,14 +5,16 @@ import io
 import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any, TextIO, TypeVar, cast
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from reelsync.consumer.errors import ReelsyncError
@@ -147,16 +149,30 @@ def write_out(content: bytes) -> None:
     sys.stdout.buffer.write(content)
 
 
-def print_rows(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print a table: numbers to the right, nothing interpreted as markup."""
-    table = Table(title=Text(title), title_justify="left")
+def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a table: one line for a row, however long, so that what it shows can be copied, searched and cut.
+
+    The title goes to standard error, and numbers to the right of their column.
+    """
     listed = list(rows)
-    for column in columns:
-        numeric = all(isinstance(row[column], int | float) for row in listed)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*(Text(_shown(row[column])) for column in columns))
-    out.print(table)
+    numeric = [{type(row[column]) for row in listed} - {type(None)} <= {int, float} for column in columns]
+    lines = [[column.replace("_", " ") for column in columns]]
+    lines += ([_shown(row[column]) for column in columns] for row in listed)
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    if title:
+        err.print(Text(title, style="italic"), soft_wrap=True)
+    for style, line in zip_longest(("bold",), lines, fillvalue=""):
+        cells = zip(line, widths, numeric, strict=True)
+        padded = (
+            " " * (width - cell_len(cell)) + cell if right else set_cell_size(cell, width)
+            for cell, width, right in cells
+        )
+        out.print(Text("  ".join(padded).rstrip(), style=style), soft_wrap=True)
+
+
+def shown_time(value: datetime) -> str:
+    """A time as all output has it, to the millisecond: `2026-11-28T08:56:56.392Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plural(number: int, what: str) -> str:
@@ -167,6 +183,8 @@ def plural(number: int, what: str) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, datetime):
+        return shown_time(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 

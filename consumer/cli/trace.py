@@ -20,7 +20,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Rejection, decoder
 
 from .progress import counted
-from .terminal import UsageError, err, load, out, print_json, run_async
+from .terminal import UsageError, err, load, out, print_json, run_async, shown_time
 
 
 def trace(wanted: str, topic: list[str] | None, since: str, *, json: bool) -> None:
@@ -96,7 +96,7 @@ def _line(seen: Seen, fate: Fate) -> dict[str, Any]:
     verdict = seen.verdict
     rejected = isinstance(verdict, Rejection)
     return {
-        "where": seen.place,
+        "place": seen.place,
         "written": _shown_time(seen.record.timestamp),
         "type": verdict.event_type if isinstance(verdict, Rejection) else verdict["type"],
         "version": None if rejected else seen.version,
@@ -109,7 +109,7 @@ def _print(traced: Traced, wanted: str) -> None:
     for line in (_line(seen, fate) for seen, fate in traced.found):
         version = f" · version {line['version']}" if line["version"] is not None else ""
         what = f"{line['type'] or 'no event'}{version} · {line['event_id'] or 'no id'}"
-        headline = f"{line['where']} · {line['written']} · {what}"
+        headline = f"{line['place']} · {line['written']} · {what}"
         out.print(Text.assemble((printable(headline), "bold"), f"\n    {printable(line['fate'])}"), soft_wrap=True)
     if not traced.found:
         out.print(f"No record of {printable(wanted)} in what was read of the log.", markup=False, highlight=False)
@@ -150,6 +150,6 @@ def _shown_time(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+        return shown_time(datetime.fromtimestamp(milliseconds / 1000, UTC))
     except (OSError, OverflowError, ValueError):
         return f"@{milliseconds}"

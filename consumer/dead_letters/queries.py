@@ -4,14 +4,25 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import Label, RowMapping, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .selection import Selection
 from .table import KEY_COLUMNS, READ_COLUMNS, TABLE, Letter, letter_of
 
-_LISTED = ("topic", "partition", "offset", "stage", "reason", "event_type", "aggregate_id", "attempts", "state")
-_GROUPED = ("reason", "event_type", "topic")
+_LISTED = (
+    "topic",
+    "partition",
+    "offset",
+    "stage",
+    "reason",
+    "event_type",
+    "aggregate_id",
+    "attempts",
+    "state",
+    "detail",
+)
+_PATH: Label[str | None] = literal_column("nullif(detail #>> '{problems,0,path}', '')").label("path")
 _BYTES = 8 * 1_048_576
 _FETCHED = 20
 LISTED_AT_ONCE = 1_000
@@ -24,8 +35,8 @@ async def count(connection: AsyncConnection, group: str, selection: Selection) -
 
 
 async def counts(connection: AsyncConnection, group: str, selection: Selection) -> list[dict[str, Any]]:
-    """How many letters are selected by reason, event_type and topic, the most first, and since when."""
-    grouped = [TABLE.c[name] for name in _GROUPED]
+    """How many letters are selected, and since when, by reason, path of the first problem, type and topic."""
+    grouped = [TABLE.c.reason, _PATH, TABLE.c.event_type, TABLE.c.topic]
     letters = func.count().label("letters")
     query = (
         select(*grouped, letters, func.min(TABLE.c.first_seen_at).label("oldest"))

@@ -73,11 +73,14 @@ def test_a_program_gets_the_error_in_its_own_form(settings: Settings) -> None:
     done = run_command(settings, "lag", "--json", REELSYNC_KAFKA__TOPICS='{"no-such-topic": "user"}')
     assert done.returncode == 1
     assert "no-such-topic" in json.loads(done.stdout)["error"]
-    topics = {"REELSYNC_KAFKA__TOPICS": '{"no-such-topic": "user"}'}
-    done = run_command(settings, "run", REELSYNC_LOG__FORMAT="json", **topics)
-    last = json.loads(done.stderr.splitlines()[-1])
-    assert (done.returncode, last["event"], last["level"]) == (1, "consumer.halted", "error")
-    assert "no-such-topic" in last["why"]
+    for topics, code, why in (
+        ('{"no-such-topic": "user"}', 1, "no-such-topic"),
+        ("no JSON", 2, "REELSYNC_KAFKA__TOPICS: is not JSON"),
+    ):
+        done = run_command(settings, "run", REELSYNC_LOG__FORMAT="json", REELSYNC_KAFKA__TOPICS=topics)
+        last = json.loads(done.stderr.splitlines()[-1])
+        assert (done.returncode, last["event"], last["level"]) == (code, "consumer.halted", "error")
+        assert why in last["why"]
 
 
 async def test_publish_sends_the_valid_lines_and_names_the_others(settings: Settings, tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ async def test_publish_sends_the_valid_lines_and_names_the_others(settings: Sett
 
     assert sum(row["end"] for row in lag) == 2
     positions = json.loads(run_command(settings, "offsets", "show", "--json").stdout)
-    assert sum(row["next_offset"] for row in positions) == 2
+    assert sum(row["position"] for row in positions) == 2
 
 
 async def test_a_file_that_cannot_be_read_is_not_blamed_on_the_brokers(settings: Settings) -> None:

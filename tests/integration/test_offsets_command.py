@@ -53,7 +53,7 @@ async def test_show_says_how_far_behind_and_for_how_long(settings: Settings) -> 
     await producer.stop()
     rows = {(row["topic"], row["partition"]): row for row in asked(settings, "show")}
     behind = rows.pop((topic, sent.partition))
-    assert (behind["next_offset"], behind["begin"], behind["end"], behind["lag"]) == (5, 0, 8, 3)
+    assert (behind["position"], behind["begin"], behind["end"], behind["lag"]) == (5, 0, 8, 3)
     assert 3600 <= behind["age_seconds"] < 3600 + 120
     assert {(row["lag"], row["age_seconds"]) for row in rows.values()} == {(0, None)}
 
@@ -61,7 +61,7 @@ async def test_show_says_how_far_behind_and_for_how_long(settings: Settings) -> 
 async def test_show_without_kafka_shows_the_positions(settings: Settings) -> None:
     await consumed(settings, 5)
     rows = asked(settings, "show", REELSYNC_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
-    assert sum(row["next_offset"] for row in rows) == 5
+    assert sum(row["position"] for row in rows) == 5
     assert {row["lag"] for row in rows} == {None}
 
 

@@ -48,13 +48,15 @@ async def test_list_narrows_and_counts_and_shows_no_payload(engine: AsyncEngine,
     assert sorted(row["offset"] for row in await dlq(letters_settings, "list", *narrow, "--json")) == [0, 2]
     counted_letters = await dlq(letters_settings, "list", "--count", "--json")
     assert counted_letters["letters"] == 3
-    assert {(group["reason"], group["letters"]) for group in counted_letters["groups"]} == {
-        ("invalid", 1),
-        ("unknown_type", 1),
-        ("not_json", 1),
+    assert {(group["reason"], group["path"], group["letters"]) for group in counted_letters["groups"]} == {
+        ("invalid", "data.progress", 1),
+        ("unknown_type", "type", 1),
+        ("not_json", None, 1),
     }
     shown = await dlq(letters_settings, "list", "--limit", "2")
     assert "there are more" in shown.stderr
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == [PLACE, "video-events/0/1"]
+    assert "data.progress: " in shown.stdout
     for said in (shown, await dlq(letters_settings, "list", "--count")):
         assert SECRET not in said.stdout + said.stderr
         assert "\x1b[31m" not in said.stdout

@@ -6,7 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -62,6 +62,25 @@ def test_what_is_printed_is_text_whatever_way_it_goes(capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert not speaks(said.out + said.err)
     assert "owned" in said.out
+
+
+def test_a_row_is_a_line_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    place, time = "model-usage-events/11/104200", datetime(2026, 1, 5, 11, tzinfo=timezone(timedelta(hours=1)))
+    print_rows(
+        "Title",
+        ["place", "lag", "at"],
+        [{"place": place, "lag": 12_345, "at": time}, dict.fromkeys(("place", "lag", "at"))],
+    )
+    said = capsys.readouterr()
+    assert said.err == "Title\n"
+    assert said.out.splitlines() == [
+        "place                            lag  at",
+        f"{place}  12,345  2026-01-05T10:00:00.000Z",
+        "–                                  –  –",
+    ]
 
 
 @contextmanager

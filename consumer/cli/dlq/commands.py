@@ -24,7 +24,9 @@ def list_letters(
     corrected: CorrectedOption = False,
     state: Annotated[str, typer.Option(help="parked, redriven, discarded or all.")] = "parked",
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the most recently attempted first.")] = 50,
-    counts: Annotated[bool, typer.Option("--count", help="Only count the letters, by reason, type and topic.")] = False,
+    counts: Annotated[
+        bool, typer.Option("--count", help="Only count the letters, by reason, path of the problem, type and topic.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """List dead letters, the latest first, or count them. Their contents are not shown.

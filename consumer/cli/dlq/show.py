@@ -30,8 +30,8 @@ from reelsync.consumer.transform.decode import Decode, Rejection, decoder
 from .options import Filters
 from .selection import STATES, letters_engine, place_of
 
-_LISTED = ("place", "stage", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at")
-_COUNTED = ("reason", "event_type", "topic", "letters", "oldest")
+_LISTED = ("place", "reason", "event_type", "aggregate_id", "attempts", "state", "last_attempt_at", "problem")
+_COUNTED = ("reason", "path", "event_type", "topic", "letters", "oldest")
 _PAYLOAD = ("key", "value", "headers", "corrected_key", "corrected_value", "corrected_headers")
 
 
@@ -80,7 +80,8 @@ async def _print_latest(settings: Settings, selection: Selection, limit: int, *,
         shown = 0
         async for rows in pages:
             if shown < limit:
-                print_rows(f"Dead letters of group {group}", _LISTED, map(_listed, rows[: limit - shown]))
+                title = None if shown else f"Dead letters of group {group}"
+                print_rows(title, _LISTED, map(_listed, rows[: limit - shown]))
             shown += len(rows)
     if shown > limit:
         err.print(f"These are the latest {limit:,}; there are more: see --limit and --count.")
@@ -89,7 +90,9 @@ async def _print_latest(settings: Settings, selection: Selection, limit: int, *,
 
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"place": _place(row), "last_attempt_at": f"{row['last_attempt_at']:%F %T%z}"}
+    problems = problem_lines(row["detail"])
+    more = f", and {len(problems) - 1} more" * (len(problems) > 1)
+    return row | {"place": _place(row), "problem": problems[0] + more if problems else None}
 
 
 async def _whole(settings: Settings, selection: Selection) -> list[RowMapping]:
