@@ -31,6 +31,7 @@ from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 from reelsync.models.pooler import Pooler
 
+from .logs import topics_of_group
 from .offsets import held_back
 from .terminal import err, load, out, plural, print_json, run_async
 
@@ -112,8 +113,8 @@ async def _schema(settings: Settings) -> str:
 
 
 async def _positions(settings: Settings, cluster_id: str | None, topics: Mapping[str, int]) -> str:
-    wanted = partitions_of({topic: topics.get(topic, 0) for topic in settings.kafka.topics})
-    found = await standings(settings.kafka, cluster_id, wanted, await stored_positions(settings, wanted))
+    wanted = partitions_of(await topics_of_group(settings, topics))
+    found = await standings(settings.kafka, cluster_id, wanted, await stored_positions(settings))
     if halted := [f"{one.partition}: {one.problem}" for one in found if one.halt]:
         raise ReelsyncError(f"{plural(len(halted), 'partition')} halted. " + "\n".join(halted))
     held = [f"\n{one.partition} is held back: {held_back(one)}" for one in found if one.held_back]

@@ -95,7 +95,7 @@ def trace(
     """Find an event: not yet consumed, applied, superseded, a dead letter, or not in the log at all.
 
     Reads the log from its beginning or from --since, and also looks for rows and dead letters. Shows no values. The
-    exit code is 1 if nothing is found.
+    exit code is 1 if nothing is found, and 3 if a partition could not be read whole.
 
     Example: reelsync trace 01944b2d-0a00-7b01-9d11-1122334455a1 --since 2026-01-05T00:00:00Z
     """
@@ -123,8 +123,9 @@ def verify(
 ) -> None:
     """Calculate all rows from the log by independent code, and name those that differ. Consumers may run meanwhile.
 
-    Compares up to the group's positions. The exit code is 0 if every row agrees, and 1 if one does not. Rows that are
-    not in the log count as wrong, unless the beginning of the log was deleted: then they cannot be verified.
+    Compares up to the group's positions. The exit code is 0 if every row agrees, 1 if one does not, and 3 if that is
+    not known, because a partition could not be read whole. Rows that are not in the log count as wrong, unless the
+    beginning of the log was deleted: then they cannot be verified.
 
     Example: reelsync verify --limit 20
     """

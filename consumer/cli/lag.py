@@ -6,10 +6,10 @@ import typer
 
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.standing import Standing, standings, stored_positions
-from reelsync.consumer.preflight import check_topics
 from reelsync.consumer.records import partitions_of
 from reelsync.consumer.settings import Settings
 
+from .logs import topics_of_group
 from .offsets import complain_of_halts
 from .terminal import load, out, print_json, print_rows, run_async
 
@@ -32,8 +32,8 @@ def lag(*, json: bool) -> None:
 
 async def _standings(settings: Settings) -> list[Standing]:
     cluster_id, topics = await KafkaLog(settings.kafka).cluster()
-    partitions = partitions_of(check_topics(topics, settings.kafka))
-    return await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings, partitions))
+    partitions = partitions_of(await topics_of_group(settings, topics))
+    return await standings(settings.kafka, cluster_id, partitions, await stored_positions(settings))
 
 
 def _shown(standing: Standing) -> dict[str, Any]:

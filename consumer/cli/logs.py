@@ -1,25 +1,42 @@
-"""The log that a command reads: Kafka's, or an archive and Kafka's after it."""
+"""The topics and the log that a command reads: Kafka's, or an archive and Kafka's after it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
+from reelsync.consumer.operations.standing import stored_positions
 from reelsync.consumer.preflight import check_topics
-from reelsync.consumer.settings import KafkaSettings
+from reelsync.consumer.settings import Settings
 
 
 async def log_to_read(
-    kafka: KafkaSettings, archive: Path | None
+    settings: Settings, archive: Path | None
 ) -> tuple[KafkaLog | ArchivedLog, str | None, dict[str, int]]:
     """The log, the id of the cluster, and the topics with their numbers of partitions.
 
     Raises:
-        ReelsyncError: a topic is neither in Kafka nor in the archive, or the brokers cannot be used.
+        ReelsyncError: a topic is neither in Kafka nor in the archive and has no positions, or a server cannot be
+            used.
     """
-    log = KafkaLog(kafka)
+    log = KafkaLog(settings.kafka)
     cluster_id, found = await log.cluster()
     if archive is None:
-        return log, cluster_id, check_topics(found, kafka)
-    archived = ArchivedLog(log, archive, kafka.topics)
+        return log, cluster_id, await topics_of_group(settings, found)
+    archived = ArchivedLog(log, archive, settings.kafka.topics)
     both = found | {topic: max(count, found.get(topic, 0)) for topic, count in archived.topics.items()}
-    return archived, cluster_id, check_topics(both, kafka)
+    return archived, cluster_id, await topics_of_group(settings, both)
+
+
+async def topics_of_group(settings: Settings, found: Mapping[str, int]) -> dict[str, int]:
+    """The topics of the settings with their numbers of partitions, if these are `found` at the brokers.
+
+    Topics that the brokers no longer show have the partitions in which the group has positions.
+
+    Raises:
+        ReelsyncError: a topic is not there and never was, or the database cannot be used.
+    """
+    hidden = settings.kafka.topics.keys() - found.keys()
+    known = await stored_positions(settings) if hidden else {}
+    counts = {partition.topic: partition.number + 1 for partition in sorted(known) if partition.topic in hidden}
+    return check_topics({**counts, **found}, settings.kafka)

@@ -101,8 +101,10 @@ async def _positions_and_logs(settings: Settings) -> tuple[list[dict[str, Any]],
 async def _logs(settings: Settings, stored: Mapping[Partition, Stored]) -> tuple[list[Standing], dict[Partition, int]]:
     """Where the group stands, and when the first record to go was written in each partition that has one."""
     log = KafkaLog(settings.kafka)
-    cluster_id, _ = await log.cluster()
-    found = await standings(settings.kafka, cluster_id, stored, stored)
+    cluster_id, topics = await log.cluster()
+    hidden = settings.kafka.topics.keys() - topics.keys()
+    there = [place for place in stored if place.topic in hidden or place.number < topics.get(place.topic, 0)]
+    found = await standings(settings.kafka, cluster_id, there, stored)
     waiting = {one.partition: max(one.begin or 0, one.position or 0) for one in found if one.lag}
     async with diagnosed(settings.kafka):
         return found, await log.timestamps(waiting, _AGE_SECONDS)

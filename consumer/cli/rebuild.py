@@ -76,7 +76,7 @@ async def run_rebuild(
     revision = await check_schema(settings.database)
     await check_session(settings.database, "rebuild")
     kafka = settings.kafka
-    log, cluster_id, topics = await log_to_read(kafka, archive)
+    log, cluster_id, topics = await log_to_read(settings, archive)
     engine = patient_engine_of(settings.database)
     shadow_engine = patient_engine_of(settings.database, shadow_tables.SCHEMA)
     decode = decoder(kafka.topics, kafka.max_value_bytes)

@@ -10,15 +10,17 @@ from rich.text import Text
 from reelsync.consumer.escaping import printable
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.operations.obstacles import INCOMPLETE, documents
 from reelsync.consumer.operations.offset_reset import parse_target
 from reelsync.consumer.operations.trace.outcome import Fate, Seen
 from reelsync.consumer.operations.trace.search import Needle, SearchedRange, Trace, Traced
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
-from reelsync.consumer.preflight import check_topics
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import Rejection, decoder
 
+from .logs import topics_of_group
+from .obstacles import complain_of
 from .progress import counted
 from .terminal import UsageError, err, load, out, print_json, run_async, shown_time
 
@@ -32,6 +34,8 @@ def trace(wanted: str, topic: list[str] | None, since: str, *, json: bool) -> No
         print_json(as_json_document(traced))
     else:
         _print(traced, wanted)
+    if traced.obstacles:
+        raise typer.Exit(INCOMPLETE)
     if not (traced.found or traced.letters or traced.rows):
         raise typer.Exit(1)
 
@@ -62,12 +66,14 @@ async def run_trace(settings: Settings, wanted: str, topics: list[str] | None, s
     try:
         with explained(settings.database), counted("Reading the log") as bar:
             async with diagnosed(kafka):
-                found = check_topics((await log.cluster())[1], kafka)
+                cluster_id, topics_there = await log.cluster()
+                found = await topics_of_group(settings, topics_there)
                 if unknown := [name for name in topics or () if name not in found]:
                     raise UsageError(f"{', '.join(unknown)} is not among the topics of REELSYNC_KAFKA__TOPICS")
                 chosen = {name: count for name, count in found.items() if not topics or name in topics}
                 decode = decoder(kafka.topics, kafka.max_value_bytes)
-                search = Trace(log, engine, decode, kafka.group_id, chosen, Needle(wanted), since, bar.expect, bar)
+                search = Trace(log, engine, decode, kafka.group_id, chosen, Needle(wanted), since, cluster_id)
+                search.expect, search.progress = bar.expect, bar
                 return await search.run()
     finally:
         await engine.dispose()
@@ -89,6 +95,7 @@ def as_json_document(traced: Traced) -> dict[str, Any]:
             }
             for part in traced.looked
         ],
+        "not_read": documents(traced.obstacles),
     }
 
 
@@ -125,6 +132,7 @@ def _print(traced: Traced, wanted: str) -> None:
         )
     for topic, parts in groupby(traced.looked, lambda part: part.partition.topic):
         err.print(_searched(topic, list(parts)), markup=False, highlight=False, soft_wrap=True)
+    complain_of(traced.obstacles)
 
 
 def _searched(topic: str, parts: list[SearchedRange]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import typer
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
+from reelsync.consumer.operations.obstacles import INCOMPLETE, documents
+from reelsync.consumer.operations.verify.reading import Reading
 from reelsync.consumer.operations.verify.reference import STATES, TABLES
 from reelsync.consumer.operations.verify.report import Finding, Kind, Report
 from reelsync.consumer.operations.verify.spool import MOST_SLICES
@@ -18,6 +20,7 @@ from reelsync.consumer.settings import Settings
 from reelsync.consumer.transform.decode import decoder
 
 from .logs import log_to_read
+from .obstacles import complain_of
 from .progress import counted
 from .terminal import err, load, out, print_json, print_rows, run_async
 
@@ -39,15 +42,16 @@ def verify(
     wrong = sum(report.found[kind] for kind in _ALWAYS_WRONG)
     if not letters_ok:
         wrong += report.found["no_letter"]
-    if not report.incomplete and not unlogged_ok:
+    if report.explains_all and not unlogged_ok:
         wrong += report.found["unlogged"]
+    agrees = None if report.obstacles and not wrong else not wrong
     shown = [_shown(finding, values=values) for finding in report.first(limit)]
     if json:
-        print_json({"agrees": not wrong, **_counts(report), "findings": shown})
+        print_json({"agrees": agrees, **_counts(report), "findings": shown})
     else:
         _print(report, shown if values else [], unlogged_ok=unlogged_ok, letters_ok=letters_ok)
-    if wrong:
-        raise typer.Exit(1)
+    if wrong or report.obstacles:
+        raise typer.Exit(1 if wrong else INCOMPLETE)
 
 
 async def run_verification(settings: Settings, slices: int, archive: Path | None = None) -> Report:
@@ -60,19 +64,16 @@ async def run_verification(settings: Settings, slices: int, archive: Path | None
     try:
         with explained(settings.database):
             async with diagnosed(settings.kafka):
-                log, _, topics = await log_to_read(settings.kafka, archive)
-                verification = Verification(
-                    log,
-                    engine,
-                    decoder(settings.kafka.topics, settings.kafka.max_value_bytes),
-                    settings.kafka.group_id,
-                    topics,
-                    (*TABLES, STATES) if settings.batch.video_states else TABLES,
-                )
-                records = sum(span.next - span.start for span in (await verification.stretches()).values())
+                log, cluster_id, topics = await log_to_read(settings, archive)
+                reading = Reading(log, None if archive else cluster_id, settings.kafka.group_id)
+                decode = decoder(settings.kafka.topics, settings.kafka.max_value_bytes)
+                tables = (*TABLES, STATES) if settings.batch.video_states else TABLES
+                verification = Verification(reading, engine, decode, topics, tables)
+                stretches = await verification.stretches()
+                records = sum(span.next - span.start for span in stretches.values())
                 verification.slices = slices or min(MOST_SLICES, -(-records // _RECORDS_A_SLICE) or 1)
-                with counted("Folding the log", records) as verification.progress:
-                    return await verification.run()
+                with counted("Folding the log", records) as reading.progress:
+                    return await verification.run(stretches)
     finally:
         await engine.dispose()
 
@@ -90,6 +91,8 @@ def _counts(report: Report) -> dict[str, Any]:
         "corrected": report.corrected,
         "without_position": [str(place) for place in report.without_position],
         "incomplete": {str(place): why for place, why in report.incomplete.items()},
+        "uncertain": report.uncertain,
+        "not_read": documents(report.obstacles),
         "causes": [
             {"what": cause.kind, "table": cause.table, "columns": list(cause.columns), "rows": count}
             for cause, count in report.causes.most_common()
@@ -134,6 +137,7 @@ def _print(report: Report, shown: list[dict[str, Any]], *, unlogged_ok: bool, le
             report.corrected,
             "rows hold corrections by hand that are no longer stored, so they cannot be compared",
         ),
+        (report.uncertain, "rows differ in a way that events could explain that were not read"),
     ):
         if count:
             err.print(f"{count:,} {sentence}.", soft_wrap=True, highlight=False)
@@ -145,7 +149,10 @@ def _print(report: Report, shown: list[dict[str, Any]], *, unlogged_ok: bool, le
     advice = list(_advice(report, unlogged_ok=unlogged_ok, letters_ok=letters_ok))
     for sentence in advice:
         err.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    if not advice:
+    complain_of(report.obstacles)
+    if report.obstacles and not advice:
+        err.print("Nothing that was read contradicts the rows. Whether they are right is not known.", soft_wrap=True)
+    elif not advice:
         out.print("[green]✓[/] Every row that is in the log agrees with an independent calculation.", soft_wrap=True)
 
 
@@ -166,7 +173,7 @@ def _advice(report: Report, *, unlogged_ok: bool, letters_ok: bool) -> Iterator[
             "`reelsync rebuild` repairs what differs or is missing; with --dry-run it says which rows it would change. "
             'Before it, see "Are the rows right?" in docs/runbook.md.'
         )
-    if found["unlogged"] and not report.incomplete and not unlogged_ok:
+    if found["unlogged"] and report.explains_all and not unlogged_ok:
         yield (
             "`reelsync rebuild` keeps rows that are not in the log. If a service wrote them, let it publish their "
             "events, or accept them with --unlogged-ok. If nobody should have, `reelsync rebuild --accept-loss "
@@ -180,6 +187,8 @@ def _advice(report: Report, *, unlogged_ok: bool, letters_ok: bool) -> Iterator[
 
 
 def _unlogged(report: Report) -> str:
+    if report.obstacles:
+        return "rows cannot be verified: their events may be among those that were not read, or services wrote them"
     if report.incomplete:
         return "rows cannot be verified: their events are older than the log, or services wrote them themselves"
     return "rows hold data that is not in the log: from a service, or changed by hand (--unlogged-ok accepts them)"

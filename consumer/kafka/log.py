@@ -76,16 +76,6 @@ class KafkaLog:
         found = (await self.survey(partitions)).whole()
         return {partition: (bounds.begin, bounds.end) for partition, bounds in found.items()}
 
-    async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The readable end of each partition that exists: records of open transactions come after it.
-
-        Raises:
-            KafkaFailedError: the brokers did not answer.
-            UnavailableError: nothing is known of some partitions.
-        """
-        found = (await self.survey(partitions)).whole()
-        return {partition: bounds.readable for partition, bounds in found.items()}
-
     async def offsets_at(self, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int | None]:
         """The first offset of each partition whose record is of this time (ms since 1970) or later, or None.
 

@@ -66,9 +66,10 @@ class Reader(AIOKafkaConsumer):
         self._client.refused.add(tp)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from this offset."""
+        """Read on from this offset, also if a broker has refused to go on."""
         super().seek(partition, offset)
         self.failures.pop(partition, None)
+        self._client.refused.discard(partition)
 
     def read_from(self, topic_ids: Mapping[Partition, str | None]) -> None:
         """From now on fetch these partitions from the topics with these ids, or by name where the id is None.
@@ -109,6 +110,10 @@ class Reader(AIOKafkaConsumer):
     def refused(self) -> bool:
         """Whether a broker has refused a fetch: its topic has another id, or `failures` says why."""
         return bool(self._client.refused)
+
+    def is_refused(self, tp: TopicPartition) -> bool:
+        """Whether a broker has refused to give more of the partition since the latest `seek`."""
+        return tp in self._client.refused
 
     @property
     def read_by_name(self) -> set[Partition]:

@@ -20,20 +20,26 @@ _STRAGGLER_SECONDS = 1.0
 _TOGETHER_SECONDS = 0.5
 """How long a leader that was asked about several partitions is waited for, if the answer is needed soon."""
 
-Trouble = Literal["no_leader", "no_answer", "not_authorized"]
+Trouble = Literal["no_leader", "no_answer", "not_authorized", "changed"]
+"""Why nothing is known of a log. It can have changed only while it is being read."""
 _WORDS: Mapping[Trouble, str] = {
     "no_leader": "has no leader",
     "no_answer": "has a leader that does not answer",
     "not_authorized": "may not be read by this user",
+    "changed": "was created again",
 }
 
 
 class Bounds(NamedTuple):
-    """A log: its first offset, its end, and the end of what may be read. Open transactions lie between these two."""
+    """A log: its first offset, its end, and the end of what may be read. Open transactions lie between these two.
+
+    `topic_id` is None from brokers without ids.
+    """
 
     begin: int
     end: int
     readable: int
+    topic_id: str | None = None
 
 
 class Survey(NamedTuple):
@@ -88,7 +94,8 @@ async def survey(
     for tp in assigned:
         # Without a position aiokafka would ask for one, and note a failure.
         reader.seek(tp, 0)
-    bounds = await _bounds_of(reader, list(by_leader.values()), soon=soon)
+    found = await _bounds_of(reader, list(by_leader.values()), soon=soon)
+    bounds = {place: log._replace(topic_id=topics[place.topic].topic_id) for place, log in found.items()}
     troubles |= {Partition(*tp): _trouble(reader, tp) for tp in assigned if Partition(*tp) not in bounds}
     return Survey(bounds, troubles)
 

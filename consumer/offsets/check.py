@@ -15,8 +15,20 @@ ONE_DATABASE = (
 """What to do about members of one group that write to different databases."""
 
 HaltReason = (
-    Literal["retention", "truncated", "recreated", "deleted", "other_cluster", "other_database", "unreadable"] | Trouble
+    Literal[
+        "retention",
+        "truncated",
+        "recreated",
+        "deleted",
+        "other_cluster",
+        "other_database",
+        "unreadable",
+        "open_transaction",
+    ]
+    | Trouble
 )
+OF_ANOTHER_LOG = frozenset({"recreated", "truncated", "other_cluster"})
+"""Reasons that say that a position is of another log than the present one."""
 _PASSES = frozenset({"no_leader", "no_answer"})
 
 
@@ -39,7 +51,7 @@ class Halt(NamedTuple):
     reason: HaltReason
     message: str
     unreadable: Span | None = None
-    """The range of records that cannot be unpacked, if that is why: from the position that was reached."""
+    """The range of records that cannot be read, if that is why: from the position that was reached."""
 
     @property
     def is_for_reset(self) -> bool:
@@ -107,19 +119,23 @@ def reset_command(partition: Partition, to: str) -> str:
     return f"reelsync offsets reset {partition.topic} {partition.number} --to {to}"
 
 
+def held_back(first: int, records: int) -> Halt:
+    """Why so many offsets from the first one on cannot be read, although they are there."""
+    message = f"a producer's transaction that began at offset {first} is open, and {records:,} offsets wait for its end"
+    return Halt("open_transaction", message, Span(first, first + records))
+
+
 def open_transaction(partition: Partition, first: int, records: int) -> str:
     """Why records that are there cannot be read, and what to do about it."""
-    return (
-        f"a producer's transaction that began at offset {first} is open, and {records:,} offsets wait for its end. "
-        f"If that producer is gone: `kafka-transactions.sh --bootstrap-server … abort --topic {partition.topic} "
-        f"--partition {partition.number} --start-offset {first}`"
-    )
+    halt = held_back(first, records)
+    return f"{halt.message}. {remedy(partition, halt).capitalize()}"
 
 
 _TROUBLES: Mapping[Trouble, str] = {
     "no_leader": "{partition} has no leader: no broker that has it is up",
     "no_answer": "the broker that leads {partition} does not answer",
     "not_authorized": "the user of REELSYNC_KAFKA__SASL_USERNAME, or of the certificate, may not read it",
+    "changed": "the topic of {partition} was deleted, created again or truncated while it was read",
 }
 _REMEDIES: Mapping[HaltReason, str] = {
     "deleted": "create the topic again, or remove it from REELSYNC_KAFKA__TOPICS: the consumer never creates a topic",
@@ -129,14 +145,20 @@ _REMEDIES: Mapping[HaltReason, str] = {
     "no_answer": "see whether that broker is up and can be reached from here; it goes on by itself",
     "not_authorized": "grant Read and Describe (`kafka-acls.sh --add --operation Read --operation Describe --topic "
     "{topic} --allow-principal …`); it goes on by itself",
+    "changed": "run the command again, which says what became of it",
+    "unreadable": "make a replica the leader that is not damaged (`kafka-leader-election.sh`); `verify` and `rebuild` "
+    "read what an archive has of it with --from",
+    "open_transaction": "if that producer is gone: `kafka-transactions.sh --bootstrap-server … abort --topic {topic} "
+    "--partition {number} --start-offset {first}`",
 }
 
 
 def remedy(partition: Partition, halt: Halt) -> str:
     """What to do about a halted partition."""
-    if halt.reason in _REMEDIES:
-        return _REMEDIES[halt.reason].format(topic=partition.topic)
-    if halt.unreadable is not None:
+    if halt.reason == "unreadable" and halt.unreadable:
         return f"to go on without them: {reset_command(partition, f'{halt.unreadable.next} --force --yes')}"
+    if halt.reason in _REMEDIES:
+        first = halt.unreadable and halt.unreadable.start
+        return _REMEDIES[halt.reason].format(topic=partition.topic, number=partition.number, first=first)
     # Nothing that is there is skipped, and what is read again changes no row.
     return reset_command(partition, "earliest")

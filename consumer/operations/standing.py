@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.offsets.check import Halt, LogState, check_position, remedy, unknown
-from reelsync.consumer.offsets.store import Stored, read_positions
+from reelsync.consumer.kafka.survey import Bounds
+from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted, remedy, unknown
+from reelsync.consumer.offsets.store import Stored, list_positions, stored_in
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
@@ -67,8 +68,8 @@ class Standing(NamedTuple):
         return self.halt and f"{self.halt.message}. What to do: {self.fix}"
 
 
-async def stored_positions(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, Stored]:
-    """The group's positions in these partitions.
+async def stored_positions(settings: Settings) -> dict[Partition, Stored]:
+    """All positions of the group.
 
     Raises:
         ReelsyncError: the database cannot be used.
@@ -77,9 +78,10 @@ async def stored_positions(settings: Settings, partitions: Collection[Partition]
     try:
         with explained(settings.database):
             async with engine.connect() as connection:
-                return await read_positions(connection, settings.kafka.group_id, partitions)
+                rows = await list_positions(connection, settings.kafka.group_id)
     finally:
         await engine.dispose()
+    return {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
 
 
 async def standings(
@@ -88,26 +90,52 @@ async def standings(
     partitions: Collection[Partition],
     stored: Mapping[Partition, Stored],
 ) -> list[Standing]:
-    """The standing of the group in those of the partitions that exist.
+    """The standing of the group in these partitions.
 
     Raises:
         ReelsyncError: the brokers cannot be used.
     """
-    log = KafkaLog(settings)
     async with diagnosed(settings):
-        topics = await log.topics({partition.topic for partition in partitions})
-        found = await log.survey(partitions, topics)
-        ranges = {partition: (bounds.begin, bounds.end) for partition, bounds in found.bounds.items()}
-        logs = Logs(cluster_id, ranges, {partition: topics[partition.topic].topic_id for partition in ranges})
-        known = {partition: stored[partition] for partition in ranges if partition in stored}
-        halts = await find_halted(log, logs, known, settings.anchor_timeout_ms / 1000)
-    halts |= {partition: unknown(partition, trouble) for partition, trouble in found.troubles.items()}
+        bounds, halts = await judge(
+            KafkaLog(settings), cluster_id, partitions, stored, settings.anchor_timeout_ms / 1000
+        )
     standing = []
-    for partition in sorted({*found.bounds, *found.troubles}):
+    for partition in sorted({*bounds, *halts}):
         position = stored[partition].next_offset if partition in stored else None
-        begin, end, readable = found.bounds.get(partition, (None, None, None))
+        begin, end, readable, _ = bounds.get(partition, (None, None, None, None))
         standing.append(Standing(partition, position, begin, end, halts.get(partition), readable))
     return standing
+
+
+class Judged(NamedTuple):
+    """The logs of the partitions that are there, and the verdicts on those that a consumer halts or has halted."""
+
+    bounds: Mapping[Partition, Bounds]
+    halts: dict[Partition, Halt]
+
+
+async def judge(
+    log: KafkaLog | ArchivedLog,
+    cluster_id: str | None,
+    partitions: Collection[Partition],
+    stored: Mapping[Partition, Stored],
+    anchor_seconds: float,
+) -> Judged:
+    """Ask for the logs of the partitions, and compare those that are known with the stored positions.
+
+    Raises:
+        KafkaFailedError: no broker answered.
+    """
+    found = await log.survey(partitions)
+    logs = Logs(
+        cluster_id,
+        {partition: (bounds.begin, bounds.end) for partition, bounds in found.bounds.items()},
+        {partition: bounds.topic_id for partition, bounds in found.bounds.items()},
+    )
+    known = {partition: stored[partition] for partition in found.bounds if partition in stored}
+    halts = {partition: deleted(partition) for partition in partitions if partition not in found.bounds}
+    halts |= {partition: unknown(partition, trouble) for partition, trouble in found.troubles.items()}
+    return Judged(found.bounds, halts | await find_halted(log, logs, known, anchor_seconds))
 
 
 async def find_halted(

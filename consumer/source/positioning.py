@@ -96,15 +96,16 @@ async def look_up(  # noqa: PLR0913, PLR0917 - what is asked, who is asked, and 
     halts |= {partition: deleted(partition) for partition in partitions if partition.topic not in topics}
     bounds = found.bounds
     gone = frozenset(partitions) - {*bounds, *halts}
-    topic_ids = {partition: topics[partition.topic].topic_id for partition in bounds}
+    topic_ids = {partition: at.topic_id for partition, at in bounds.items()}
     starts = {p: at.begin if settings.start_from == "earliest" else at.end for p, at in bounds.items()}
     stored = await store.positions(cluster_id, starts, topic_ids) if starts else {}
     wanted = {p: s.anchor.offset for p, s in stored.items() if s.anchor and _inside(s.anchor.offset, bounds[p])}
     anchors = await log.anchors(wanted, settings.anchor_timeout_ms / 1000, topic_ids)
     positions = {}
     for partition, position in stored.items():
-        begin, end, _ = bounds[partition]
-        log_state = LogState(begin, end, anchors.get(partition), topic_ids[partition])
+        log_state = LogState(
+            bounds[partition].begin, bounds[partition].end, anchors.get(partition), topic_ids[partition]
+        )
         if halt := check_position(position, log_state, cluster_id):
             halts[partition] = halt
         else:

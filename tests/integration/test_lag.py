@@ -33,8 +33,8 @@ def lags(*consumers: Consumer) -> dict[Partition, float]:
 async def distances(settings: Settings, *consumers: Consumer) -> dict[Partition, int]:
     """From where each partition goes on to its end, by asking the broker."""
     positions = {partition: at for consumer in consumers for partition, at in consumer.source.positions.items()}
-    ends = await KafkaLog(settings.kafka).readable_ends(positions)
-    return {partition: ends[partition] - at for partition, at in positions.items()}
+    logs = (await KafkaLog(settings.kafka).survey(positions)).whole()
+    return {partition: logs[partition].readable - at for partition, at in positions.items()}
 
 
 async def until_told(settings: Settings, *consumers: Consumer, waiting: bool) -> None:

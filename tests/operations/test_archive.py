@@ -48,7 +48,7 @@ async def archived(settings: Settings, directory: Path) -> int:
 
 async def everything(log: KafkaLog | ArchivedLog, settings: Settings) -> list[tuple[Any, ...]]:
     places = [Partition(topic, number) for topic in settings.kafka.topics for number in range(PARTITIONS)]
-    stretches = {place: Span(begin, end) for place, (begin, end) in (await log.ranges(places)).items()}
+    stretches = {place: Span(at.begin, at.end) for place, at in (await log.survey(places)).bounds.items()}
     return sorted([facts(one) async for scanned in log.scan(stretches) for one in scanned.records], key=lambda f: f[:3])
 
 

@@ -31,7 +31,7 @@ async def read(log: KafkaLog) -> None:
 
 QUESTIONS: dict[str, Callable[[KafkaLog], Awaitable[object]]] = {
     "ranges": lambda log: log.ranges([PLACE]),
-    "readable ends": lambda log: log.readable_ends([PLACE]),
+    "survey": lambda log: log.survey([PLACE]),
     "offsets at a time": lambda log: log.offsets_at([PLACE], 0),
     "times": lambda log: log.timestamps({PLACE: 0}, 10),
     "anchors": lambda log: log.anchors({PLACE: 0}, 10),

@@ -16,7 +16,7 @@ from reelsync.consumer.records import Partition
 
 P0, P1, P2, P3 = (Partition("videos", number) for number in range(4))
 TOPICS = {"videos": Topic(4, "id", {0: 1, 1: 2, 2: 3}), "hidden": Topic(0, None, refused=True)}
-KNOWN = Bounds(3, 9, 7)
+KNOWN = Bounds(3, 9, 7, "id")
 
 
 class Reader:

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from pathlib import Path
 
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.kafka.reader import Topic
 from reelsync.consumer.kafka.scan import Scanned
-from reelsync.consumer.kafka.survey import is_there
+from reelsync.consumer.kafka.survey import Bounds, Survey, is_there
 from reelsync.consumer.records import Anchor, Partition, Span, StoredRecord
 
 from .files import ArchiveError, Segment, TopicArchive
@@ -33,34 +34,21 @@ class ArchivedLog:
         """The archived topics, with their numbers of partitions."""
         return {topic: archive.partitions for topic, archive in self._archives.items()}
 
-    async def ranges(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
-        """Begin and end of each partition; 0 and 0 if nothing of it is anywhere.
+    async def survey(self, partitions: Collection[Partition]) -> Survey:
+        """Where each partition begins and ends. Of one that Kafka tells nothing about, as far as it is archived.
 
         Raises:
-            KafkaFailedError: the brokers did not answer.
+            KafkaFailedError: no broker answered.
         """
-        places = list(partitions)
-        there = await self._in_kafka(places)
-        live = await self._log.ranges(there) if there else {}
-        ranges: dict[Partition, tuple[int, int]] = {}
-        for place in places:
-            known = [found for found in (self._archived(place), live.get(place)) if found]
-            ranges[place] = (min(begin for begin, _ in known), max(end for _, end in known)) if known else (0, 0)
-        return ranges
-
-    async def readable_ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The readable end of each partition.
-
-        Raises:
-            KafkaFailedError: the brokers did not answer.
-        """
-        there = await self._in_kafka(partitions)
-        live = await self._log.readable_ends(there) if there else {}
-        return {place: max(live.get(place, 0), (self._archived(place) or (0, 0))[1]) for place in partitions}
+        there, topics = await self._in_kafka(partitions)
+        live = await self._log.survey(there, topics) if there else Survey({}, {})
+        archived = {place: bounds for place in partitions if (bounds := self._archived_bounds(place))}
+        both = {place: _united(archived[place], live.bounds[place]) for place in archived if place in live.bounds}
+        return Survey({**archived, **live.bounds, **both}, live.troubles)
 
     async def anchors(self, offsets: Mapping[Partition, int], seconds: float) -> dict[Partition, Anchor]:
         """The records at these offsets that Kafka has still."""
-        there = await self._in_kafka(offsets)
+        there, _ = await self._in_kafka(offsets)
         return await self._log.anchors({place: offsets[place] for place in there}, seconds) if there else {}
 
     async def scan(self, stretches: Mapping[Partition, Span]) -> AsyncIterator[Scanned]:
@@ -77,7 +65,7 @@ class ArchivedLog:
                 for scanned in self._archived_records(place, Span(span.start, end)):
                     yield scanned
             rest[place] = span._replace(start=max(span.start, end))
-        there = await self._in_kafka([place for place, span in rest.items() if span.start < span.next])
+        there, _ = await self._in_kafka([place for place, span in rest.items() if span.start < span.next])
         async for scanned in self._log.scan({place: rest[place] for place in there}):
             yield scanned
 
@@ -100,12 +88,27 @@ class ArchivedLog:
                 yield Scanned([], {place: Span(position, end)})
                 position = end
 
-    async def _in_kafka(self, partitions: Collection[Partition]) -> list[Partition]:
-        """The partitions that Kafka has, of the topic that was archived."""
+    def _archived_bounds(self, place: Partition) -> Bounds | None:
+        archive = self._archives.get(place.topic)
+        if archive is None:
+            return None
+        begin, end = archive.range_of(place.number) or (0, 0)
+        return Bounds(begin, end, end, archive.topic_id)
+
+    async def _in_kafka(self, partitions: Collection[Partition]) -> tuple[list[Partition], dict[str, Topic]]:
+        """The partitions that Kafka may have, of the topic that was archived; and its topics."""
         topics = await self._log.topics({place.topic for place in partitions})
         ids = {topic: archive.topic_id for topic, archive in self._archives.items()}
-        same = {name for name, topic in topics.items() if ids.get(name) in {None, topic.topic_id}}
-        return [place for place in partitions if place.topic in same and is_there(place, topics)]
+        same = {name for name, topic in topics.items() if topic.refused or ids.get(name) in {None, topic.topic_id}}
+        there = [p for p in partitions if p.topic in same and (topics[p.topic].refused or is_there(p, topics))]
+        return there, topics
+
+
+def _united(archived: Bounds, live: Bounds) -> Bounds:
+    if not archived.end:
+        return live
+    begin, end = min(archived.begin, live.begin), max(archived.end, live.end)
+    return live._replace(begin=begin, end=end, readable=max(archived.readable, live.readable))
 
 
 def _some_of(archive: TopicArchive, segment: Segment, span: Span) -> Iterable[list[StoredRecord]]:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.kafka.log import KafkaLog
+from reelsync.consumer.offsets.check import Halt, unknown
+from reelsync.consumer.operations.obstacles import Obstacle, met_in, obstacles_of, open_transactions
 from reelsync.consumer.records import Partition, Record, Span, record_size
 
 from .files import TopicArchive
@@ -21,6 +22,8 @@ class Archived:
     segments: int = 0
     gone: dict[Partition, Span] = field(default_factory=dict)
     """Offsets that the log had no more when they were to be archived."""
+    obstacles: list[Obstacle] = field(default_factory=list)
+    """Partitions that could not be archived to their end, in the order in which that was found."""
 
 
 @dataclass
@@ -36,27 +39,26 @@ class Archiving:
     _sizes: dict[Partition, int] = field(default_factory=dict)
 
     async def stretches(self, partitions: int) -> dict[Partition, Span]:
-        """What is to be read of each partition.
+        """What is to be read of each partition, as far as it can be read.
 
         Raises:
             KafkaFailedError: the brokers did not answer.
-            ReelsyncError: the log ends before what is archived already.
         """
         places = [Partition(self.archive.topic, number) for number in range(partitions)]
-        ranges, ends = await self.log.ranges(places), await self.log.readable_ends(places)
+        found = await self.log.survey(places)
+        self.result.obstacles += obstacles_of({place: unknown(place, why) for place, why in found.troubles.items()})
+        self.result.obstacles += open_transactions(found.bounds)
         stretches: dict[Partition, Span] = {}
-        for place in places:
+        for place, log in found.bounds.items():
             archived = self.archive.range_of(place.number)
-            begin = ranges[place][0]
-            start = archived[1] if archived else begin
-            if start > ends[place]:
-                raise ReelsyncError(
-                    f"{place} ends at {ends[place]}, and is archived to {start}: its log was truncated. Archive it "
-                    "into another directory"
-                )
-            if begin > start:
-                self.result.gone[place] = Span(start, begin)
-            stretches[place] = Span(max(begin, start), ends[place])
+            start = archived[1] if archived else log.begin
+            if start > log.readable:
+                why = f"it ends at {log.readable}, and is archived to {start}: its log was truncated"
+                self.result.obstacles.append(Obstacle(place, Halt("truncated", why), "archive into another directory"))
+                continue
+            if log.begin > start:
+                self.result.gone[place] = Span(start, log.begin)
+            stretches[place] = Span(max(log.begin, start), log.readable)
         return stretches
 
     async def run(self, stretches: dict[Partition, Span]) -> Archived:
@@ -64,7 +66,6 @@ class Archiving:
 
         Raises:
             KafkaFailedError: the brokers failed.
-            UnavailableError: the log cannot be read any further.
         """
         async for scanned in self.log.scan(stretches):
             for record in scanned.records:
@@ -76,6 +77,9 @@ class Archiving:
                 self._spans[place] = span._replace(start=held.start) if held else span
                 if self._sizes.get(place, 0) >= _SEGMENT_BYTES or span.next == stretches[place].next:
                     self._write(place)
+            for place in scanned.gaps.keys() & self._spans.keys():
+                self._write(place)
+            self.result.obstacles += met_in(scanned.gaps)
             self.progress(sum(span.next - span.start for span in scanned.spans.values()))
         return self.result
 

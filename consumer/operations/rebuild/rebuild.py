@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.offsets.store import list_positions, read_positions
-from reelsync.consumer.operations.standing import Logs, find_halted
+from reelsync.consumer.operations.obstacles import IncompleteError
+from reelsync.consumer.operations.standing import judge
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 
@@ -77,6 +78,7 @@ class Rebuild:
 
         Raises:
             ReelsyncError: another rebuild is running, the group has consumed nothing, or names clash.
+            IncompleteError: partitions cannot be read whole.
             KafkaFailedError: the brokers did not do as asked.
             Exception: the database failed; no table in use was changed.
         """
@@ -128,8 +130,8 @@ class Rebuild:
         if not places:
             return False
         stored = await read_positions(connection, filling.group, places)
-        logs = Logs(filling.cluster_id, await filling.log.ranges(places), {})
-        return bool(await find_halted(filling.log, logs, stored, _ANCHOR_SECONDS))
+        _, halts = await judge(filling.log, filling.cluster_id, places, stored, _ANCHOR_SECONDS)
+        return any(halt.is_for_reset for halt in halts.values())
 
     async def _goals(self, connection: AsyncConnection) -> dict[Partition, int]:
         rows = await list_positions(connection, self.filling.group)
@@ -158,7 +160,18 @@ class Rebuild:
                 return
 
     async def _read(self, stretches: Mapping[Partition, Span]) -> None:
+        """Read these stretches.
+
+        Raises:
+            IncompleteError: partitions cannot be read whole. What could be read of the others stays in the shadow.
+        """
         await self.filling.fill(stretches)
+        if obstacles := self.filling.obstacles:
+            told = "\n".join(map(str, obstacles))
+            raise IncompleteError(
+                "no row was changed, because a rebuild needs every partition up to the group's position. Run it again "
+                f"later: it goes on where this one ended.\n{told}"
+            )
         self.result.records += sum(span.next - span.start for span in stretches.values())
         await self.filling.settle_names()
 

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from reelsync.consumer.dead_letters.name_conflicts import Redriven
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import Scanned
+from reelsync.consumer.offsets.check import deleted, unknown
 from reelsync.consumer.offsets.ledger import Ledger
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
+from reelsync.consumer.operations.obstacles import Obstacle, met_in, obstacles_of
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
 from reelsync.consumer.records import Partition, Span
 from reelsync.consumer.settings import BatchSettings
@@ -45,6 +47,8 @@ class Filling:
     limits: BatchSettings
     progress: Callable[[int], object] = lambda _records: None
     dead_letters: int = 0
+    obstacles: list[Obstacle] = field(default_factory=list)
+    """Partitions that cannot be read up to the goals."""
     _fold_type: type[Fold] = field(init=False)
     _writer: BatchWriter = field(init=False)
     _ledger: Ledger = field(init=False)
@@ -56,13 +60,19 @@ class Filling:
 
     async def remaining(self, goals: Mapping[Partition, int]) -> dict[Partition, Span]:
         """The offsets of each partition that the shadow needs to reach `goals`, or the end of the log."""
-        ranges = await self.log.ranges(goals)
-        ends = await self.log.readable_ends(goals)
-        starts = {partition: begin for partition, (begin, _) in ranges.items()}
-        stored = await self._ledger.positions(self.cluster_id, starts)
+        found = await self.log.survey(goals)
+        ends = {place: min(goals[place], log.readable) for place, log in found.bounds.items()}
+        troubles = {
+            place: unknown(place, why) for place, why in found.troubles.items() if goals[place] > ends.get(place, -1)
+        }
+        gone = {place: deleted(place) for place in goals if place not in ends and place not in troubles}
+        self.obstacles = obstacles_of(troubles | gone)
+        stored = await self._ledger.positions(
+            self.cluster_id, {place: log.begin for place, log in found.bounds.items()}
+        )
         return {
-            partition: Span(position.next_offset, max(position.next_offset, min(goals[partition], ends[partition])))
-            for partition, position in stored.items()
+            place: Span(position.next_offset, max(position.next_offset, ends[place]))
+            for place, position in stored.items()
         }
 
     async def fill(self, stretches: Mapping[Partition, Span]) -> None:
@@ -70,7 +80,6 @@ class Filling:
 
         Raises:
             KafkaFailedError: the brokers did not do as asked.
-            UnavailableError: the log cannot be read any further.
             Exception: the database failed; what was committed stays, and the next run resumes there.
         """
         batch, size = self._new_batch(), BatchSize(self.limits)
@@ -78,6 +87,7 @@ class Filling:
         try:
             async for scanned in self.log.scan(stretches):
                 await self._take(batch, scanned)
+                self.obstacles += met_in(scanned.gaps)
                 if size.is_full(batch):
                     if writing is not None:
                         await writing

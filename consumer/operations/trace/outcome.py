@@ -9,7 +9,9 @@ from reelsync.consumer.transform.projections import targets_of
 from reelsync.events import ERASED_VERSION, WireEvent, aggregate_id
 from reelsync.models.facets import version_column
 
-What = Literal["waiting", "dead_letter", "applied", "superseded", "erased", "not_applied", "no_letter"]
+What = Literal["waiting", "dead_letter", "applied", "superseded", "erased", "not_applied", "no_letter", "unknown"]
+UNKNOWN = -1
+"""The position in a log that is not the one of the stored position."""
 Versions = Mapping[tuple[str, str], Mapping[str, int]]
 """The version columns of each existing row, by table and id. A fact has none."""
 
@@ -52,11 +54,8 @@ def fate_of(  # noqa: PLR0913, PLR0917 - all that is known
     """
     if letter is not None and letter["state"] != "redriven":
         return Fate("dead_letter", _letter_sentence(seen, letter))
-    if position is None:
-        return Fate("waiting", "not yet consumed: the group has never been assigned its partition")
-    if seen.record.offset >= position:
-        before = seen.record.offset - position
-        return Fate("waiting", f"not yet consumed: the group is at {position}, with {before:,} offsets to go before it")
+    if waiting := _waiting(seen.record.offset, position):
+        return waiting
     if isinstance(seen.verdict, Rejection):
         return _fate_of_rejected(seen.verdict, letter)
     if seen.verdict["type"] == "user.erased" or seen.verdict["data"].get("user_id") in erased:
@@ -65,6 +64,18 @@ def fate_of(  # noqa: PLR0913, PLR0917 - all that is known
     notes = ["redriven from the dead letters"] if letter else []
     notes += _sharing(seen, others)
     return fate._replace(sentence="; ".join((fate.sentence, *notes)))
+
+
+def _waiting(offset: int, position: int | None) -> Fate | None:
+    """Why the record was not consumed, or may not have been; None if it was."""
+    if position is None:
+        return Fate("waiting", "not yet consumed: the group has never been assigned its partition")
+    if position == UNKNOWN:
+        return Fate("unknown", "not known: the group's position is not of this log, and its partition is halted")
+    if offset < position:
+        return None
+    before = f"with {offset - position:,} offsets to go before it"
+    return Fate("waiting", f"not yet consumed: the group is at {position}, {before}")
 
 
 def _fate_of_person(event: WireEvent, erased: Collection[str]) -> Fate:

@@ -11,8 +11,12 @@ from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.kafka.log import KafkaLog
-from reelsync.consumer.kafka.scan import scan
-from reelsync.consumer.offsets.store import list_positions
+from reelsync.consumer.kafka.scan import scan_behind_gaps
+from reelsync.consumer.kafka.survey import Bounds
+from reelsync.consumer.offsets.check import OF_ANOTHER_LOG
+from reelsync.consumer.offsets.store import list_positions, stored_in
+from reelsync.consumer.operations.obstacles import Obstacle, met_in, obstacles_of, open_transactions
+from reelsync.consumer.operations.standing import judge
 from reelsync.consumer.records import Partition, Record, Span, partitions_of, record_crc
 from reelsync.consumer.transform.decode import Decode, Rejection
 from reelsync.consumer.transform.erased_people import digest_of
@@ -21,8 +25,10 @@ from reelsync.models import ModelUsage, User, UserProfile, Video
 from reelsync.models.consumer_state import ErasedUser
 from reelsync.models.upsert import table_of
 
-from .outcome import Fate, Seen, fate_of
+from .outcome import UNKNOWN, Fate, Seen, fate_of
 
+_ANCHOR_SECONDS = 3.0
+_SECONDS_FOR_TIMES = 10.0
 _TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
 """Characters that JSON encoders do not escape."""
@@ -99,6 +105,8 @@ class Traced:
     """Rows of its aggregates: table, id, versions by column, and whether each is erased or a placeholder."""
     letters: list[RowMapping] = field(default_factory=list)
     """Matching dead letters whose records were not in the part of the log that was read."""
+    obstacles: list[Obstacle] = field(default_factory=list)
+    """Partitions that could not be read whole, or whose records cannot be compared with the group's position."""
 
 
 @dataclass
@@ -113,6 +121,7 @@ class Trace:
     """Topics to read, with their numbers of partitions."""
     needle: Needle
     since: datetime | None = None
+    cluster_id: str | None = None
     expect: Callable[[int], object] = lambda _records: None
     progress: Callable[[int], object] = lambda _records: None
 
@@ -121,47 +130,55 @@ class Trace:
 
         Raises:
             KafkaFailedError: the brokers did not answer.
-            UnavailableError: the log cannot be read any further.
         """
-        stretches = await self._stretches()
-        starts = {partition: span.start for partition, span in stretches.items() if span.start < span.next}
-        written = await self.log.timestamps(starts, 10.0)
-        looked = [SearchedRange(p, span.start, span.next, written.get(p)) for p, span in sorted(stretches.items())]
-        seen = await self._search_log(stretches)
         async with self.engine.connect() as connection:
-            return await self._explain(connection, looked, seen)
-
-    async def _stretches(self) -> dict[Partition, Span]:
+            rows = await list_positions(connection, self.group)
+        stored = {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
         partitions = partitions_of(self.topics)
-        ranges, ends = await self.log.ranges(partitions), await self.log.readable_ends(partitions)
-        starts: Mapping[Partition, int | None] = {partition: begin for partition, (begin, _) in ranges.items()}
+        bounds, halts = await judge(self.log, self.cluster_id, partitions, stored, _ANCHOR_SECONDS)
+        stretches = await self._stretches(bounds)
+        starts = {partition: span.start for partition, span in stretches.items() if span.start < span.next}
+        written = await self.log.timestamps(starts, _SECONDS_FOR_TIMES)
+        looked = [SearchedRange(p, span.start, span.next, written.get(p)) for p, span in sorted(stretches.items())]
+        obstacles = obstacles_of(halts) + open_transactions(bounds)
+        seen = await self._search_log(stretches, {p: at.next_offset for p, at in stored.items()}, obstacles)
+        async with self.engine.connect() as connection:
+            return await self._explain(connection, Traced(looked, obstacles=obstacles), seen)
+
+    async def _stretches(self, bounds: Mapping[Partition, Bounds]) -> dict[Partition, Span]:
+        starts: Mapping[Partition, int | None] = {partition: log.begin for partition, log in bounds.items()}
         if self.since is not None:
-            starts = await self.log.offsets_at(partitions, round(self.since.timestamp() * 1000))
+            starts = await self.log.offsets_at(bounds, round(self.since.timestamp() * 1000))
+        ends = {partition: log.readable for partition, log in bounds.items()}
         return {partition: Span(min(_or(starts[partition], end), end), end) for partition, end in ends.items()}
 
-    async def _search_log(self, stretches: Mapping[Partition, Span]) -> list[Seen]:
+    async def _search_log(
+        self, stretches: Mapping[Partition, Span], positions: Mapping[Partition, int], obstacles: list[Obstacle]
+    ) -> list[Seen]:
         self.expect(sum(span.next - span.start for span in stretches.values()))
         seen: list[Seen] = []
-        async for scanned in scan(self.log, stretches):
+        async for scanned in scan_behind_gaps(self.log, stretches):
+            obstacles += met_in(scanned.gaps, positions)
             candidates = (record for record in scanned.records if self.needle.may_be_in(record))
             met = (Seen(record, self.decode(record)) for record in candidates)
             seen += [one for one in met if self.needle.is_in(one)]
             self.progress(sum(span.next - span.start for span in scanned.spans.values()))
         return sorted(seen, key=lambda one: (one.record.topic, one.record.partition, one.record.offset))
 
-    async def _explain(self, connection: AsyncConnection, looked: list[SearchedRange], seen: list[Seen]) -> Traced:
+    async def _explain(self, connection: AsyncConnection, result: Traced, seen: list[Seen]) -> Traced:
         """Explain each record. Positions are read before the rows, so no row is older than its position."""
         rows = await list_positions(connection, self.group)
         positions = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         letters = {_key(letter): letter for letter in await self._letters(connection, seen)}
         versions = await _read_versions(connection, _ids(seen, letters.values(), self.needle))
         erased = await _read_erased(connection, seen)
-        result = Traced(looked)
+        misfits = {one.partition for one in result.obstacles if one.halt.reason in OF_ANOTHER_LOG}
         for one in seen:
             record = one.record
             key = (record.topic, record.partition, record.offset, record.timestamp, record_crc(record))
             letter = letters.pop(key, None)
-            position = positions.get(Partition(record.topic, record.partition))
+            place = Partition(record.topic, record.partition)
+            position = UNKNOWN if place in misfits else positions.get(place)
             fate = fate_of(one, position, dict(letter) if letter else None, versions, seen, erased)
             result.found.append((one, fate))
         result.letters = list(letters.values())

@@ -12,8 +12,7 @@ from reelsync.consumer.records import Record, StoredRecord, record_crc
 from reelsync.consumer.transform.decode import Decode, Rejection
 from reelsync.events import WireEvent
 
-from .reference import Oracle
-from .spool import EventSpool
+from .spool import Event, EventSpool
 
 _LETTERS = text(
     """
@@ -41,11 +40,9 @@ class Letter(NamedTuple):
 
 
 class AppliedEvents:
-    """Passes the events of the log that the group applied on to an oracle, record by record."""
+    """Passes the events of the log that the group applied on to a spool, record by record."""
 
-    def __init__(
-        self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], oracle: Oracle | EventSpool
-    ) -> None:
+    def __init__(self, decode: Decode, letters: Mapping[tuple[str, int, int], Letter], spool: EventSpool) -> None:
         self.letters = letters
         self.erased_people: Collection[UUID] = ()
         """The digests of people whom the database remembers as erased."""
@@ -53,7 +50,7 @@ class AppliedEvents:
         self.without_letter: list[Record] = []
         """Records that carry no valid event and have no dead letter either."""
         self._decode = decode
-        self._oracle = oracle
+        self._spool = spool
         self._parked: list[Record] = []
 
     @property
@@ -75,7 +72,7 @@ class AppliedEvents:
             return
         event = self._decode(_corrected(record, letter) if letter and letter.corrected_headers is not None else record)
         if not isinstance(event, Rejection):
-            self._oracle.add(event["type"], event["time"], event["data"])
+            self._spool.add(Event(event["type"], event["time"], event["data"], record.topic, record.partition))
         elif letter is None:
             self.without_letter.append(record)
         else:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from reelsync.consumer.operations.obstacles import Obstacle
 from reelsync.consumer.records import Partition
 
 from .changes import Row
@@ -64,6 +65,10 @@ class Report:
     """Partitions for which the group has no position: nothing of them was read."""
     incomplete: dict[Partition, str] = field(default_factory=dict)
     """Partitions that no longer hold every record that was written to them, and why: they cannot explain every row."""
+    obstacles: list[Obstacle] = field(default_factory=list)
+    """Partitions that could not be read whole. Which rows their other events changed is not known."""
+    uncertain: int = 0
+    """Rows that differ in a way that an event could explain that was not read."""
     _kept: dict[Cause, list[Finding]] = field(default_factory=dict)
 
     @property
@@ -73,6 +78,11 @@ class Report:
         for cause, count in self.causes.items():
             kinds[cause.kind] += count
         return kinds
+
+    @property
+    def explains_all(self) -> bool:
+        """Whether the log that was read must explain every row that services did not write."""
+        return not self.incomplete and not self.obstacles
 
     @property
     def findings(self) -> list[Finding]:

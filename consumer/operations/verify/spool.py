@@ -19,11 +19,18 @@ _REFERENCES = {"video": (("users", "user_id"),), "model_usage": (("videos", "vid
 
 
 class Event(NamedTuple):
-    """What an oracle is given."""
+    """What an oracle is given, and the partition that it was in."""
 
     type: str
     time: datetime
     data: dict[str, Any]
+    topic: str
+    partition: int
+
+    @property
+    def aggregate_id(self) -> str:
+        """The id of its row."""
+        return str(self.data[_OWN_ID[self.type.partition(".")[0]]])
 
 
 class Chunk(NamedTuple):
@@ -59,11 +66,10 @@ class EventSpool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
-    def add(self, event_type: str, time: datetime, data: dict[str, Any]) -> None:
-        """Add one event. Ids in `data` are lower-case hex with dashes."""
-        kind = event_type.partition(".")[0]
-        event = Event(event_type, time, data)
-        if event_type == "user.erased":  # The person may have owned any video, and any fact may name the person.
+    def add(self, event: Event) -> None:
+        """Add one event. Ids in its data are lower-case hex with dashes."""
+        kind, data = event.type.partition(".")[0], event.data
+        if event.type == "user.erased":  # The person may have owned any video, and any fact may name the person.
             for part in range(len(self._held)):
                 self._add_to(part, event)
             return
