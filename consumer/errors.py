@@ -47,5 +47,13 @@ _REFUSED_BY_A_POOLER = "08P01"
 
 def is_fatal(error: BaseException) -> bool:
     """Whether the server, or a pooler, ended the connection with it: no trigger or function can raise such an error."""
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
-    return getattr(cause, "severity", None) == "FATAL"
+    return getattr(_of_the_driver(error), "severity", None) == "FATAL"
+
+
+def refuses_parameters(error: BaseException) -> bool:
+    """Whether a pooler refused the connection for its startup parameters, which waiting does not change."""
+    return bool(getattr(_of_the_driver(error), "refuses_parameters", False))
+
+
+def _of_the_driver(error: BaseException) -> BaseException | None:
+    return error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error

@@ -5,18 +5,18 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Row, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.postgres.diagnosis import explained, tls_mode
 from reelsync.consumer.postgres.engine import engine_of
-from reelsync.consumer.postgres.sqlstate import server_message, sqlstate
+from reelsync.consumer.postgres.sqlstate import sqlstate
 from reelsync.migrations.compatibility import schema_state
 from reelsync.migrations.revisions import head_revision
 from reelsync.models.database_url import hosts_of, parse_url
 from reelsync.models.engine import create_single_use_engine
-from reelsync.models.pooler import PROTOCOL_VIOLATION, Pooler, find_pooler
+from reelsync.models.pooler import Pooler, find_pooler
 
 from .errors import MisconfiguredError, ReelsyncError, UnavailableError
 from .settings import DatabaseSettings, KafkaSettings, Settings
@@ -157,23 +157,7 @@ async def _look_or_name_the_pooler(engine: AsyncEngine, settings: DatabaseSettin
     except DBAPIError as error:
         if sqlstate(error) == _UNKNOWN_STATEMENT and settings.pooler != "transaction":
             raise MisconfiguredError(_IN_TRANSACTION_MODE) from error
-        if sqlstate(error) != PROTOCOL_VIOLATION or settings.pooler != "none":
-            raise
-        if not await _lets_in_without_parameters(settings):
-            raise
-        raise MisconfiguredError(
-            f"a pooler is in front of the database and refuses a startup parameter: set {_POOLER} to session or "
-            f"transaction, as the pooler's mode is (SQLSTATE {PROTOCOL_VIOLATION}: {server_message(error)})"
-        ) from error
-
-
-async def _lets_in_without_parameters(settings: DatabaseSettings) -> bool:
-    """Whether startup parameters were the reason: a pooler uses one SQLSTATE for everything that it refuses."""
-    try:
-        await schema_state(settings.url.get_secret_value(), database_password(settings))
-    except (SQLAlchemyError, OSError):
-        return False
-    return True
+        raise
 
 
 def another_program(why: str) -> str:

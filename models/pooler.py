@@ -41,15 +41,35 @@ def connect_arguments(server_settings: Mapping[str, str], pooler: Pooler) -> dic
 
 
 async def connect(*args: Any, **kwargs: Any) -> Any:
-    """`asyncpg.connect`, with a hint in the error if the startup parameters are refused."""
+    """`asyncpg.connect`, with a hint in the error if the startup parameters are refused, and `refuses_parameters`."""
     import asyncpg  # noqa: PLC0415 - the models can be used with another driver
 
     try:
         return await asyncpg.connect(*args, **kwargs)
     except asyncpg.ProtocolViolationError as error:
-        if "connection_class" not in kwargs:
+        error.refuses_parameters = await _refuses_parameters(*args, **kwargs)
+        if error.refuses_parameters:
             error.args = (f"{error.args[0]} ({_HINT})",)
         raise
+
+
+async def _refuses_parameters(*args: Any, **kwargs: Any) -> bool:
+    """Whether a connection was refused for its startup parameters: one without them works, and one with them does not.
+
+    A pooler refuses clients with the same SQLSTATE while its server is away.
+    """
+    import asyncpg  # noqa: PLC0415 - the models can be used with another driver
+
+    without = False
+    try:
+        await (await asyncpg.connect(*args, **kwargs | {"server_settings": {}})).close()
+        without = True
+        await (await asyncpg.connect(*args, **kwargs)).close()
+    except asyncpg.ProtocolViolationError:
+        return without
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    return False
 
 
 async def find_pooler(first: AsyncConnection, second: AsyncConnection) -> Pooler:

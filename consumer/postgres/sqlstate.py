@@ -13,7 +13,14 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from reelsync.consumer.errors import _REFUSED_BY_A_POOLER, MisconfiguredError, ReelsyncError, UnavailableError, is_fatal
+from reelsync.consumer.errors import (
+    _REFUSED_BY_A_POOLER,
+    MisconfiguredError,
+    ReelsyncError,
+    UnavailableError,
+    is_fatal,
+    refuses_parameters,
+)
 
 
 class Verdict(Enum):
@@ -53,6 +60,10 @@ ADVICE = dict.fromkeys(
     "42501": "the role lacks a permission: run deploy/postgres/roles.sql for it",
 }
 """What to do about a refusal that waiting does not change. About all others the server's own sentence says the most."""
+_NAME_THE_POOLER = (
+    "a pooler is in front of the database and refuses a startup parameter: set REELSYNC_DATABASE__POOLER to session or "
+    "transaction, as the pooler's mode is"
+)
 EXCLUSION_VIOLATION = "23P01"
 LOCK_NOT_AVAILABLE = "55P03"
 # The classes of PostgreSQL itself. Functions in a database may raise others.
@@ -101,7 +112,7 @@ def classify(error: BaseException) -> Verdict:
     state = sqlstate(error)
     if state == _REFUSED_BY_A_POOLER and is_fatal(error):
         # It says this of outages too.
-        return Verdict.OUTAGE
+        return Verdict.BUG if refuses_parameters(error) else Verdict.OUTAGE
     if state is not None:
         return _VERDICTS.get(state, Verdict.BUG)
     if isinstance(error, _NO_ANSWER):
@@ -138,7 +149,7 @@ def describe(error: BaseException) -> str:
     state = sqlstate(error)
     if state:
         parts.append(f"SQLSTATE {state}")
-    if state == _REFUSED_BY_A_POOLER and is_fatal(error):
+    if state == _REFUSED_BY_A_POOLER and classify(error) is Verdict.OUTAGE:
         parts.append(server_message(error))
     name = constraint(error) if isinstance(error, DBAPIError) else None
     if name:
@@ -156,7 +167,7 @@ def explanation(error: BaseException) -> str:
     state = sqlstate(error)
     if state is None:
         return f"{describe(error)}, a defect of reelsync: please report it"
-    known = ADVICE.get(state)
+    known = _NAME_THE_POOLER if refuses_parameters(error) else ADVICE.get(state)
     return f"{describe(error)}: {server_message(error)}" + (f"; {known}" if known else "")
 
 

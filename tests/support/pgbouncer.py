@@ -42,6 +42,11 @@ class PgBouncer:
     def __init__(self, port: int) -> None:
         self._port = port
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return "127.0.0.1", self._port
+
     def before(self, url: str) -> str:
         """The URL of the same database through the pooler."""
         return make_url(url).set(host="127.0.0.1", port=self._port).render_as_string(hide_password=False)
