@@ -58,7 +58,7 @@ def listeners() -> dict[str, Listener]:
 class TlsKafka:
     """The container. `address(name)` is where a listener is."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *properties: str) -> None:
         self.password = f"canary-{secrets.token_urlsafe(16)}"
         self.tokens = TokenEndpoint()
         self._listeners = listeners()
@@ -68,6 +68,7 @@ class TlsKafka:
         for listener in self._listeners.values():
             self._container.with_bind_ports(listener.port, listener.port)
         self._directory = directory
+        self._more_properties = properties
         self._host = ""
 
     def address(self, listener: str) -> str:
@@ -105,13 +106,13 @@ class TlsKafka:
 
     def set_password(self, password: str) -> None:
         """Give the user another password. Connections that are open stay open."""
-        self._run(
-            f"/opt/kafka/bin/kafka-configs.sh --bootstrap-server {self.address('plain')} --alter --entity-type users "
-            f"--entity-name {USER} --add-config {shlex.quote(f'SCRAM-SHA-512=[password={password}]')}"
-        )
+        scram = shlex.quote(f"SCRAM-SHA-512=[password={password}]")
+        self.tool("kafka-configs.sh", f"--alter --entity-type users --entity-name {USER} --add-config {scram}")
         self.password = password
 
-    def _run(self, command: str) -> None:
+    def tool(self, name: str, arguments: str) -> None:
+        """Run one of Kafka's own tools in the container, as the operator."""
+        command = f"/opt/kafka/bin/{name} --bootstrap-server {self.address('plain')} {arguments}"
         done = self._container.exec(["bash", "-c", command])
         assert done.exit_code == 0, done.output.decode()
 
@@ -160,6 +161,7 @@ exec /opt/kafka/bin/kafka-server-start.sh {properties}
         yield "group.initial.rebalance.delay.ms=0"
         yield "auto.create.topics.enable=false"
         yield f"log.dirs={_DATA}"
+        yield from self._more_properties
 
 
 def _login(prefix: str, listener: Listener) -> Iterator[str]:
@@ -185,9 +187,9 @@ def _other_name(host: str) -> str:
 
 
 @contextmanager
-def tls_kafka(directory: Path) -> Iterator[TlsKafka]:
-    """The broker, started and removed. Its certificates are written to the directory."""
-    broker = TlsKafka(directory)
+def tls_kafka(directory: Path, *properties: str) -> Iterator[TlsKafka]:
+    """The broker with these properties more, started and removed. Its certificates are written to the directory."""
+    broker = TlsKafka(directory, *properties)
     try:
         broker.start()
         yield broker

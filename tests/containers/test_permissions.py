@@ -1,0 +1,110 @@
+"""Permissions of one topic among several that are taken away while it is read, and given back."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from structlog.testing import capture_logs
+
+from reelsync.consumer.settings import Settings
+from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.support.builders import an_id, user, video
+from tests.support.http_client import Client, quick, served
+from tests.support.processes import run_command
+from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
+
+pytestmark = pytest.mark.timeout(400)
+AUTHORIZER = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+BOTH = "--operation Read --operation Describe"
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
+    """Who comes without a login may do everything, the user only what is granted."""
+    with tls_kafka(tmp_path_factory.mktemp("certificates"), AUTHORIZER, "super.users=User:ANONYMOUS") as started:
+        yield started
+
+
+def change(kafka: TlsKafka, what: str, topic: str) -> None:
+    """Add or remove permissions of the user."""
+    kafka.tool("kafka-acls.sh", f"{what} --force --allow-principal User:{USER} --topic {topic}")
+
+
+@pytest.fixture
+async def plain(database: str, kafka: TlsKafka) -> Settings:
+    """Settings of the operator, with topics that the user may read."""
+    suffix = secrets.token_hex(4)
+    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address("plain"))
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 3, 1) for topic in topics])
+    await admin.close()
+    kafka.tool("kafka-acls.sh", f"--add --force --allow-principal User:{USER} {BOTH} --group {suffix}")
+    for topic in topics:
+        change(kafka, f"--add {BOTH}", topic)
+    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": suffix}
+    return Settings.model_validate({"kafka": connection, "database": {"url": database}})
+
+
+def of_the_user(plain: Settings, kafka: TlsKafka) -> Settings:
+    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": USER, "sasl_password": kafka.password}
+    changed = plain.kafka.model_dump(exclude_unset=True) | {"bootstrap_servers": kafka.address("sasl")} | login
+    return quick(plain.model_copy(update={"kafka": type(plain.kafka).model_validate(changed)}))
+
+
+async def publish_both(plain: Settings, number: int) -> None:
+    """Three videos, one in each partition, and a user."""
+    for partition in range(3):
+        key = number * 3 + partition
+        value = (an_id(key).encode(), video("created", key))
+        await publish(plain, topic_of(plain, "video"), [value], partitioner=lambda *_, to=partition: to)
+    await publish(plain, topic_of(plain, "user"), [(b"u", user("created", number))])
+
+
+async def halted(client: Client) -> set[tuple[str, str]]:
+    """The topics of halted partitions, and why they are halted."""
+    partitions = (await client.status())["partitions"]
+    return {(p["topic"], p["halted"]["reason"]) for p in partitions if p["halted"]}
+
+
+@pytest.mark.parametrize("taken", ["--operation Read", BOTH], ids=["read", "read and describe"])
+async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings, kafka: TlsKafka, taken: str) -> None:
+    topic, settings = topic_of(plain, "video"), of_the_user(plain, kafka)
+    with capture_logs() as logged:
+        async with served(settings) as (consumer, client):
+            await publish_both(plain, 1)
+            await until_applied(plain)
+            await asyncio.to_thread(change, kafka, f"--remove {taken}", topic)
+            await publish_both(plain, 2)
+
+            async def others_are_read() -> bool:
+                users = {str(row["id"]) for row in await rows_of(plain, "users")}
+                return an_id(1002) in users and await halted(client) == {(topic, "not_authorized")}
+
+            await eventually(others_are_read, "the other topic is read, and this one is halted")
+            assert len(await rows_of(plain, "videos")) == 3
+            sample = f'reelsync_partition_state{{partition="0",state="not_authorized",topic="{topic}"}} 1.0'
+            assert sample in (await client.get("/metrics")).text
+            (notice,) = [one for one in (await client.status())["notices"] if one["kind"] == "halted"]
+            assert "3 partitions halted" in notice["text"]
+            assert f"--topic {topic}" in notice["fix"]
+            for command in ("lag", "check", "trace", "verify"):
+                arguments = (command, an_id(1)) if command == "trace" else (command,)
+                done = await asyncio.to_thread(run_command, settings, *arguments)
+                said = done.stdout + done.stderr
+                assert done.returncode == (1 if command in {"lag", "check"} else 3), said
+                for number in range(3):
+                    assert f"{topic}/{number}" in said
+                assert "may not read it" in said
+                assert f"--operation Describe --topic {topic}" in said
+            await asyncio.to_thread(change, kafka, f"--add {BOTH}", topic)
+            await until_applied(plain)
+            assert not consumer.source.halted
+    assert len(await rows_of(plain, "videos")) == 6
+    told = [entry for entry in logged if entry["event"] == "partition.halted"]
+    assert {(entry["partition"], entry["reason"]) for entry in told} == {
+        (f"{topic}/{number}", "not_authorized") for number in range(3)
+    }
+    assert (await asyncio.to_thread(run_command, settings, "check")).returncode == 0
