@@ -3,15 +3,13 @@
 import asyncio
 import sys
 import time
-from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import Context, copy_context
-from functools import partial
 from heapq import heappop, heappush
-from types import coroutine
-from typing import Any
+from types import CoroutineType, coroutine
+from typing import Any, ClassVar
 from unittest import mock
 
 _CLOCKS = {"perf_counter": time.perf_counter, "monotonic": time.monotonic}
@@ -36,11 +34,15 @@ def give_way() -> Iterator[None]:
 class Timer:
     """Something to be called later, unless it is cancelled before."""
 
-    __slots__ = ("_when", "call")
+    __slots__ = ("_context", "_when", "arguments", "callback")
 
-    def __init__(self, when: float, call: Callable[[], object]) -> None:
+    def __init__(
+        self, when: float, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None
+    ) -> None:
         self._when = when
-        self.call: Callable[[], object] | None = call
+        self._context: Context | None = context or copy_context()
+        self.callback = callback
+        self.arguments = arguments
 
     def when(self) -> float:
         """The time of the call."""
@@ -48,20 +50,20 @@ class Timer:
 
     def cancel(self) -> None:
         """Do not call it."""
-        self.call = None
+        self._context = None
 
     def cancelled(self) -> bool:
         """Whether it will not be called."""
-        return self.call is None
+        return self._context is None
 
     def done(self) -> bool:
         """Whether there is nothing left to do, as of a future."""
-        return self.call is None
+        return self._context is None
 
-    def run(self) -> None:
-        """Call it, if it was not cancelled since its time came."""
-        if self.call is not None:
-            self.call()
+    def run(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call it in its context, if it was not cancelled since its time came."""
+        if self._context is not None:
+            self._context.run(callback, *arguments)
 
 
 class VirtualClock(asyncio.BaseEventLoop):
@@ -71,7 +73,11 @@ class VirtualClock(asyncio.BaseEventLoop):
     ready is called in turn, until nothing is; then the earliest timer is due, of equal ones the one that was set first.
     """
 
-    _ready: "deque[Callable[[], object]]"
+    running: ClassVar["VirtualClock | None"] = None
+    """The one that runs now."""
+
+    _ready: "deque[tuple[Callable[..., object], Callable[..., object], tuple[Any, ...]]]"  # type: ignore[assignment]
+    """What is to be called, in the context whose `run` comes first."""
     _stopping: bool
 
     def __init__(self) -> None:
@@ -88,14 +94,14 @@ class VirtualClock(asyncio.BaseEventLoop):
     def call_soon(self, callback: Any, *arguments: Any, context: Context | None = None) -> Any:
         """Call it when its turn comes. Tasks and futures pass their context, and never cancel a call."""
         if context is not None:
-            self._ready.append(partial(context.run, callback, *arguments))
+            self._ready.append((context.run, callback, arguments))
             return None
-        timer = Timer(self.now, partial(copy_context().run, callback, *arguments))
-        self._ready.append(timer.run)
+        timer = Timer(self.now, callback, arguments, None)
+        self._ready.append((timer.run, callback, arguments))
         return timer
 
     def call_at(self, when: float, callback: Any, *arguments: Any, context: Context | None = None) -> Any:
-        timer = Timer(when, partial((context or copy_context()).run, callback, *arguments))
+        timer = Timer(when, callback, arguments, context)
         self._count += 1
         heappush(self._timers, (when, self._count, timer))
         return timer
@@ -127,6 +133,13 @@ class VirtualClock(asyncio.BaseEventLoop):
         future.set_result(function(*arguments))
         return future
 
+    def run_forever(self) -> None:
+        VirtualClock.running = self
+        try:
+            super().run_forever()
+        finally:
+            VirtualClock.running = None
+
     def _run_once(self) -> None:
         """Do all that can be done now; if there is nothing, what the next timer is for."""
         ready = self._ready
@@ -137,8 +150,9 @@ class VirtualClock(asyncio.BaseEventLoop):
             calls += 1
             if calls > _ENDLESS:
                 raise SpinningError
+            run, callback, arguments = ready.popleft()
             try:
-                ready.popleft()()
+                run(callback, *arguments)
             except Exception as error:  # noqa: BLE001 - as every loop does it
                 self.call_exception_handler({"message": "a call failed", "exception": error})
 
@@ -149,7 +163,7 @@ class VirtualClock(asyncio.BaseEventLoop):
             if not timer.done():
                 self.now = max(self.now, when)
                 if isinstance(timer, Timer):
-                    self._ready.append(timer.run)
+                    self._ready.append((timer.run, timer.callback, timer.arguments))
                 else:
                     timer.set_result(None)
                 return
@@ -169,6 +183,9 @@ def virtual_time() -> Iterator[None]:
             for module in modules_of_ours():
                 if vars(module).get(name) is clock:
                     stack.enter_context(mock.patch.object(module, name, virtual))
+        # asyncio asks both at almost every turn. It would call the operating system, and look through abstract classes.
+        stack.enter_context(mock.patch.object(asyncio.events, "get_running_loop", _running_loop))
+        stack.enter_context(mock.patch.object(asyncio.coroutines, "iscoroutine", _is_coroutine))
         yield
 
 
@@ -189,7 +206,18 @@ def modules_of_ours() -> list[Any]:
 
 def _virtual(clock: Callable[[], float]) -> Callable[[], float]:
     def read() -> float:
-        loop = _get_running_loop()
-        return loop.now if isinstance(loop, VirtualClock) else clock()
+        running = VirtualClock.running
+        return clock() if running is None else running.now
 
     return read
+
+
+_get_running_loop = asyncio.get_running_loop
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    return VirtualClock.running or _get_running_loop()
+
+
+def _is_coroutine(one: object) -> bool:
+    return type(one) is CoroutineType
