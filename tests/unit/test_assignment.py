@@ -34,7 +34,11 @@ class Forming:
     unreadable: ClassVar[dict[Partition, Any]] = {}
     failures: ClassVar[dict[TopicPartition, Any]] = {}
 
+    def __init__(self) -> None:
+        self.polls = 0
+
     async def getmany(self, *_partitions: TopicPartition, **_limits: int) -> dict[Any, Any]:
+        self.polls += 1
         return {}
 
     def assignment(self) -> set[TopicPartition]:
@@ -62,3 +66,13 @@ async def test_nothing_is_settled_while_the_group_is_being_formed(*, assigned: b
     source._unsettled = {Partition("video-events", 0)}
     await source.poll(10, [])
     assert len(asked) == assigned
+
+
+async def test_a_member_whose_positions_were_forgotten_waits_for_its_group() -> None:
+    """A poll that returned without waiting would be begun again at full speed, until partitions are assigned."""
+    settings = KafkaSettings()
+    source = KafkaSource(settings, KafkaLog(settings), NoPositions(), RecordingObserver())
+    member = source._consumer = Forming()
+    source._unsettled = {Partition("video-events", 0)}
+    await source.poll(10, [Partition("video-events", 0)])
+    assert member.polls == 1
