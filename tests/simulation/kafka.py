@@ -148,6 +148,11 @@ class SimulatedKafka:
         self.logs[log.partition, topic_id] = log
         self.changed()
 
+    def lose_leader(self, log: Log) -> None:
+        """Nobody leads a partition for some time."""
+        self.world.fault("no leader", log.partition)
+        log.leaderless_until = self.world.clock.now + self.world.rng.random() * 30.0
+
     def find(self, tp: TopicPartition, topic_id: str | None) -> Log | None:
         """The log that a fetch is for; None if the topic has another id, or does not exist."""
         logs = self.topics.get(tp.topic, [])

@@ -17,8 +17,9 @@ from reelsync.consumer.kafka.log import KafkaLog, translated
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import KafkaSettings
 
+from .assigned import State
 from .kafka import CLUSTER, SimulatedKafka
-from .reader import SimulatedReader, State
+from .reader import SimulatedReader
 from .world import PROCESS, Process
 
 

@@ -128,9 +128,7 @@ class Nemesis:
                 self._world.fault("corrupt batch", log.partition, first)
 
     def _lose_leader(self) -> None:
-        log = self._log()
-        self._world.fault("no leader", log.partition)
-        log.leaderless_until = self._world.clock.now + self._rng.random() * 30.0
+        self._kafka.lose_leader(self._log())
 
     def _open_transaction(self) -> None:
         log = self._log()

@@ -1,12 +1,11 @@
 """A reader of partitions in the place of aiokafka's consumer.
 
-As with aiokafka, a poll that fails may have moved past records that nobody gets, and a question about a partition that
-is not assigned is refused.
+As with aiokafka, a poll that fails may have moved past records that nobody gets, a fetch that brings a part of a record
+moves past it (aiokafka#1173), and a question about a partition that is not assigned is refused.
 """
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from itertools import starmap
 
 from aiokafka import TopicPartition
@@ -17,30 +16,20 @@ from aiokafka.errors import (
     KafkaTimeoutError,
     NotLeaderForPartitionError,
     OffsetOutOfRangeError,
+    RecordTooLargeError,
 )
 
 from reelsync.consumer.kafka.reader import Topic
 from reelsync.consumer.kafka.record_batches import Unreadable
 from reelsync.consumer.records import Partition, StoredRecord
 
+from .assigned import State
 from .kafka import Chunk, Log, SimulatedKafka
 
 _OFFSETS_SECONDS = 5.0
 """How long a question for offsets waits for a leader."""
 Fetched = dict[TopicPartition, list[StoredRecord]]
 Asked = dict[TopicPartition, tuple[int | None, str | None]]
-
-
-@dataclass
-class State:
-    """One assigned partition."""
-
-    position: int | None = None
-    paused: bool = False
-    highwater: int | None = None
-    stable: int | None = None
-    answered_at: int | None = None
-    fetched: Chunk | None = None
 
 
 class SimulatedReader:
@@ -213,7 +202,11 @@ class SimulatedReader:
                 continue
             state.highwater, state.stable = ends[tp]
             state.answered_at = int(self.world.clock.now * 1000)
-            if chunk.next > (state.position or 0) or chunk.unreadable:
+            if chunk.records and self.world.happens("part of a record"):
+                self._fail(tp, RecordTooLargeError())
+                state.position = (state.position or 0) + 1
+                came = True
+            elif chunk.next > (state.position or 0) or chunk.unreadable:
                 state.fetched = chunk
                 came = True
         return came
@@ -230,9 +223,12 @@ class SimulatedReader:
                 try:
                     chunks[tp] = log, log.fetch(position or 0)
                 except OffsetOutOfRangeError as error:
-                    self.failures[tp] = error
-                    self._refused.add(tp)
+                    self._fail(tp, error)
         return chunks
+
+    def _fail(self, tp: TopicPartition, error: KafkaError) -> None:
+        self.failures[tp] = error
+        self._refused.add(tp)
 
     def _is_wanted(self, tp: TopicPartition, state: State) -> bool:
         waits = state.paused or state.position is None or state.fetched is not None

@@ -30,12 +30,14 @@ RATES = {
     "transaction lingers": (0.2, 1.0),
     "brokers fail": (0.005, 0.03),
     "poll loses records": (0.02, 0.1),
+    "part of a record": (0.01, 0.05),
     "refusal": (0.05, 0.2),
     "gap": (0.1, 0.4),
 }
 """How often each fault happens where it can, in the seeds that have it: a choice of these two."""
 _WITHOUT_FAULTS = 0.15
 _OF_ONE_PARTITION = 0.08
+_WITHOUT_LEADER_FROM_THE_START = 0.5
 _SHARE_OF_FAULTS = 0.4
 _WITH_TOPIC_IDS = 0.85
 _PATIENCE_SECONDS = 300.0
@@ -92,6 +94,9 @@ class Scenario:
         """Let nothing fail, or take long, but what one partition is about: the others must not be held up by it."""
         self.world.rates, self.world.slowest, self.world.slow = {"gap": 0.2}, 0.01, 0.01
         self.kafka.struck = self.world.rng.choice(self.kafka.partitions)
+        if self.world.rng.random() < _WITHOUT_LEADER_FROM_THE_START:
+            # Consumers come when this cannot be known of the others yet.
+            self.kafka.lose_leader(self.kafka.struck)
         Neighbours(self.world, self.kafka, self.operator.position, self.limits.linger_ms).watch()
 
     async def run(self) -> None:

@@ -1,15 +1,18 @@
 """Negative controls: with one guard off the simulation finds a broken promise, as it would if the guard were lost."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
 
+from reelsync.consumer.kafka import log, survey
 from reelsync.consumer.offsets.store import Stored, fence, read_positions
 from reelsync.consumer.records import Anchor, Partition, Span
 from reelsync.consumer.sink.delivery import Deliverer, Outcome
 from reelsync.consumer.sink.writer import BatchWriter
+from reelsync.consumer.source.fetched import taken_of
 from reelsync.consumer.source.halts import Halts
 from reelsync.consumer.source.kafka_source import KafkaSource
 from tests.simulation.consumer import simulated
@@ -43,6 +46,15 @@ def resume_none(_halts: Halts, _positions: Mapping[Partition, Stored]) -> bool:
     return False
 
 
+async def take_although_it_failed(member: Any, *arguments: Any) -> Any:
+    return await taken_of(SimpleNamespace(position=member.position, failures={}), *arguments)
+
+
+async def ask_about_all_at_once(*asked: Any, soon: bool) -> survey.Survey:
+    assert soon
+    return await survey.survey(*asked)
+
+
 def nobody_drains() -> property:
     return property(lambda _source: None, lambda _source, _drain: None)
 
@@ -56,6 +68,11 @@ GUARDS: Mapping[str, Callable[[], Any]] = {
     "what precedes a corrupt batch": lambda: mock.patch.multiple(
         Halts, is_before_unreadable=stay_halted, resume_earlier=resume_none
     ),
+    "what came of a fetch that failed": lambda: mock.patch(
+        "reelsync.consumer.source.kafka_source.taken_of", take_although_it_failed
+    ),
+    "asking about each partition alone": lambda: mock.patch.object(log, "survey", ask_about_all_at_once),
+    "going on without a leader that is silent": lambda: mock.patch.object(survey, "_STRAGGLER_SECONDS", 15.0),
     "whether a position fits its log": lambda: mock.patch(
         "reelsync.consumer.source.positioning.check_position", do_nothing
     ),
