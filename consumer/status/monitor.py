@@ -19,7 +19,6 @@ from reelsync.consumer.telemetry.metrics import Metrics
 from reelsync.models import get_pool_stats
 
 from .document import Status, pool_status
-from .http_server import serving
 from .path_observer import PathObserver
 from .snapshot import Member, Report, state_of
 from .summary import status_of
@@ -51,6 +50,8 @@ class Monitor:
         Raises:
             ReelsyncError: the address of the settings cannot be used.
         """
+        from .http_server import serving  # noqa: PLC0415 - workers, which do not serve, need 9 MB less without it
+
         async with serving(self.settings.http, self) as port, self.watching():
             yield port
 

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from reelsync.consumer.counters import Family, added_up
 from reelsync.consumer.settings import Settings
 from reelsync.consumer.status.document import Status
-from reelsync.consumer.status.http_server import serving
 from reelsync.consumer.status.summary import status_of
 from reelsync.consumer.status.wording import duration
 
@@ -34,6 +33,8 @@ class WorkersMonitor:
         Raises:
             ReelsyncError: the address of the settings cannot be used.
         """
+        from reelsync.consumer.status.http_server import serving  # noqa: PLC0415 - its workers do without it
+
         async with serving(self._settings.http, self) as port:
             yield port
 

@@ -45,7 +45,7 @@ def database(pair: Pair, operator_url: str) -> str:
 
 @pytest.fixture
 async def operator(operator_url: str) -> AsyncIterator[AsyncConnection]:
-    engine = create_engine(operator_url, pool_size=1, max_overflow=0)
+    engine = create_engine(operator_url, pool_size=1, max_overflow=0, search_path=TEST_SCHEMA)
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         yield connection
     await engine.dispose()

@@ -11,6 +11,7 @@ from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, video
 from tests.support.certificates import KEY_PASSWORD, Certificates, make_certificates
 from tests.support.processes import run_command
+from tests.support.roles import TEST_SCHEMA
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.secrets_kept import CONSOLE, JSON, assert_failed_check, assert_kept, assert_one_error
 from tests.support.tls_postgres import CERTIFIED_ROLE, TlsPostgres, tls_postgres
@@ -36,7 +37,8 @@ def database(server: TlsPostgres, certificates: Certificates) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     server.create_database(name)
     url = server.with_query(name, sslmode="verify-full", sslrootcert=certificates.authority)
-    migrated = run_command(None, "migrate", "--json", REELSYNC_DATABASE__URL=url)
+    schema = {"REELSYNC_DATABASE__SCHEMA": TEST_SCHEMA} if TEST_SCHEMA else {}
+    migrated = run_command(None, "migrate", "--json", REELSYNC_DATABASE__URL=url, **schema)
     assert migrated.returncode == 0, migrated.stderr
     yield url
     server.drop_database(name)

@@ -34,7 +34,9 @@ async def traces(engine: AsyncEngine, words: Iterable[str]) -> list[tuple[str, s
                     searched = f"encode({table}.{column}, 'escape')"
                 elif kind == "_bytea":
                     searched = f"(SELECT string_agg(encode(h, 'escape'), ' ') FROM unnest({table}.{column}) h)"
-                query = text(f"SELECT EXISTS (SELECT FROM {table} WHERE strpos(lower({searched}), lower(:word)) > 0)")
+                query = text(
+                    f"SELECT EXISTS (SELECT FROM {SCHEMA}.{table} WHERE strpos(lower({searched}), lower(:word)) > 0)"
+                )
                 if await connection.scalar(query, {"word": word}):
                     found.append((table, column, word))
     return found
