@@ -4,7 +4,6 @@ The servers, topics and settings are those of our own plugin for publishers' tes
 each tier; the database is ours, because our consumers run in the role that deploy/postgres/roles.sql gives them.
 """
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,14 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from reelsync.consumer.settings import Settings
-from reelsync.migrations.runner import upgrade
 from reelsync.testing.servers import Broker, DatabaseServer, Kind, broker_of
 from reelsync.testing.settings import settings_for
 from tests.services.docker import REQUIRED, docker_is_required, why_no_docker
 from tests.services.external import BOOTSTRAP_SERVERS, ExternalBroker
-from tests.support.roles import READ_ROLE, TEST_SCHEMA, create_roles, psql, roles_of
+from tests.services.template import TEMPLATE, with_template
+from tests.support.roles import TEST_SCHEMA, roles_of
 
-_TEMPLATE = "migrated"
 _TESTS = Path(__file__).parent
 _TIERS = ["external"] if BOOTSTRAP_SERVERS else ["embedded", "containers"]
 _SERVERS_MATTER_NOT = {
@@ -125,17 +123,7 @@ def reelsync_servers(tier: str) -> Kind:
 
 @pytest.fixture(scope="session")
 def postgres(reelsync_postgres: DatabaseServer) -> DatabaseServer:
-    """With a migrated database to make others from, and rights in it for each role."""
-    server = reelsync_postgres
-    server.create_database(_TEMPLATE)
-    asyncio.run(upgrade(create_roles(server.url(), database=_TEMPLATE).migrate_url, schema=TEST_SCHEMA))
-    create_roles(server.url(), database=_TEMPLATE)
-    if TEST_SCHEMA:
-        # The tests' own statements name no schema, and readers may get it with their role. The role of the consumer has
-        # the search_path of any other, because a setting names its schema.
-        for role in ("CURRENT_USER", READ_ROLE):
-            psql(make_url(server.url()), "--command", f"ALTER ROLE {role} SET search_path = {TEST_SCHEMA}, public")
-    return server
+    return with_template(reelsync_postgres)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +144,7 @@ def broker(reelsync_broker: Broker) -> Broker:
 def operator_url(postgres: DatabaseServer) -> Iterator[str]:
     """A migrated database that nobody else uses, as its server's superuser."""
     name = f"test_{secrets.token_hex(6)}"
-    postgres.create_database(name, _TEMPLATE)
+    postgres.create_database(name, TEMPLATE)
     yield postgres.url(name)
     postgres.drop_database(name)
 

@@ -28,6 +28,13 @@ _FIXES = ADVICE | {
     "42710": "something of that name exists, and it is not reelsync's: give reelsync a database of its own",
 }
 
+_BUSY = {
+    "25006": "it accepts no writes: is it a replica?",
+    "53100": "its disk is full: make room there",
+    "53300": "it has too many connections: close some, or raise max_connections there",
+}
+"""Why a server that answers cannot serve at present."""
+
 
 @contextmanager
 def explained(settings: DatabaseSettings) -> Iterator[None]:
@@ -64,8 +71,10 @@ def _explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
         return UnavailableError(
             f"{where} is not reached, name not found: see the host in {_URL}, and the network's DNS"
         )
-    if classify(error) in {Verdict.AGAIN, Verdict.HALVE}:
-        return UnavailableError(f"{where} cannot be used now ({describe(error)}): see which sessions hold locks there")
+    state = sqlstate(error)
+    if state in _BUSY or classify(error) in {Verdict.AGAIN, Verdict.HALVE}:
+        remedy = _BUSY.get(state or "", "see which sessions hold locks there")
+        return UnavailableError(f"{where} cannot be used now ({describe(error)}): {remedy}")
     if classify(error) is Verdict.OUTAGE:
         # With TLS 1.3 a server that refuses our certificate may close the connection before its reason can be read.
         certificate = ", and does it accept the client certificate" if _files(url).certificate.path else ""

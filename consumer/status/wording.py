@@ -24,6 +24,7 @@ _BY_SQLSTATE = {
     "3D000": "there is no such database",
     "40001": "a serialization failure",
     "40P01": "a deadlock",
+    "53100": "its disk is full: make room there",
     "53300": "it has too many connections",
     "55P03": "another session holds a lock for too long",
     "57014": "a statement took too long",

@@ -2,10 +2,12 @@
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from reelsync.consumer.errors import FencedError, HaltedError, ReelsyncError, UnavailableError
+from reelsync.consumer.postgres.diagnosis import explain
 from reelsync.consumer.postgres.sqlstate import (
     Verdict,
     classify,
@@ -16,6 +18,7 @@ from reelsync.consumer.postgres.sqlstate import (
     server_message,
     sqlstate,
 )
+from reelsync.consumer.settings import DatabaseSettings
 
 SECRET = "secret@example.com"
 
@@ -175,6 +178,23 @@ def test_only_an_exclusion_is_a_name_conflict() -> None:
 def test_a_description_names_class_state_and_constraint_and_no_value(error: Exception, text: str) -> None:
     assert describe(error) == text
     assert SECRET not in describe(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [
+        ("25006", "it accepts no writes: is it a replica?"),
+        ("53100", "its disk is full: make room there"),
+        ("53300", "it has too many connections: close some, or raise max_connections there"),
+    ],
+)
+def test_a_server_that_answers_but_cannot_serve_is_not_called_silent(state: str, remedy: str) -> None:
+    settings = DatabaseSettings(url=SecretStr("postgresql+asyncpg://user@127.0.0.1:1/reelsync"))
+    explained = explain(database_error(state), settings)
+    assert isinstance(explained, UnavailableError)
+    assert str(explained) == (
+        f"the database reelsync at 127.0.0.1:1 cannot be used now (Wrapped, SQLSTATE {state}): {remedy}"
+    )
 
 
 def test_the_server_s_message_is_its_first_line() -> None:

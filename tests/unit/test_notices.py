@@ -177,6 +177,7 @@ def test_a_batch_that_is_tried_again_is_told_once_it_takes_long() -> None:
     [
         ("ConnectionRefusedError", "connection refused"),
         ("Error, SQLSTATE 57P03", "it is starting up or shutting down (SQLSTATE 57P03)"),
+        ("Error, SQLSTATE 53100", "its disk is full: make room there (SQLSTATE 53100)"),
         ("Error, SQLSTATE XX000", "Error, SQLSTATE XX000"),
         ("a message for people, as it is", "a message for people, as it is"),
     ],
