@@ -34,6 +34,7 @@ _BUSY = {
     "53300": "it has too many connections: close some, or raise max_connections there",
 }
 """Why a server that answers cannot serve at present."""
+_LOCKED = "see which sessions hold locks there"
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def _explain(error: BaseException, settings: DatabaseSettings) -> ReelsyncError:
         )
     state = sqlstate(error)
     if state in _BUSY or classify(error) in {Verdict.AGAIN, Verdict.HALVE}:
-        remedy = _BUSY.get(state or "", "see which sessions hold locks there")
+        remedy = _BUSY.get(state or "", _LOCKED)
         return UnavailableError(f"{where} cannot be used now ({describe(error)}): {remedy}")
     if classify(error) is Verdict.OUTAGE:
         # With TLS 1.3 a server that refuses our certificate may close the connection before its reason can be read.

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,18 +122,24 @@ class Campaign:
         await self.all_applied()
         self.recoveries.append(time.monotonic() - started)
 
-    async def all_applied(self) -> None:
-        """Wait until all that was published is applied."""
+    async def all_applied(self, besides: Collection[Partition] = ()) -> None:
+        """Wait until all that was published is applied, perhaps without some partitions."""
 
         async def applied() -> bool:
             stored = await self._stored()
-            return all(stored.get(partition, 0) >= end for partition, end in self.ends.items())
+            return all(stored.get(p, 0) >= end for p, end in self.ends.items() if p not in besides)
 
         await eventually(applied, "all that was published applied", 180)
 
     def continue_with(self, chosen: Callable[[DayRecord], bool]) -> None:
         """Publish the chosen records before the others."""
         self._waiting.sort(key=chosen)
+
+    def enlarge(self, count: int, size: int) -> None:
+        """Make poison of so many bytes of the records that are published next."""
+        poison = (b"poison %d " % number + b"x" * size for number in range(count))
+        chosen = zip(self._waiting[-count:], poison, strict=True)
+        self._waiting[-count:] = [r._replace(value=value, headers=(), expected="not_json") for r, value in chosen]
 
     async def stays_silent(self, seconds: float) -> None:
         """See that for so long nothing is applied."""

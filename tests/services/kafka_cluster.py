@@ -1,8 +1,8 @@
 """Three Apache Kafka brokers in containers, each in a rack: every partition on all, two of which must have a record."""
 
-import secrets
-from collections.abc import Mapping
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from testcontainers.core.container import DockerContainer
@@ -38,21 +38,26 @@ _COMMON = {
 
 
 class KafkaCluster:
-    """The cluster, while this is entered. Brokers are called 1, 2 and 3, and keep their ports."""
+    """The cluster, while this is entered. Brokers are called 1, 2 and 3, and keep their ports.
 
-    def __init__(self) -> None:
+    `told` are the ports that clients are told to connect to, if these are of proxies.
+    """
+
+    def __init__(self, told: Mapping[int, int] | None = None) -> None:
         self._ports = {broker: free_port() for broker in _BROKERS}
+        self._told = told or self._ports
         self._stack = ExitStack()
         self._containers: dict[int, DockerContainer] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            network = stack.enter_context(Network())
-            name = secrets.token_hex(3)
+            outer = stack.enter_context(Network())
+            self._inner = stack.enter_context(Network(docker_network_kw={"internal": True}))
             for broker in _BROKERS:
-                self._containers[broker] = self._container(broker, name).with_network(network)
+                self._containers[broker] = self._container(broker).with_network(outer)
                 stack.callback(self._containers[broker].stop)
                 self._containers[broker].start()
+                self._join(broker)
             for broker in _BROKERS:
                 self._wait(broker)
             self._stack = stack.pop_all()
@@ -64,7 +69,7 @@ class KafkaCluster:
     @property
     def bootstrap_servers(self) -> str:
         """All three."""
-        return ",".join(f"127.0.0.1:{port}" for port in self._ports.values())
+        return ",".join(f"127.0.0.1:{port}" for port in self._told.values())
 
     @property
     def address(self) -> tuple[str, int]:
@@ -89,16 +94,35 @@ class KafkaCluster:
         """Start a broker that was killed, with the log it had."""
         self._containers[broker].get_wrapped_container().start()
 
-    def _container(self, broker: int, name: str) -> DockerContainer:
-        hosts = {number: f"kafka-{name}-{number}" for number in _BROKERS}
-        container = DockerContainer(APACHE_KAFKA_IMAGE).with_network_aliases(hosts[broker])
+    @contextmanager
+    def cut_off(self, broker: int) -> Iterator[None]:
+        """During the block the broker and the other two do not reach each other. Clients reach all three."""
+        self._inner._network.disconnect(self._containers[broker].get_wrapped_container())
+        try:
+            yield
+        finally:
+            self._join(broker)
+
+    def leads_the_cluster(self) -> int:
+        """The broker that is the active controller, by what all of them logged."""
+        logs = b"".join(container.get_wrapped_container().logs() for container in self._containers.values())
+        elected = re.findall(rb"QuorumController id=(\d)\] Becoming the active controller at epoch (\d+)", logs)
+        return int(max(elected, key=lambda found: int(found[1]))[0])
+
+    def _join(self, broker: int) -> None:
+        container = self._containers[broker].get_wrapped_container()
+        self._inner._network.connect(container, aliases=[_host(broker)])
+
+    def _container(self, broker: int) -> DockerContainer:
+        hosts = {number: _host(number) for number in _BROKERS}
+        container = DockerContainer(APACHE_KAFKA_IMAGE)
         container.with_bind_ports(9092, self._ports[broker])
         own = {
             "KAFKA_NODE_ID": str(broker),
             "KAFKA_BROKER_RACK": f"rack-{broker}",
             "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{number}@{host}:9093" for number, host in hosts.items()),
             "KAFKA_ADVERTISED_LISTENERS": (
-                f"INTERNAL://{hosts[broker]}:19092,EXTERNAL://127.0.0.1:{self._ports[broker]}"
+                f"INTERNAL://{hosts[broker]}:19092,EXTERNAL://127.0.0.1:{self._told[broker]}"
             ),
         }
         for key, value in (_COMMON | own).items():
@@ -108,3 +132,8 @@ class KafkaCluster:
     def _wait(self, broker: int) -> None:
         started = LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_SECONDS)
         started.wait_until_ready(self._containers[broker])
+
+
+def _host(broker: int) -> str:
+    """Its name in the network between the brokers."""
+    return f"kafka-{broker}"

@@ -1,10 +1,8 @@
 """A worker that has no memory left ends like one that is killed: it is started again, and the other goes on."""
 
-import resource
-from pathlib import Path
-
 from reelsync.consumer.settings import Settings
 from tests.support.builders import an_id, video
+from tests.support.memory_limits import limit_addresses
 from tests.support.packed_batches import Given, packed, send_packed
 from tests.support.processes import process
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
@@ -23,7 +21,7 @@ async def test_it_is_started_again_and_the_others_go_on(settings: Settings) -> N
             for partition in (await workers.client.status())["partitions"]
             if (partition["topic"], partition["partition"]) == (topic, 0)
         )
-        limit_memory(before[owner])
+        limit_addresses(before[owner])
         await send_packed(settings, topic, packed([Given(KEY, b"{", 100 * MIB)], "zstd"))
 
         async def is_back() -> bool:
@@ -51,7 +49,7 @@ async def test_a_single_process_says_so_in_one_line(settings: Settings) -> None:
             return bool(await rows_of(settings, "consumer_offsets"))
 
         await eventually(reads, "it consumes")
-        limit_memory(running.pid)
+        limit_addresses(running.pid)
         await send_packed(settings, topic, packed([Given(KEY, b"{", 100 * MIB)], "zstd"))
         _, said = running.communicate(timeout=60)
     assert running.returncode == 1
@@ -60,10 +58,3 @@ async def test_a_single_process_says_so_in_one_line(settings: Settings) -> None:
     async with consuming(settings):
         await until_applied(settings)
     assert [letter["reason"] for letter in await rows_of(settings, "dead_letters")] == ["too_large"]
-
-
-def limit_memory(pid: int) -> None:
-    """Leave the process 4 MiB beyond what it has now."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + 4 * MIB
-    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))

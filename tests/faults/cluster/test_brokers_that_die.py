@@ -3,21 +3,17 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import NewPartitions
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaError
 
 from reelsync.consumer.kafka.protocol import FetchRequestById
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
-from reelsync.testing.servers.child_process import ServiceError
-from reelsync.testing.servers.topics import create_topics
 from tests.faults.campaign import Campaign
+from tests.faults.cluster.questions import all_in_sync, ask, coordinator, leaders, without_replicas
 from tests.faults.outcomes import Outcome
 from tests.services.kafka_cluster import KafkaCluster
 from tests.support.builders import an_id, video
@@ -27,61 +23,6 @@ from tests.support.running import consuming, eventually, publish, rows_of, topic
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
 Take = Callable[[Outcome], None]
-Answer = TypeVar("Answer")
-ALL = {1, 2, 3}
-
-
-@pytest.fixture(scope="module")
-def reelsync_broker() -> Iterator[KafkaCluster]:
-    with KafkaCluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def broker(reelsync_broker: KafkaCluster) -> KafkaCluster:
-    return reelsync_broker
-
-
-@pytest.fixture
-def campaign(campaign: Campaign) -> Campaign:
-    """A campaign whose producer sends again without doubling."""
-    campaign.producer_options = {"enable_idempotence": True}
-    return campaign
-
-
-async def ask(broker: KafkaCluster, question: Callable[[AIOKafkaAdminClient], Awaitable[Answer]]) -> Answer:
-    """Ask by a new connection, again if it went to a broker that is gone."""
-    answers: list[Answer] = []
-
-    async def answered() -> bool:
-        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
-        try:
-            await admin.start()
-            answers.append(await question(admin))
-        except KafkaError:
-            return False
-        finally:
-            await admin.close()
-        return True
-
-    await eventually(answered, "a broker answers")
-    return answers[-1]
-
-
-async def leaders(broker: KafkaCluster, topic: str) -> dict[int, int]:
-    (described,) = await ask(broker, lambda admin: admin.describe_topics([topic]))
-    return {partition["partition"]: partition["leader"] for partition in described["partitions"]}
-
-
-async def revive(broker: KafkaCluster, number: int, topics: list[str]) -> None:
-    """Start the broker that was killed, and wait until its replicas have caught up."""
-    broker.restart(number)
-
-    async def whole() -> bool:
-        described = await ask(broker, lambda admin: admin.describe_topics(topics))
-        return all(set(partition["isr"]) == ALL for topic in described for partition in topic["partitions"])
-
-    await eventually(whole, "all replicas are in sync again", 120)
 
 
 async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
@@ -96,7 +37,8 @@ async def test_a_leader_is_killed_and_returns(campaign: Campaign, broker: KafkaC
         await campaign.recover()
         after = await leaders(broker, topic)
         assert victim not in after.values(), "leadership did not move"
-        await revive(broker, victim, list(campaign.settings.kafka.topics))
+        broker.restart(victim)
+        await all_in_sync(broker, campaign.settings.kafka.topics)
         await campaign.apply(200)
     outcomes(await campaign.judge("leader of three brokers killed", len(before.items() - after.items())))
 
@@ -137,7 +79,8 @@ async def test_records_come_from_the_nearest_replica_until_it_dies(
         broker.kill(2)
         await publish_from(3000)
         await until_applied(settings)
-        await revive(broker, 2, list(settings.kafka.topics))
+        broker.restart(2)
+        await all_in_sync(broker, settings.kafka.topics)
         before = fetched[near]
         await publish_from(6000)
         await until_applied(settings)
@@ -150,22 +93,21 @@ async def test_records_come_from_the_nearest_replica_until_it_dies(
 
 
 async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
-    def coordinator() -> Awaitable[int]:
-        return ask(broker, lambda admin: admin.find_coordinator(campaign.settings.kafka.group_id))
-
+    group = campaign.settings.kafka.group_id
     with campaign.consumer(), campaign.consumer():
         await campaign.apply(50)
-        victim = await coordinator()
+        victim = await coordinator(broker, group)
         async with campaign.flow(600):
             await campaign.progress(20)
             broker.kill(victim)
         await campaign.recover()
 
         async def moved() -> bool:
-            return await coordinator() != victim
+            return await coordinator(broker, group) != victim
 
         await eventually(moved, "another broker coordinates")
-        await revive(broker, victim, list(campaign.settings.kafka.topics))
+        broker.restart(victim)
+        await all_in_sync(broker, campaign.settings.kafka.topics)
         await campaign.apply(200)
     outcomes(await campaign.judge("coordinator of the group killed", 1))
 
@@ -190,10 +132,7 @@ async def test_a_partition_is_added(campaign: Campaign, broker: KafkaCluster, ou
 async def test_partitions_whose_only_broker_is_gone_wait_alone(settings: Settings, broker: KafkaCluster) -> None:
     """Found so at the start of a consumer. Those that are led by others are read, and each is named."""
     topic = topic_of(settings, "video")
-    delete = await ask(broker, lambda admin: admin.delete_topics([topic]))
-    assert delete.topic_error_codes[0][1] == 0
-    await eventually(lambda: creates(broker, topic, 3), "the topic is on one broker for each partition")
-    led = await leaders(broker, topic)
+    led = await without_replicas(broker, topic)
     (gone,) = [number for number, leader in led.items() if leader == 2]
     broker.kill(2)
     try:
@@ -222,14 +161,6 @@ async def test_partitions_whose_only_broker_is_gone_wait_alone(settings: Setting
         assert len(await rows_of(settings, "videos")) == 3
     finally:
         broker.restart(2)
-
-
-async def creates(broker: KafkaCluster, topic: str, partitions: int) -> bool:
-    """Create the topic without replicas, unless it is still being deleted."""
-    with suppress(ServiceError):
-        await create_topics(broker.bootstrap_servers, {topic: partitions})
-        return True
-    return False
 
 
 async def publish_to(settings: Settings, topic: str, partitions: Iterable[int]) -> None:
