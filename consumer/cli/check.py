@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from reelsync.consumer.errors import ReelsyncError
 from reelsync.consumer.escaping import printable
+from reelsync.consumer.kafka.admission import ask_to_join
 from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.group_members import GroupMember, members_of_group
 from reelsync.consumer.kafka.log import KafkaLog
@@ -131,6 +132,7 @@ async def _group(settings: Settings) -> str:
         await engine.dispose()
     async with diagnosed(settings.kafka):
         members = await members_of_group(settings.kafka)
+        await ask_to_join(settings.kafka)
     if foreign := [member for member in members if member.is_foreign]:
         raise ReelsyncError(
             " ".join(map(_stranger, foreign)) + " Give it, or reelsync, another group (REELSYNC_KAFKA__GROUP_ID)"

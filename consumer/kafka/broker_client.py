@@ -11,8 +11,10 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
+from aiokafka.protocol.group import JoinGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from .group_refusals import GroupFullError
 from .protocol import INCONSISTENT_TOPIC_ID, UNKNOWN_TOPIC_ID, FetchById, FetchResponseById
 
 UNKNOWN_TOPIC = 3
@@ -31,6 +33,8 @@ class Client(AIOKafkaClient):
         super().__init__(**options)
         self.refused: set[TopicPartition] = set()
         self.read_by_name: set[TopicPartition] = set()
+        self.is_refused_by_full_group = False
+        """Whether the group has as many members as it may have, by the latest answer to a request to join."""
         self._bootstrapping: asyncio.Task[None] | None = None
         self._unreachable: set[Any] = set()
         """Nodes to which the latest connection failed. Brokers name one that is gone for some seconds."""
@@ -64,7 +68,10 @@ class Client(AIOKafkaClient):
     async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
         """The answer to a request. The answer to a fetch has only records of topics with the given ids."""
         if self.topic_ids is None or not isinstance(request, FetchRequest):
-            return await super().send(node_id, request, **options)
+            response = await super().send(node_id, request, **options)
+            if isinstance(request, JoinGroupRequest):
+                self.is_refused_by_full_group = response.error_code == GroupFullError.errno
+            return response
         fetched = [TopicPartition(topic, part[0]) for topic, parts in request.topics for part in parts]
         asked = {tp: self.topic_ids[tp] for tp in fetched if tp in self.topic_ids and tp not in self.refused}
         if not asked:

@@ -3,15 +3,17 @@
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from reelsync.consumer.errors import MisconfiguredError
 from reelsync.consumer.kafka.broker_client import Client
+from reelsync.consumer.kafka.group_refusals import GroupFullError
 from reelsync.consumer.kafka.reader import Reader
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
@@ -154,6 +156,30 @@ class Member(Reader):
     def home(self) -> Home | None:
         """The database that it told the others it writes to. If that was replaced since, it must join again."""
         return self._neighbours.own
+
+    async def start(self) -> None:
+        """Connect to the brokers, and join the group.
+
+        Raises:
+            GroupFullError: the group has as many members as the brokers allow.
+        """
+        with self._naming_full_group():
+            await super().start()
+
+    async def getmany(self, *partitions: TopicPartition, **limits: Any) -> Any:
+        """The next records of these partitions. Raises what `start` raises, if the group is joined again."""
+        with self._naming_full_group():
+            return await super().getmany(*partitions, **limits)
+
+    @contextmanager
+    def _naming_full_group(self) -> Iterator[None]:
+        """Raise the error of a full group in the place of the one that aiokafka has for all that it does not know."""
+        try:
+            yield
+        except KafkaError as error:
+            if self._client.is_refused_by_full_group:
+                raise GroupFullError from error
+            raise
 
     async def _wait_topics(self) -> None:
         """Ask for the topics once. aiokafka would wait until all of them exist, and read none until then."""

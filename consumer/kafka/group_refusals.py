@@ -10,10 +10,25 @@ from aiokafka.errors import (
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
     KafkaError,
+    for_code,
 )
 
 from reelsync.consumer.errors import GroupRefusedError, KafkaFailedError
 from reelsync.consumer.settings import KafkaSettings
+
+
+class GroupFullError(KafkaError):
+    """The group has as many members as the brokers allow. aiokafka does not know this error."""
+
+    errno = 81
+    retriable = False
+
+
+def error_of(code: int) -> type[KafkaError]:
+    """The error that a coordinator answers with."""
+    error: type[KafkaError] = GroupFullError if code == GroupFullError.errno else for_code(code)
+    return error
+
 
 _REFUSALS: Mapping[type[Exception], str] = {
     InconsistentGroupProtocolError: "another program is a member of group {group}, with another assignor or with the "
@@ -23,6 +38,7 @@ _REFUSALS: Mapping[type[Exception], str] = {
     "--operation Read --group {group} --allow-principal …`)",
     InvalidSessionTimeoutError: "the brokers do not allow a session timeout of {session_timeout} ms: set "
     "REELSYNC_KAFKA__SESSION_TIMEOUT_MS between their group.min.session.timeout.ms and group.max.session.timeout.ms",
+    GroupFullError: "group {group} has as many members as the brokers' group.max.size allows: end some, or raise it",
     InvalidGroupIdError: "the brokers do not take {group} as the name of a group: see REELSYNC_KAFKA__GROUP_ID",
 }
 

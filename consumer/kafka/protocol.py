@@ -121,7 +121,7 @@ class DescribeTopics(Request[MetadataRequestWithIds]):
 
     def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:
         """The request in the best version that the broker of the connection has."""
-        if _has(versions, MetadataRequestWithIds):
+        if has(versions, MetadataRequestWithIds):
             return self.build(MetadataRequestWithIds)
         return MetadataRequest(self._topics, allow_auto_topic_creation=False).prepare(versions)
 
@@ -230,7 +230,7 @@ class FetchById(FetchRequest):
 
     def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:
         """The request in the best version that the broker of the connection has."""
-        if None in self._by_id or not _has(versions, FetchRequestById):
+        if None in self._by_id or not has(versions, FetchRequestById):
             return super().prepare(versions)
         topics: list[Any] = [
             (topic_id, [(number, _UNKNOWN, at, _UNKNOWN, _UNKNOWN, size, {}) for number, at, size in parts], {})
@@ -240,6 +240,7 @@ class FetchById(FetchRequest):
         return FetchRequestById(_UNKNOWN, *limits, 0, _UNKNOWN, topics, [], self._rack_id, {})
 
 
-def _has(versions: Mapping[int, tuple[int, int]], request: type[RequestStruct]) -> bool:
+def has(versions: Mapping[int, tuple[int, int]], request: type[RequestStruct]) -> bool:
+    """Whether a broker with these versions takes the request."""
     lowest, highest = versions.get(request.API_KEY, (0, _UNKNOWN))
     return lowest <= int(request.API_VERSION) <= highest
