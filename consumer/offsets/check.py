@@ -128,7 +128,7 @@ def held_back(first: int, records: int) -> Halt:
 def open_transaction(partition: Partition, first: int, records: int) -> str:
     """Why records that are there cannot be read, and what to do about it."""
     halt = held_back(first, records)
-    return f"{halt.message}. {remedy(partition, halt).capitalize()}"
+    return f"{halt.message}. What to do: {remedy(partition, halt)}"
 
 
 _TROUBLES: Mapping[Trouble, str] = {
@@ -148,8 +148,9 @@ _REMEDIES: Mapping[HaltReason, str] = {
     "changed": "run the command again, which says what became of it",
     "unreadable": "make a replica the leader that is not damaged (`kafka-leader-election.sh`); `verify` and `rebuild` "
     "read what an archive has of it with --from",
-    "open_transaction": "if that producer is gone: `kafka-transactions.sh --bootstrap-server … abort --topic {topic} "
-    "--partition {number} --start-offset {first}`",
+    "open_transaction": "see who the producer is (`kafka-transactions.sh --bootstrap-server … describe-producers "
+    "--topic {topic} --partition {number}`); if it is gone, end its transaction (`… abort --topic {topic} --partition "
+    "{number} --start-offset {first}`)",
 }
 
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Iterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
+from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
 from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.faults.flowing import flowing
 from tests.support.builders import an_id, user, video
 from tests.support.http_client import Client, quick, served
 from tests.support.processes import run_command
@@ -63,10 +66,11 @@ async def publish_both(plain: Settings, number: int) -> None:
     await publish(plain, topic_of(plain, "user"), [(b"u", user("created", number))])
 
 
-async def halted(client: Client) -> set[tuple[str, str]]:
-    """The topics of halted partitions, and why they are halted."""
+async def is_halted(client: Client, topic: str) -> bool:
+    """Whether the topic, and no other, is halted because the user may not read it."""
     partitions = (await client.status())["partitions"]
-    return {(p["topic"], p["halted"]["reason"]) for p in partitions if p["halted"]}
+    halts = [(p["topic"], p["halted"]["reason"]) for p in partitions if p["halted"]]
+    return halts == [(topic, "not_authorized")] * 3
 
 
 @pytest.mark.parametrize("taken", ["--operation Read", BOTH], ids=["read", "read and describe"])
@@ -76,14 +80,20 @@ async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings
         async with served(settings) as (consumer, client):
             await publish_both(plain, 1)
             await until_applied(plain)
-            await asyncio.to_thread(change, kafka, f"--remove {taken}", topic)
+            async with flowing(plain, Partition(topic_of(plain, "user"), 1), "user") as flow:
+                before = await flow.goes_on()
+                await asyncio.to_thread(change, kafka, f"--remove {taken}", topic)
+                await eventually(lambda: is_halted(client, topic), "the topic is halted")
+                longest = max(flow.seconds[before : await flow.goes_on()])
+            sys.stdout.write(f"not authorized: {longest:.2f} s, and {max(flow.seconds[1:before]):.2f} s before\n")
             await publish_both(plain, 2)
 
             async def others_are_read() -> bool:
                 users = {str(row["id"]) for row in await rows_of(plain, "users")}
-                return an_id(1002) in users and await halted(client) == {(topic, "not_authorized")}
+                return an_id(1002) in users
 
-            await eventually(others_are_read, "the other topic is read, and this one is halted")
+            await eventually(others_are_read, "the other topic is read")
+            assert await is_halted(client, topic)
             assert len(await rows_of(plain, "videos")) == 3
             sample = f'reelsync_partition_state{{partition="0",state="not_authorized",topic="{topic}"}} 1.0'
             assert sample in (await client.get("/metrics")).text

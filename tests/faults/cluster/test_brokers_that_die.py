@@ -146,9 +146,9 @@ async def test_partitions_whose_only_broker_is_gone_wait_alone(settings: Setting
             (told,) = [p for p in (await client.status())["partitions"] if p["halted"]]
             assert (told["topic"], told["partition"], told["state"]) == (topic, gone, "waiting for its broker")
             assert (await client.get("/readyz")).status == 200
-            for command in ("lag", "check"):
-                done = await asyncio.to_thread(run_command, settings, command)
-                assert done.returncode == 1
+            for command in (("lag",), ("check",), ("trace", an_id(1))):
+                done = await asyncio.to_thread(run_command, settings, *command)
+                assert done.returncode == (3 if "trace" in command else 1)
                 assert f"{topic}/{gone} has no leader" in done.stdout + done.stderr
             broker.restart(2)
 
