@@ -146,12 +146,16 @@ def _print(report: Report, shown: list[dict[str, Any]], *, unlogged_ok: bool, le
         err.print(f"The group has no position in {named}: they were not compared.", markup=False, soft_wrap=True)
     for place, why in list(report.incomplete.items())[:5]:
         err.print(f"{place} does not hold everything that was written to it: {why}.", markup=False, highlight=False)
-    advice = list(_advice(report, unlogged_ok=unlogged_ok, letters_ok=letters_ok))
+    complain_of(report.obstacles)
+    _conclude(report, list(_advice(report, unlogged_ok=unlogged_ok, letters_ok=letters_ok)))
+
+
+def _conclude(report: Report, advice: list[str]) -> None:
+    """Say what to do, or that nothing is to be done, or that this is not known."""
     for sentence in advice:
         err.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    complain_of(report.obstacles)
     if report.obstacles and not advice:
-        err.print("Nothing that was read contradicts the rows. Whether they are right is not known.", soft_wrap=True)
+        err.print("Nothing that was read proves a row wrong. Whether all are right is not known.", soft_wrap=True)
     elif not advice:
         out.print("[green]✓[/] Every row that is in the log agrees with an independent calculation.", soft_wrap=True)
 

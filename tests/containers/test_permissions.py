@@ -73,6 +73,17 @@ async def is_halted(client: Client, topic: str) -> bool:
     return halts == [(topic, "not_authorized")] * 3
 
 
+def assert_named(settings: Settings, topic: str) -> None:
+    """Each command names the three partitions, with what to do."""
+    for command in (("lag",), ("check",), ("trace", an_id(1)), ("verify",)):
+        done = run_command(settings, *command)
+        said = done.stdout + done.stderr
+        assert done.returncode == (1 if command[0] in {"lag", "check"} else 3), said
+        assert all(f"{topic}/{number}" in said for number in range(3)), said
+        assert "may not read it" in said
+        assert f"--operation Describe --topic {topic}" in said
+
+
 @pytest.mark.parametrize("taken", ["--operation Read", BOTH], ids=["read", "read and describe"])
 async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings, kafka: TlsKafka, taken: str) -> None:
     topic, settings = topic_of(plain, "video"), of_the_user(plain, kafka)
@@ -100,15 +111,7 @@ async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings
             (notice,) = [one for one in (await client.status())["notices"] if one["kind"] == "halted"]
             assert "3 partitions halted" in notice["text"]
             assert f"--topic {topic}" in notice["fix"]
-            for command in ("lag", "check", "trace", "verify"):
-                arguments = (command, an_id(1)) if command == "trace" else (command,)
-                done = await asyncio.to_thread(run_command, settings, *arguments)
-                said = done.stdout + done.stderr
-                assert done.returncode == (1 if command in {"lag", "check"} else 3), said
-                for number in range(3):
-                    assert f"{topic}/{number}" in said
-                assert "may not read it" in said
-                assert f"--operation Describe --topic {topic}" in said
+            await asyncio.to_thread(assert_named, settings, topic)
             await asyncio.to_thread(change, kafka, f"--add {BOTH}", topic)
             await until_applied(plain)
             assert not consumer.source.halted

@@ -84,7 +84,7 @@ async def test_verify_says_nothing_of_rows_that_it_could_not_calculate(
     status, found = await answer(corrupt, "verify")
     assert (status, found["agrees"], len(found["not_read"])) == (INCOMPLETE, None, 1), found
     shown = await asyncio.to_thread(run_command, corrupt, "verify")
-    assert "Whether they are right is not known" in shown.stderr
+    assert "Whether all are right is not known" in shown.stderr
     assert "✓" not in shown.stdout
     # What the changed batch may have done: another event of video 1 with its version, a later one, and video 2.
     await operator.execute(text(f"UPDATE videos SET title = 'x' WHERE id = '{an_id(1)}'"))
