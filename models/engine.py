@@ -178,7 +178,8 @@ def _ping(connection: AdaptedConnection) -> bool:
 
     try:
         connection.run_async(lambda driver: driver.execute("SELECT"))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    # The last is raised between the last message of a server that ends the connection and its end.
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
     return True
 

@@ -18,6 +18,7 @@ from reelsync.consumer.kafka.reader import Reader
 from reelsync.consumer.settings import KafkaSettings
 from reelsync.consumer.tls import TlsFile, TlsFiles, load_certificate
 
+from .closing import to_the_end
 from .logins import Login, LoginError, keep_logged_in
 from .neighbours import Home, Neighbours
 from .record_batches import read_all_batches
@@ -89,15 +90,19 @@ async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         await admin.start()
         yield admin
     finally:
-        # Also if it is cancelled meanwhile.
-        await asyncio.shield(asyncio.create_task(admin.close()))
+        await to_the_end(admin.close())
 
 
 async def stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:
     """Stop a consumer, which leaves its group if a broker can be reached. After `seconds`, end what fetches, and close.
 
-    This is a task of its own, because without a broker stop() may hang, or end in a CancelledError that is not ours.
+    A cancellation is raised after that.
     """
+    await to_the_end(_stop_within(consumer, seconds))
+
+
+async def _stop_within(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    # A task of its own, because without a broker stop() may hang, or end in a CancelledError that is not ours.
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=seconds)
     if not stopping.done() or stopping.cancelled() or stopping.exception():

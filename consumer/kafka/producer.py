@@ -18,6 +18,7 @@ from reelsync.consumer.settings import KafkaSettings
 from reelsync.events.publishing import AIOKAFKA_OPTIONS, DeliveryError
 
 from .clients import connection_options
+from .closing import to_the_end
 from .diagnosis import diagnose
 
 _LARGEST_BYTES = 8_388_608
@@ -95,7 +96,7 @@ class TopicProducer:
 
     async def close(self) -> None:
         """Close the connection, also if this is cancelled. The next record opens a new one."""
-        await asyncio.shield(asyncio.create_task(self._close()))
+        await to_the_end(self._close())
 
     async def _close(self) -> None:
         producer, self._producer = self._producer, None

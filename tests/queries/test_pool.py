@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import greenlet_spawn
@@ -11,7 +11,7 @@ from sqlalchemy.util import greenlet_spawn
 from reelsync.models import SessionFactory, User, create_engine, get_pool_stats, get_session
 from reelsync.models.pooler import Pooler
 from tests.support.orm_rows import count
-from tests.support.roles import TEST_SCHEMA
+from tests.support.roles import TEST_SCHEMA, psql
 
 
 async def test_pool_stats(engine: AsyncEngine) -> None:
@@ -43,6 +43,24 @@ async def test_a_connection_that_died_in_the_pool_is_found_and_counted(
     async with get_session(sessions) as session:
         assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
     assert get_pool_stats(engine).invalid == (0 if pooler == "transaction" else 1)
+
+
+@pytest.mark.parametrize("pooler", ["none"], indirect=True)
+async def test_a_connection_whose_server_has_said_goodbye_is_found_at_any_moment(
+    engine: AsyncEngine, sessions: SessionFactory, operator_url: str
+) -> None:
+    """Between its last message and the end of the connection too, which the event loop reads in two turns."""
+    for turns in range(5):
+        async with get_session(sessions) as session:
+            pid = await session.scalar(text("SELECT pg_backend_pid()"))
+        # This blocks the event loop, so that it finds both at once.
+        ended = psql(make_url(operator_url), "--command", f"SELECT pg_terminate_backend({pid}, 10000)")
+        assert ended.strip() == "t"
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with get_session(sessions) as session:
+            assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
+    assert get_pool_stats(engine).invalid == 5
 
 
 async def test_a_connection_of_the_pool_is_asked_once_whether_it_lives(engine: AsyncEngine) -> None:

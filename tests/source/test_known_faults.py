@@ -14,7 +14,7 @@ from reelsync.consumer.kafka.clients import Member, new_member, stop_within
 from reelsync.consumer.kafka.producer import TopicProducer
 from reelsync.events.publishing import AIOKAFKA_OPTIONS
 from tests.services.contract import Broker
-from tests.support.connections import open_connections, until_closed
+from tests.support.connections import open_connections, until_closed, watching_connections
 from tests.support.running import eventually
 
 from .brokers import BrokersRig
@@ -125,14 +125,14 @@ async def test_the_producer_of_the_relay_is_closed_while_no_broker_answers(
 ) -> None:
     """aiokafka#1101: `stop` waits for the acknowledgement of what was sent. It goes on, and nothing is left open."""
     monkeypatch.setattr("reelsync.consumer.kafka.producer._STOP_SECONDS", 0.5)
-    before = open_connections()
-    producer = TopicProducer(rig.settings, rig.place(0).topic)
-    await producer.send(b"key", b"1", [])
-    with broker.frozen():
-        sending = asyncio.create_task(producer.send(b"key", b"2", []))
-        await asyncio.wait({sending}, timeout=0.1)
-        sending.cancel()
-        async with asyncio.timeout(_ENDS):
-            await producer.close()
-        assert len(open_connections()) > len(before)
-    await until_closed(before, "what was sent is acknowledged, and then no connection is left")
+    with watching_connections():
+        producer = TopicProducer(rig.settings, rig.place(0).topic)
+        await producer.send(b"key", b"1", [])
+        with broker.frozen():
+            sending = asyncio.create_task(producer.send(b"key", b"2", []))
+            await asyncio.wait({sending}, timeout=0.1)
+            sending.cancel()
+            async with asyncio.timeout(_ENDS):
+                await producer.close()
+            assert open_connections()
+        await until_closed("what was sent is acknowledged, and then no connection is left")
