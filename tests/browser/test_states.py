@@ -155,7 +155,7 @@ async def replaying(operator: AsyncConnection, settings: Settings) -> AsyncItera
         for number in count(10_000, 20):
             await publish(settings, topic_of(settings, "video"), events(20, number))
             await operator.execute(text("UPDATE consumer_offsets SET next_offset = 0"))
-            await asyncio.sleep(1)
+            await until_applied(settings)
 
     task = asyncio.create_task(reset())
     try:
