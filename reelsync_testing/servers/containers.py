@@ -8,7 +8,8 @@ from typing import Literal, Self
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 
-from .child_process import ServiceError, free_port
+from .child_process import free_port
+from .databases import create_database, drop_database
 from .docker import KAFKA_IMAGE, POSTGRES_IMAGE
 from .topics import create_topics
 
@@ -55,12 +56,12 @@ class ContainerPostgres:
         return f"postgresql+asyncpg://postgres:{self._container.password}@127.0.0.1:{self._port}/{database}"
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database by the container's own `createdb`."""
-        self._exec("createdb", "-U", "postgres", *(["--template", template] if template else []), name)
+        """Create a database."""
+        create_database(self.url(), name, template)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and its connections."""
-        self._exec("dropdb", "-U", "postgres", "--if-exists", "--force", name)
+        drop_database(self.url(), name)
 
     def start(self) -> None:
         """Start the stopped container, and wait until it takes connections."""
@@ -77,11 +78,6 @@ class ContainerPostgres:
         """Stop and start."""
         self.shut_down(mode)
         self.start()
-
-    def _exec(self, *command: str) -> None:
-        status, said = self._container.exec(list(command))
-        if status:
-            raise ServiceError(f"{command[0]} in the PostgreSQL container failed: {said.decode()}")
 
 
 class _Kafka(KafkaContainer):

@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 from .child_process import Account, ChildServer, ServiceError, free_port, is_free, require_posix
+from .databases import create_database, drop_database
+from .memory import directory_in_memory
 from .postgres_binaries import call, has_builtin_locales, usable_binaries
 
 StopMode: TypeAlias = Literal["fast", "immediate"]
@@ -24,7 +26,7 @@ StopMode: TypeAlias = Literal["fast", "immediate"]
 _USER = "reelsync"
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _SETTINGS = {"shared_buffers": "256MB", "max_connections": "100", "timezone": "UTC", "log_timezone": "UTC"}
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 _START_SECONDS = 60.0
 _PORT_ATTEMPTS = 3
 
@@ -35,7 +37,8 @@ class EmbeddedPostgres:
     Args:
         directory: Where the data is. `stop` keeps it, and the next `start` uses it again. None means a temporary
             directory, which is removed at the end.
-        durable: False gives up protecting data from a crash of the machine (not of the server), for speed.
+        durable: False gives up protecting data from a crash of the machine (not of the server), for speed: a temporary
+            directory is in memory then, if there is room.
         settings: Server settings, in addition to the defaults here or instead of them.
         binaries: The programs of another installation instead of the package's, such as Debian's
             /usr/lib/postgresql/15/bin, which have TLS and other versions.
@@ -127,7 +130,7 @@ class EmbeddedPostgres:
         Raises:
             ServiceError: the server refused, with its message.
         """
-        self._run("createdb", *self._address, *(["--template", template] if template else []), name)
+        create_database(self.url(), name, template)
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it exists, and its connections.
@@ -135,11 +138,7 @@ class EmbeddedPostgres:
         Raises:
             ServiceError: the server refused, with its message.
         """
-        self._run("dropdb", *self._address, "--if-exists", "--force", name)
-
-    @property
-    def _address(self) -> list[str]:
-        return ["--host=127.0.0.1", f"--port={self.port}", f"--username={_USER}", "--maintenance-db=postgres"]
+        drop_database(self.url(), name)
 
     @property
     def _home(self) -> Path:
@@ -149,7 +148,8 @@ class EmbeddedPostgres:
 
     def _make_cluster(self) -> None:
         if self._given is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="reelsync-postgres-"))
+            within = None if self._durable else directory_in_memory()
+            self._directory = Path(tempfile.mkdtemp(prefix="reelsync-postgres-", dir=within))
         home = self._home
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = home / "password"

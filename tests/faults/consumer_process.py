@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from reelsync.consumer.settings import Settings
+from tests.support.forked import ForkedProcess
 from tests.support.processes import ROOT, environment
 
 
@@ -20,13 +21,15 @@ class ConsumerProcess:
         """Start it; with other variables, and with a file of the test's own for what it logs."""
         json_logs = settings.model_copy(update={"log": settings.log.model_copy(update={"format": "json"})})
         self._log = log
+        arguments = command or ("-m", "reelsync.consumer", "run")
+        env = environment(json_logs) | extra
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, *(command or ("-m", "reelsync.consumer", "run"))],
-                env=environment(json_logs) | extra,
-                cwd=ROOT,
-                stderr=output if stderr is None else stderr,
-            )
+            written_to = output.fileno() if stderr is None else stderr
+            self._process: ForkedProcess | subprocess.Popen[bytes]
+            if "LD_PRELOAD" in extra:  # This is read by the loader of a program.
+                self._process = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT, stderr=written_to)
+            else:
+                self._process = ForkedProcess(arguments, env, stderr=written_to)
 
     @property
     def pid(self) -> int:
