@@ -25,6 +25,12 @@ LARGEST = {"gzip": 2_000, "snappy": 500, "lz4": 2_000, "zstd": 2_000}
 CODECS = list(LARGEST)
 
 
+def once_on_apache_kafka(tier: str, codec: str) -> None:
+    """The bytes are the same on both brokers, and what is compressed most is the largest."""
+    if tier != "embedded" and codec != "zstd":
+        pytest.skip("one codec on Apache Kafka: consumers are sent the same bytes")
+
+
 @asynccontextmanager
 async def limited(settings: Settings, *options: str) -> AsyncIterator[tuple[Any, Client]]:
     """`reelsync run` in a process that may have 768 MiB of addresses; what it says, at its end, is in `said`."""
@@ -50,6 +56,7 @@ async def stopped(running: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("codec", CODECS)
 async def test_many_records_are_all_consumed(settings: Settings, tier: str, codec: str) -> None:
+    once_on_apache_kafka(tier, codec)
     topic, count = topic_of(settings, "video"), 943
     batch = packed([Given(an_id(n).encode(), video("created", n), 500_000) for n in range(1, count + 1)], codec)
     await send(settings, tier, topic, batch)
@@ -65,6 +72,8 @@ async def test_many_records_are_all_consumed(settings: Settings, tier: str, code
 async def test_one_large_record_is_parked_and_the_rest_goes_on(
     settings: Settings, tier: str, codec: str, largest: bool
 ) -> None:
+    if largest:
+        once_on_apache_kafka(tier, codec)
     size = LARGEST[codec] if largest else 100
     topic = topic_of(settings, "video")
     records = [Given(KEY, video("created", 1)), Given(KEY, b"{", size * MIB), Given(KEY, video("created", 2))]

@@ -1,8 +1,8 @@
 """Record batches made by hand: compressed as they are written, so that a small one may unpack to gigabytes."""
 
-import gzip
 import io
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -100,6 +100,30 @@ def _encoded(record: Given, delta: int) -> Iterator[bytes]:
     yield record.headers
 
 
+class _Gzip:
+    """As gzip.GzipFile, but spaces are compressed once: gigabytes of them would take longer than the rest of a test."""
+
+    def __init__(self, out: io.BytesIO) -> None:
+        self._out = out
+        self._deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._crc = self._length = 0
+        self._spaces = b""
+        out.write(b"\x1f\x8b\x08" + bytes(7))
+
+    def write(self, part: bytes) -> None:
+        self._crc, self._length = zlib.crc32(part, self._crc), self._length + len(part)
+        if part is not _SPACES:
+            self._out.write(self._deflate.compress(part))
+            return
+        # After a full flush, what follows refers to nothing before it, so it may follow again.
+        self._out.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
+        self._spaces = self._spaces or self._deflate.compress(part) + self._deflate.flush(zlib.Z_FULL_FLUSH)
+        self._out.write(self._spaces)
+
+    def close(self) -> None:
+        self._out.write(self._deflate.flush() + struct.pack("<II", self._crc, self._length % (1 << 32)))
+
+
 class _Packer:
     """Compresses what is written; the parts of snappy are blocks of a megabyte."""
 
@@ -108,7 +132,7 @@ class _Packer:
         self._codec = codec
         self._file: Any = self._out
         if codec == "gzip":
-            self._file = gzip.GzipFile(fileobj=self._out, mode="wb", compresslevel=6)
+            self._file = _Gzip(self._out)
         elif codec == "lz4":
             self._file = lz4.frame.LZ4FrameFile(self._out, mode="wb", block_linked=False)
         elif codec == "zstd":
