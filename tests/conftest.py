@@ -35,8 +35,18 @@ _SERVERS_MATTER_NOT = {
     "queries",
     "timing",
     "workers",
+    "test_background_tasks.py",
+    "test_database_goes_back.py",
+    "test_http.py",
+    "test_least_privilege.py",
+    "test_poolers.py",
+    "test_readme_commands.py",
+    "test_rotated_passwords.py",
+    "test_schema.py",
+    "test_several_hosts.py",
+    "test_tls_postgres.py",
 }
-"""Folders of tests about something else: one tier is enough."""
+"""Folders and files of tests about something else, such as PostgreSQL or HTTP: one tier is enough."""
 _LEFT_OUT = pytest.StashKey[str]()
 
 # Shared machines stall: no example may fail for the time it took.
