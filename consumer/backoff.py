@@ -11,7 +11,7 @@ class Backoff:
     """Exponential, with full jitter. Source: AWS Architecture Blog, "Exponential Backoff And Jitter"."""
 
     shortest: float = 0.1
-    longest: float = 10.0
+    longest: float = 3.0
     attempts: int = 0
 
     def next_delay(self) -> float:

@@ -128,6 +128,11 @@ class SimulatedKafka:
         return [log for logs in self.topics.values() for log in logs]
 
     @property
+    def is_down(self) -> bool:
+        """Whether no broker answers."""
+        return self.world.clock.now < self.failing_until
+
+    @property
     def breakable(self) -> list[Log]:
         """Logs that may have faults of their own."""
         return [self.struck] if self.struck else self.partitions

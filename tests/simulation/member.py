@@ -38,7 +38,7 @@ class SimulatedMember(SimulatedReader):
         self._belonging: asyncio.Task[None] | None = None
         self._joining: asyncio.Future[tuple[int, list[TopicPartition]]] | None = None
         self.divided = None
-        self.waits_at_least = self.world.rng.choice((1.0, 5.0, 20.0)) if kafka.struck is None else 0.0
+        self.waits_at_least = 0.0 if self.world.is_prompt else self.world.rng.choice((1.0, 5.0, 20.0))
 
     def subscribe(self, _topics: list[str], listener: Any) -> None:
         self._listener = listener
@@ -138,7 +138,7 @@ class SimulatedLog(KafkaLog):
     async def cluster(self) -> tuple[str | None, dict[str, int]]:
         world = self._kafka.world
         await world.step("cluster")
-        if world.clock.now < self._kafka.failing_until or world.happens("brokers fail"):
+        if self._kafka.is_down or world.happens("brokers fail"):
             raise UnavailableError("no broker answers")
         return CLUSTER, {topic: len(logs) for topic, logs in self._kafka.topics.items()}
 

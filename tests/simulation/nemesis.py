@@ -33,12 +33,12 @@ class Nemesis:
         moments: list[tuple[float, Callable[[], None]]] = [
             (rng.random() * seconds * 0.6 * (rng.random() < 0.7), self._publish) for _ in range(rng.randrange(2, 6))
         ]
-        if self._kafka.struck is None:
+        if not self._world.is_prompt:
             moments += [
                 (rng.random() * seconds, rng.choice((self._stop, self._visit))) for _ in range(rng.randrange(3))
             ]
         if self._scenario.faulty:
-            possible = FAULTS if self._kafka.struck is None else OF_ONE_PARTITION
+            possible = self._scenario.possible
             chosen = [fault for fault in possible if rng.random() < 0.4] or [*possible]
             moments += [
                 (rng.random() * seconds, partial(self._fault, rng.choice(chosen))) for _ in range(rng.randrange(9))
@@ -160,3 +160,5 @@ FAULTS: Mapping[str, Callable[[Nemesis], None]] = {
 }
 OF_ONE_PARTITION = ("retention", "corrupt batch", "no leader", "open transaction")
 """Faults that strike a partition alone."""
+OUTAGES = ("database down", "database went back", "brokers down")
+"""Faults of a whole server, which end by themselves."""

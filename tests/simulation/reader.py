@@ -159,7 +159,7 @@ class SimulatedReader:
         if self._closed:
             raise ConsumerStoppedError
         await self.world.step(what)
-        if self.world.clock.now < self.kafka.failing_until or self.world.happens("brokers fail"):
+        if self.kafka.is_down or self.world.happens("brokers fail"):
             raise KafkaTimeoutError
 
     async def _led(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, Log]:

@@ -13,10 +13,10 @@ from .checks import Checks
 from .clock import SpinningError, StuckError
 from .consumer import consumer_of, ended
 from .kafka import SimulatedKafka
-from .neighbours import Neighbours
-from .nemesis import Nemesis
+from .nemesis import FAULTS, OF_ONE_PARTITION, OUTAGES, Nemesis
 from .operators import Operator
 from .postgres import SimulatedPostgres
+from .promptness import NEIGHBOURS_SECONDS, OUTAGE_SECONDS, Promptness
 from .traffic import Publishers
 from .world import PROCESS, Process, ViolationError, World
 
@@ -37,6 +37,7 @@ RATES = {
 """How often each fault happens where it can, in the seeds that have it: a choice of these two."""
 _WITHOUT_FAULTS = 0.15
 _OF_ONE_PARTITION = 0.08
+_OF_OUTAGES = 0.12
 _WITHOUT_LEADER_FROM_THE_START = 0.5
 _SHARE_OF_FAULTS = 0.4
 _WITH_TOPIC_IDS = 0.85
@@ -81,8 +82,13 @@ class Scenario:
             max_records=rng.choice((3, 6, 20)), max_rows=rng.choice((4, 20)), linger_ms=rng.choice((0, 200, 1_000))
         )
         self.operator = Operator(self)
-        if self.faulty and rng.random() < _OF_ONE_PARTITION:
+        self.possible = tuple(FAULTS)
+        """The faults that may happen at any time."""
+        kind = rng.random() if self.faulty else 1.0
+        if kind < _OF_ONE_PARTITION:
             self._strike_one_partition()
+        elif kind < _OF_ONE_PARTITION + _OF_OUTAGES:
+            self._fail_promptly(OUTAGES, OUTAGE_SECONDS)
         self.members = rng.choice((1, 1, 2, 2, 3))
         self.processes: dict[str, Process] = {}
         self.stops: dict[str, asyncio.Event] = {}
@@ -90,14 +96,21 @@ class Scenario:
         self._started = 0
         self._supervisors: list[asyncio.Task[Any]] = []
 
-    def _strike_one_partition(self) -> None:
-        """Let nothing fail, or take long, but what one partition is about: the others must not be held up by it."""
+    def _fail_promptly(self, faults: tuple[str, ...], patience: float) -> None:
+        """Let nothing happen but these faults, and take nothing long: soon after them all must go on."""
+        self.possible = faults
+        self.world.is_prompt = True
         self.world.rates, self.world.slowest, self.world.slow = {"gap": 0.2}, 0.01, 0.01
+        patience += self.limits.linger_ms / 1000
+        Promptness(self.world, self.kafka, self.postgres, self.operator.position, patience).watch()
+
+    def _strike_one_partition(self) -> None:
+        """Let one partition alone have faults: the others must not be held up by it."""
         self.kafka.struck = self.world.rng.choice(self.kafka.partitions)
         if self.world.rng.random() < _WITHOUT_LEADER_FROM_THE_START:
             # Consumers come when this cannot be known of the others yet.
             self.kafka.lose_leader(self.kafka.struck)
-        Neighbours(self.world, self.kafka, self.operator.position, self.limits.linger_ms).watch()
+        self._fail_promptly(OF_ONE_PARTITION, NEIGHBOURS_SECONDS)
 
     async def run(self) -> None:
         """Let it happen, end all faults, and check what is left."""

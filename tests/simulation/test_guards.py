@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from reelsync.consumer.backoff import Backoff
 from reelsync.consumer.kafka import log, survey
 from reelsync.consumer.offsets.store import Stored, fence, read_positions
 from reelsync.consumer.records import Anchor, Partition, Span
@@ -73,6 +74,7 @@ GUARDS: Mapping[str, Callable[[], Any]] = {
     ),
     "asking about each partition alone": lambda: mock.patch.object(log, "survey", ask_about_all_at_once),
     "going on without a leader that is silent": lambda: mock.patch.object(survey, "_STRAGGLER_SECONDS", 15.0),
+    "short waits between attempts": lambda: mock.patch.object(Backoff.__init__, "__defaults__", (0.1, 10.0, 0)),
     "whether a position fits its log": lambda: mock.patch(
         "reelsync.consumer.source.positioning.check_position", do_nothing
     ),

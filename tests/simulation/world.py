@@ -54,6 +54,8 @@ class World:
         self.clock.set_exception_handler(lambda _, context: self.note("unhandled:", context.get("exception")))
         self.rates: Mapping[str, float] = {}
         self.slow, self.slowest = 0.5, 0.5
+        self.is_prompt = False
+        """Whether nothing takes long, and nothing fails at random, so that whoever waits does so for a fault."""
         self.calm = False
         """Whether nothing fails any more, so that all must be applied soon."""
         self.happened: Counter[str] = Counter()
