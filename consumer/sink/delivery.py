@@ -18,6 +18,7 @@ from reelsync.consumer.records import Partition
 from reelsync.consumer.transform.batch import Batch
 
 from .breaker import DeadLetterLimit
+from .refusals import free
 
 _REFUSALS = 5
 """How often in a row a batch may be refused for the same reason, which waiting does not change: a retry may find other
@@ -116,6 +117,7 @@ class Deliverer:
             except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
                 verdict = self._judge(error)
                 refusals.add(error)
+                free(error)
             match await self._outcome(batch):
                 case Outcome.COMMITTED:
                     return [self._writer.attempted]

@@ -1,6 +1,7 @@
 """Events that the database refuses, as rejections. Name conflicts are found before they are tried."""
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -33,6 +34,18 @@ def refusal(located: Located, error: DBAPIError) -> Rejection:
     """The rejection of an event that the database refuses."""
     reason: Reason = "conflict" if is_name_conflict(error) else "refused"
     return _rejection(located, reason, sqlstate(error), constraint(error))
+
+
+def free(error: BaseException) -> None:
+    """Free what the functions that raised an error still hold: the rows of the statement, for one.
+
+    In SQLAlchemy's asyncpg driver such a function holds the error, which holds the function. Of a batch with many
+    refused events that would be many times its rows, until the collector comes.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__
 
 
 async def without_conflicts(

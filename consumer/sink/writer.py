@@ -26,7 +26,7 @@ from reelsync.models.upsert import INSERT_MODEL_USAGE, INSERT_VIDEO_STATES, ROWS
 from .erasure import Erased, ErasedPeople, delete_states, erase_people, lock_alone
 from .known_ids import KnownIds
 from .parking import settle
-from .refusals import refusal, without_conflicts
+from .refusals import free, refusal, without_conflicts
 
 _STATEMENTS = {
     "users": UPSERTS[User],
@@ -49,7 +49,7 @@ class BatchWriter:
         self._group = group
         self._fold_type = fold_type
         self.attempted = Written()
-        """What the latest transaction wrote, if it was committed: for a caller who finds that out later."""
+        """What the latest transaction wrote if it was committed, while that is not known."""
         self._known_users = KnownIds()
         self._known_videos = KnownIds()
         self._people = ErasedPeople()
@@ -79,6 +79,7 @@ class BatchWriter:
         if not carefully:
             # Only then: the row of an event that was refused may not exist.
             self._remember(planned)
+        self.attempted = Written()
         return written
 
     async def rehearse(self, batch: Batch) -> None:
@@ -188,6 +189,7 @@ class BatchWriter:
                     written.rejections.append(refusal(part[0], error))
                 else:
                     waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+                free(error)
             else:
                 for table, sent in attempt.sent.items():
                     written.count(table, sent, attempt.changed[table])
