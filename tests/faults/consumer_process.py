@@ -23,13 +23,15 @@ class ConsumerProcess:
         self._log = log
         arguments = command or ("-m", "reelsync.consumer", "run")
         env = environment(json_logs) | extra
+        # What is read, or done, when Python starts cannot be given to a process that is forked.
+        starts_python = stderr is not None or "LD_PRELOAD" in extra or arguments[0] == "-c"
         with log.open("ab") as output:
             written_to = output.fileno() if stderr is None else stderr
-            self._process: ForkedProcess | subprocess.Popen[bytes]
-            if "LD_PRELOAD" in extra:  # This is read by the loader of a program.
-                self._process = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT, stderr=written_to)
-            else:
-                self._process = ForkedProcess(arguments, env, stderr=written_to)
+            self._process: ForkedProcess | subprocess.Popen[bytes] = (
+                subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT, stderr=written_to)
+                if starts_python
+                else ForkedProcess(arguments, env, stderr=written_to)
+            )
 
     @property
     def pid(self) -> int:
