@@ -12,7 +12,8 @@ ADVICE = {
     "unknown_schema": "Deploy a consumer that knows this dataschema, and redrive.",
     "invalid": "Have the publisher correct these fields and publish the event again; or export, correct and import it.",
     "conflict": "Two live users have one name. It is tried again automatically; if it stays, rename one of them.",
-    "refused": "The database refused it although it is valid: please report it. Redrive it when that is fixed.",
+    "refused": "The database refused it. With SQLSTATE 57014 or 53200 it was too slow or too big: look for a trigger "
+    "of yours, or raise REELSYNC_DATABASE__STATEMENT_TIMEOUT. Otherwise please report it. Then redrive it.",
 }
 
 

@@ -33,7 +33,7 @@ class Writer(Protocol):
     attempted: Written
     """What the latest transaction wrote, if it was committed."""
 
-    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+    async def write(self, batch: Batch, *, carefully: bool = False, too_slow: bool = False) -> Written:
         """Commit the batch; see `BatchWriter.write`."""
 
     def forget(self) -> None:
@@ -103,7 +103,7 @@ class Deliverer:
         return moved
 
     async def _attempt(self, batch: Batch) -> list[Written]:
-        carefully = False
+        carefully = too_slow = False
         refusals = Refusals()
         backoff = Backoff()
         while True:
@@ -111,7 +111,7 @@ class Deliverer:
                 message = "its partitions were assigned again meanwhile"
                 raise FencedError(message)
             try:
-                return [await self._writer.write(batch, carefully=carefully)]
+                return [await self._writer.write(batch, carefully=carefully, too_slow=too_slow)]
             except FencedError:
                 raise
             except Exception as error:  # noqa: BLE001 - classified below; unknown ones are raised
@@ -130,6 +130,8 @@ class Deliverer:
             if verdict is Verdict.HALVE and batch.count > 1:
                 first, second = batch.halves()
                 return [*await self._attempt(first), *await self._attempt(second)]
+            # Alone, a record may be too slow or too big for ever: then it is parked, if the database takes all else.
+            too_slow = too_slow or (verdict is Verdict.HALVE and refusals.count >= _REFUSALS)
             if not first_refusal:
                 await backoff.wait(self._trying_again)
 
@@ -172,7 +174,8 @@ class Refusals:
 
     def __init__(self) -> None:
         self._latest = ""
-        self._count = 0
+        self.count = 0
+        """How often in a row."""
 
     def add(self, error: Exception) -> None:
         """Take a failed attempt into account.
@@ -181,11 +184,11 @@ class Refusals:
             HaltedError: the next attempts would be refused, too.
         """
         why = describe(error)
-        self._count = self._count + 1 if why == self._latest else 1
+        self.count = self.count + 1 if why == self._latest else 1
         self._latest = why
-        if self._count >= _REFUSALS and is_about_rows(error):
+        if self.count >= _REFUSALS and is_about_rows(error):
             message = (
-                f"the database has refused the same batch {self._count} times ({explanation(error)}): is its encoding "
+                f"the database has refused the same batch {self.count} times ({explanation(error)}): is its encoding "
                 "UTF8, and is there a trigger, a constraint or an index of yours on a table of reelsync? Nothing was "
                 "written; nothing is lost"
             )

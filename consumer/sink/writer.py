@@ -37,6 +37,9 @@ _STATEMENTS = {
 }
 _LOCKED = text("LOCK TABLE consumer_offsets, users, videos, dead_letters IN ROW EXCLUSIVE MODE NOWAIT")
 """The lock of every write. It is refused if it would have to wait."""
+_REFUSED = (Verdict.DATA,)
+_TOO_SLOW = (Verdict.DATA, Verdict.HALVE)
+"""What an event is parked for."""
 _SELECT_KNOWN_USERS = select_known(User)
 _SELECT_KNOWN_VIDEOS = select_known(Video)
 
@@ -54,8 +57,10 @@ class BatchWriter:
         self._known_videos = KnownIds()
         self._people = ErasedPeople()
 
-    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+    async def write(self, batch: Batch, *, carefully: bool = False, too_slow: bool = False) -> Written:
         """Commit the batch. `carefully` looks for the events that the database refuses, and parks only those.
+
+        `too_slow` does the same, and also parks an event that is refused alone because it is too slow or too big.
 
         Raises:
             FencedError: the positions are not where the batch began; nothing was written.
@@ -63,10 +68,11 @@ class BatchWriter:
         """
         written = self.attempted = Written(rejections=list(batch.rejections))
         started = perf_counter()
+        refusing = _TOO_SLOW if too_slow else _REFUSED if carefully else ()
         try:
             async with self._engine.connect() as connection:
                 try:
-                    planned = await self._write(connection, batch, written, carefully=carefully)
+                    planned = await self._write(connection, batch, written, refusing)
                     written.write_seconds = perf_counter() - started
                     await connection.commit()
                     written.commit_seconds = perf_counter() - started - written.write_seconds
@@ -76,7 +82,7 @@ class BatchWriter:
         except BaseException:
             self.forget()
             raise
-        if not carefully:
+        if not refusing:
             # Only then: the row of an event that was refused may not exist.
             self._remember(planned)
         self.attempted = Written()
@@ -94,19 +100,21 @@ class BatchWriter:
             await connection.execute(_LOCKED, execution_options={"query_name": "rehearsal.lock"})
             starts = {partition: span.start for partition, span in batch.spans.items()}
             await create_positions(connection, self._group, None, starts)
-            await self._write(connection, batch, Written(rejections=list(batch.rejections)), carefully=True)
+            await self._write(connection, batch, Written(rejections=list(batch.rejections)), _REFUSED)
             await connection.rollback()
 
-    async def _write(self, connection: AsyncConnection, batch: Batch, written: Written, *, carefully: bool) -> Plan:
+    async def _write(
+        self, connection: AsyncConnection, batch: Batch, written: Written, refusing: Collection[Verdict]
+    ) -> Plan:
         """All of the transaction but its end. Returns what was planned."""
         await fence(connection, self._group, batch.spans, batch.anchors)
         planned = batch.plan
         people, erased = await self._erase(connection, planned)
-        events = _without(batch.events, people) if people or carefully else []
+        events = _without(batch.events, people) if people or refusing else []
         if people:
             planned = self._plan_of(events)
-        if carefully:
-            await self._merge_carefully(connection, events, written)
+        if refusing:
+            await self._merge_carefully(connection, events, written, refusing)
         else:
             await self._merge(connection, planned, written)
         erased = erased._replace(aggregates=[*erased.aggregates, *planned.erased])
@@ -135,7 +143,7 @@ class BatchWriter:
         if people:
             events = _without(events, people)
             planned = self._plan_of(events)
-        await self._merge_carefully(connection, events, written)
+        await self._merge_carefully(connection, events, written, _REFUSED)
         return written.rejections, erased._replace(aggregates=[*erased.aggregates, *planned.erased])
 
     async def _erase(self, connection: AsyncConnection, planned: Plan) -> tuple[set[str], Erased]:
@@ -164,7 +172,13 @@ class BatchWriter:
         if planned.erased:
             await delete_states(connection, planned.erased)
 
-    async def _merge_carefully(self, connection: AsyncConnection, events: Sequence[Located], written: Written) -> None:
+    async def _merge_carefully(
+        self,
+        connection: AsyncConnection,
+        events: Sequence[Located],
+        written: Written,
+        refusing: Collection[Verdict],
+    ) -> None:
         """Merge what can be merged, by bisection: keep what succeeds and halve what fails.
 
         An event that fails alone is refused. The merge gives the same rows for every cut of a log, so the result is
@@ -183,7 +197,7 @@ class BatchWriter:
                 async with connection.begin_nested():
                     await self._merge(connection, self._plan_of(part), attempt)
             except DBAPIError as error:
-                if classify(error) is not Verdict.DATA:
+                if classify(error) not in refusing:
                     raise
                 if len(part) == 1:
                     written.rejections.append(refusal(part[0], error))

@@ -50,15 +50,17 @@ class Database:
         self.parked: list[int] = []
         self.transactions: list[int] = []
         self.careful: list[bool] = []
+        self.too_slow: list[bool] = []
         self.script = [*script]
         self.questions: list[Exception] = []
         """What the next questions for positions fail with."""
         self.attempted = Written()
         self._moved = asyncio.Event()
 
-    async def write(self, batch: Batch, *, carefully: bool = False) -> Written:
+    async def write(self, batch: Batch, *, carefully: bool = False, too_slow: bool = False) -> Written:
         self.transactions.append(batch.count)
         self.careful.append(carefully)
+        self.too_slow.append(too_slow)
         self.attempted = Written(rejections=list(batch.rejections))
         step = self.script.pop(0) if self.script else None
         if callable(step):

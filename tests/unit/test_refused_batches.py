@@ -49,6 +49,15 @@ async def test_what_waiting_can_change_is_waited_for(script: list[str]) -> None:
     assert database.applied == list(range(COUNT))
 
 
+async def test_a_record_that_is_too_slow_alone_may_be_parked_after_five_attempts() -> None:
+    """What is too slow in company is cut in halves first."""
+    database = Database(*[refused_with("57014")] * 12)
+    await consume(Log(database, COUNT), database)
+    attempts = zip(database.transactions, database.too_slow, strict=True)
+    assert [too_slow for count, too_slow in attempts if count == 1][:7] == [False] * 5 + [True] * 2
+    assert database.applied == list(range(COUNT))
+
+
 @pytest.mark.parametrize("state", ["42P01", "P0001", "08P01", "42999"])
 async def test_a_statement_of_ours_that_is_refused_halts_with_the_servers_sentence(state: str) -> None:
     database = Database(refused_with(state))
