@@ -38,7 +38,8 @@ class SimulatedMember(SimulatedReader):
         self._belonging: asyncio.Task[None] | None = None
         self._joining: asyncio.Future[tuple[int, list[TopicPartition]]] | None = None
         self.divided = None
-        self.waits_at_least = 0.0 if self.world.is_prompt else self.world.rng.choice((1.0, 5.0, 20.0))
+        if kafka.struck is None:
+            self.waits_at_least = 1.0 if self.world.is_prompt else self.world.rng.choice((1.0, 5.0, 20.0))
 
     def subscribe(self, _topics: list[str], listener: Any) -> None:
         self._listener = listener
