@@ -26,7 +26,7 @@ class BatchSettings(Section):
         description="Most rows that one batch writes, or a few more. The time of a statement depends on them.",
     )
     max_bytes: int = Field(
-        8_388_608,
+        16_777_216,
         ge=1,
         description="Most bytes of keys and values that one batch reads, and four times the bytes that its rows are "
         "likely to take. A single record may be longer.",
