@@ -88,7 +88,7 @@ async def test_the_disk_of_the_broker_is_full(campaign: Campaign, broker: SmallB
         for _ in range(FEW_ROUNDS):
             await campaign.apply(50)
             async with campaign.held_back():
-                await campaign.publish(400)
+                await campaign.publish(300)
             await campaign.progress(campaign.rng.randrange(1, 100))
             await fill_up(broker, unread)
             ended += broker.has_ended

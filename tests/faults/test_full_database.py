@@ -80,7 +80,7 @@ async def test_the_disk_of_the_log_is_full(campaign: Campaign, postgres: SmallPo
         for _ in range(FEW_ROUNDS):
             panics = postgres.panics()
             await campaign.apply(50)
-            async with campaign.flow(600):
+            async with campaign.flow(400):
                 postgres.log.fill()
 
                 async def panicked(before: int = panics) -> bool:
