@@ -34,7 +34,7 @@ class SmallDisk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._keeper.remove(force=True)
+        self._keeper.remove(force=True, v=True)
         self._volume.remove(force=True)
         self._engine.close()
 
