@@ -52,9 +52,9 @@ class SmallBroker(ContainerBroker):
 
 
 @pytest.fixture(scope="module")
-def reelsync_broker(kafka_proxy: TcpProxy) -> Iterator[SmallBroker]:
-    with SmallDisk(128) as disk, SmallBroker(kafka_proxy, disk) as broker:
-        kafka_proxy.target = broker.address
+def reelsync_broker() -> Iterator[SmallBroker]:
+    with TcpProxy() as proxy, SmallDisk(128) as disk, SmallBroker(proxy, disk) as broker:
+        proxy.target = broker.address
         yield broker
 
 

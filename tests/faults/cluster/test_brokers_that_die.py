@@ -66,7 +66,7 @@ async def test_records_come_from_the_nearest_replica_until_it_dies(
     near_by = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"client_rack": "rack-2"})})
 
     async def publish_from(first: int) -> None:
-        numbers = range(first, first + 3000)
+        numbers = range(first, first + 6000)
         await publish(settings, topic, [(an_id(n).encode(), video("created", n)) for n in numbers])
 
     assert set((await leaders(broker, topic)).values()) != {2}, "the others lead nothing"
@@ -77,19 +77,19 @@ async def test_records_come_from_the_nearest_replica_until_it_dies(
         sys.stdout.write(f"{share:.2%} of {fetched.total():,} bytes\n")
         assert share >= 0.95, fetched
         broker.kill(2)
-        await publish_from(3000)
+        await publish_from(6000)
         await until_applied(settings)
         broker.restart(2)
         await all_in_sync(broker, settings.kafka.topics)
         before = fetched[near]
-        await publish_from(6000)
+        await publish_from(12_000)
         await until_applied(settings)
 
         async def near_again() -> bool:
             return fetched[near] > before
 
         await eventually(near_again, "the nearest replica is read again")
-    assert len(await rows_of(settings, "videos")) == 9000
+    assert len(await rows_of(settings, "videos")) == 18_000
 
 
 async def test_the_coordinator_of_the_group_is_killed(campaign: Campaign, broker: KafkaCluster, outcomes: Take) -> None:
