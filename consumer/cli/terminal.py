@@ -1,7 +1,6 @@
 """Output and settings of all commands: data to standard output, everything else to standard error."""
 
 import asyncio
-import io
 import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,11 +32,11 @@ class _SafeConsole(Console):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
 
-class _StandardError(io.TextIOBase):
+class _StandardError:
     """Standard error. What it no longer takes, because its reader or its terminal is gone, is left out."""
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:
         """How it encodes text."""
         return _stderr().encoding
 
