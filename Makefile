@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVENTS ?= 20000
-# The machine's own pip, if it has one: to install another into .venv takes five seconds.
-PIP = $(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo $(PYTHON) -m pip --python $(BIN)/python || echo $(BIN)/python -m pip)
+# The machine's own pip, if it has one: to install another into .venv takes five seconds. It is looked for once, if needed.
+PIP = $(eval PIP := $(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo $(PYTHON) -m pip --python $(BIN)/python || echo $(BIN)/python -m pip))$(PIP)
+NEW_VENV = $(PYTHON) -m venv $(if $(findstring --python,$(PIP)),--without-pip) $(VENV)
 # In a terminal uv shows how far it is.
 INSTALL := $(BIN)/uv pip install $(if $(MAKE_TERMERR),,--quiet) --python $(BIN)/python
 
@@ -21,7 +22,7 @@ $(STAMP): requirements.txt requirements-setup.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up, 1 of 4: an environment in $(VENV)"
-	@$(PYTHON) -m venv $(if $(findstring --python,$(PIP)),--without-pip) $(VENV)
+	@$(NEW_VENV)
 	@echo "Setting up, 2 of 4: uv, which installs the rest"
 	@$(PIP) install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	@echo "Setting up, 3 of 4: $$(grep -c '^[a-z]' requirements.txt) packages that requirements.txt pins"
@@ -83,7 +84,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --custom-compile-command "make lock"
 
 lock:
-	$(PYTHON) -m venv $(if $(findstring --python,$(PIP)),--without-pip) $(VENV)
+	$(NEW_VENV)
 	$(PIP) install --quiet uv
 	echo 'uv' | $(COMPILE) - --no-annotate --output-file requirements-setup.txt
 	$(COMPILE) pyproject.toml --extra consumer --extra otel --extra testing --group dev --output-file requirements.txt

@@ -14,9 +14,6 @@ Pooler = Literal["none", "session", "transaction"]
 """What is between the client and the server: nothing, or a pooler that lends connections for sessions or transactions.
 """
 
-PROTOCOL_VIOLATION = "08P01"
-"""The SQLSTATE of everything that PgBouncer itself refuses, including startup parameters."""
-
 # PgBouncer keeps these for each client, and sets them again on every server connection that it lends.
 _KEPT_BY_POOLERS = frozenset({"application_name", "timezone"})
 _HINT = "if this is a connection pooler, make the engine with pooler='session' or pooler='transaction'"

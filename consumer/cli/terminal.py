@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import zip_longest
 from typing import Any, TextIO, TypeVar, cast
 
 import typer
@@ -160,13 +159,13 @@ def print_rows(title: str | None, columns: Sequence[str], rows: Iterable[Mapping
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     if title:
         err.print(Text(title, style="italic"), soft_wrap=True)
-    for style, line in zip_longest(("bold",), lines, fillvalue=""):
+    for number, line in enumerate(lines):
         cells = zip(line, widths, numeric, strict=True)
         padded = (
             " " * (width - cell_len(cell)) + cell if right else set_cell_size(cell, width)
             for cell, width, right in cells
         )
-        out.print(Text("  ".join(padded).rstrip(), style=style), soft_wrap=True)
+        out.print(Text("  ".join(padded).rstrip(), style="" if number else "bold"), soft_wrap=True)
 
 
 def shown_time(value: datetime) -> str:

@@ -10,7 +10,7 @@ from reelsync.consumer.kafka.neighbours import Home
 from reelsync.consumer.records import Partition
 from reelsync.models.database_url import place_of
 
-from .store import Stored, adopt_topics, create_positions, list_positions, read_positions
+from .store import Stored, adopt_topics, all_positions, create_positions, read_positions
 
 # The cluster of PostgreSQL, the database in it, and the table in that: a copy of any of them has another.
 _HOME = text(
@@ -62,5 +62,5 @@ class Ledger:
     async def all_next_offsets(self) -> dict[Partition, int]:
         """The next offset of every partition of the group, also of those that other members own."""
         async with self._engine.begin() as connection:
-            rows = await list_positions(connection, self._group)
-        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+            stored = await all_positions(connection, self._group)
+        return {partition: position.next_offset for partition, position in stored.items()}

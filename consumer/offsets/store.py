@@ -211,6 +211,12 @@ async def list_positions(connection: AsyncConnection, group: str) -> list[RowMap
     return list(rows.mappings())
 
 
+async def all_positions(connection: AsyncConnection, group: str) -> dict[Partition, Stored]:
+    """The stored position of every partition in which the group has one."""
+    rows = await list_positions(connection, group)
+    return {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
+
+
 def stored_in(row: RowMapping) -> Stored:
     """The position that a row of `list_positions` holds."""
     anchor = None

@@ -8,7 +8,7 @@ from reelsync.consumer.kafka.diagnosis import diagnosed
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.survey import Bounds
 from reelsync.consumer.offsets.check import Halt, LogState, check_position, deleted, remedy, unknown
-from reelsync.consumer.offsets.store import Stored, list_positions, stored_in
+from reelsync.consumer.offsets.store import Stored, all_positions
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
 from reelsync.consumer.postgres.diagnosis import explained
 from reelsync.consumer.postgres.engine import engine_of
@@ -78,10 +78,9 @@ async def stored_positions(settings: Settings) -> dict[Partition, Stored]:
     try:
         with explained(settings.database):
             async with engine.connect() as connection:
-                rows = await list_positions(connection, settings.kafka.group_id)
+                return await all_positions(connection, settings.kafka.group_id)
     finally:
         await engine.dispose()
-    return {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
 
 
 async def standings(
@@ -96,9 +95,8 @@ async def standings(
         ReelsyncError: the brokers cannot be used.
     """
     async with diagnosed(settings):
-        bounds, halts = await judge(
-            KafkaLog(settings), cluster_id, partitions, stored, settings.anchor_timeout_ms / 1000
-        )
+        anchor_seconds = settings.anchor_timeout_ms / 1000
+        bounds, halts = await judge(KafkaLog(settings), cluster_id, partitions, stored, anchor_seconds)
     standing = []
     for partition in sorted({*bounds, *halts}):
         position = stored[partition].next_offset if partition in stored else None
@@ -119,9 +117,11 @@ async def judge(
     cluster_id: str | None,
     partitions: Collection[Partition],
     stored: Mapping[Partition, Stored],
-    anchor_seconds: float,
+    anchor_seconds: float = 3.0,
 ) -> Judged:
     """Ask for the logs of the partitions, and compare those that are known with the stored positions.
+
+    Records that were applied last are waited for as long as `anchor_seconds`.
 
     Raises:
         KafkaFailedError: no broker answered.

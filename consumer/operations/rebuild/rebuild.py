@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reelsync.consumer.errors import ReelsyncError
-from reelsync.consumer.offsets.store import list_positions, read_positions
+from reelsync.consumer.offsets.store import all_positions
 from reelsync.consumer.operations.obstacles import IncompleteError
 from reelsync.consumer.operations.standing import judge
 from reelsync.consumer.postgres.sqlstate import Verdict, classify
@@ -34,7 +34,6 @@ _RUNNING = "another rebuild of this database is running"
 _SMALL_REST = 5_000
 _ROUNDS = 20
 _ATTEMPTS = 5
-_ANCHOR_SECONDS = 3.0
 
 
 @dataclass
@@ -126,18 +125,16 @@ class Rebuild:
     async def _is_outdated(self, connection: AsyncConnection) -> bool:
         """Whether a position of the shadow no longer fits its log, by the rule that halts a consumer's partition."""
         filling = self.filling
-        places = [Partition(row["topic"], row["partition"]) for row in await list_positions(connection, filling.group)]
-        if not places:
+        stored = await all_positions(connection, filling.group)
+        if not stored:
             return False
-        stored = await read_positions(connection, filling.group, places)
-        _, halts = await judge(filling.log, filling.cluster_id, places, stored, _ANCHOR_SECONDS)
+        _, halts = await judge(filling.log, filling.cluster_id, stored, stored)
         return any(halt.is_for_reset for halt in halts.values())
 
     async def _goals(self, connection: AsyncConnection) -> dict[Partition, int]:
-        rows = await list_positions(connection, self.filling.group)
+        stored = await all_positions(connection, self.filling.group)
         await connection.rollback()
-        goals = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        goals = {place: goal for place, goal in goals.items() if self._is_read(place)}
+        goals = {place: position.next_offset for place, position in stored.items() if self._is_read(place)}
         if not goals:
             raise ReelsyncError(f"group {self.filling.group} has no positions: it has consumed nothing yet")
         return goals

@@ -14,7 +14,7 @@ from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.kafka.scan import scan_behind_gaps
 from reelsync.consumer.kafka.survey import Bounds
 from reelsync.consumer.offsets.check import OF_ANOTHER_LOG
-from reelsync.consumer.offsets.store import list_positions, stored_in
+from reelsync.consumer.offsets.store import all_positions
 from reelsync.consumer.operations.obstacles import Obstacle, met_in, obstacles_of, open_transactions
 from reelsync.consumer.operations.standing import judge
 from reelsync.consumer.records import Partition, Record, Span, partitions_of, record_crc
@@ -27,7 +27,6 @@ from reelsync.models.upsert import table_of
 
 from .outcome import UNKNOWN, Fate, Seen, fate_of
 
-_ANCHOR_SECONDS = 3.0
 _SECONDS_FOR_TIMES = 10.0
 _TABLES = tuple(table_of(model) for model in (User, UserProfile, Video, ModelUsage))
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
@@ -132,10 +131,9 @@ class Trace:
             KafkaFailedError: the brokers did not answer.
         """
         async with self.engine.connect() as connection:
-            rows = await list_positions(connection, self.group)
-        stored = {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
+            stored = await all_positions(connection, self.group)
         partitions = partitions_of(self.topics)
-        bounds, halts = await judge(self.log, self.cluster_id, partitions, stored, _ANCHOR_SECONDS)
+        bounds, halts = await judge(self.log, self.cluster_id, partitions, stored)
         stretches = await self._stretches(bounds)
         starts = {partition: span.start for partition, span in stretches.items() if span.start < span.next}
         written = await self.log.timestamps(starts, _SECONDS_FOR_TIMES)
@@ -167,8 +165,7 @@ class Trace:
 
     async def _explain(self, connection: AsyncConnection, result: Traced, seen: list[Seen]) -> Traced:
         """Explain each record. Positions are read before the rows, so no row is older than its position."""
-        rows = await list_positions(connection, self.group)
-        positions = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        stored = await all_positions(connection, self.group)
         letters = {_key(letter): letter for letter in await self._letters(connection, seen)}
         versions = await _read_versions(connection, _ids(seen, letters.values(), self.needle))
         erased = await _read_erased(connection, seen)
@@ -178,7 +175,8 @@ class Trace:
             key = (record.topic, record.partition, record.offset, record.timestamp, record_crc(record))
             letter = letters.pop(key, None)
             place = Partition(record.topic, record.partition)
-            position = UNKNOWN if place in misfits else positions.get(place)
+            at = stored.get(place)
+            position = UNKNOWN if place in misfits else at and at.next_offset
             fate = fate_of(one, position, dict(letter) if letter else None, versions, seen, erased)
             result.found.append((one, fate))
         result.letters = list(letters.values())

@@ -17,8 +17,6 @@ from reelsync.consumer.records import Partition, Record, Span
 
 from .report import Report
 
-_ANCHOR_SECONDS = 3.0
-
 
 @dataclass
 class Reading:
@@ -51,13 +49,16 @@ class Reading:
                 f"group {self.group} has no positions: it has consumed nothing yet, or REELSYNC_KAFKA__GROUP_ID "
                 "names another group"
             )
-        bounds, halts = await judge(self.log, self.cluster_id, stored, stored, _ANCHOR_SECONDS)
+        bounds, halts = await judge(self.log, self.cluster_id, stored, stored)
         stretches: dict[Partition, Span] = {}
         for place, position in stored.items():
             halt = halts.get(place)
             if place in bounds and not (halt and halt.reason in OF_ANOTHER_LOG):
                 stretches[place], lacking = _below(position.next_offset, bounds[place], halt)
-                halts = halts | {place: lacking} if lacking else {p: why for p, why in halts.items() if p != place}
+                if lacking:
+                    halts[place] = lacking
+                else:
+                    halts.pop(place, None)
         self.report.obstacles += obstacles_of(halts)
         return stretches
 

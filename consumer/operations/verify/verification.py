@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from reelsync.consumer.offsets.store import Stored, list_positions, stored_in
+from reelsync.consumer.offsets.store import Stored, all_positions
 from reelsync.consumer.records import Partition, Record, Span, partitions_of
 from reelsync.consumer.transform.decode import Decode, Rejection
 
@@ -150,8 +150,7 @@ class Verification:
         unlogged.add(await self._compare_rows(connection, Part(part, oracle, uncertain), applied), oracle)
 
     async def _stored(self, connection: AsyncConnection) -> dict[Partition, Stored]:
-        rows = await list_positions(connection, self.reading.group)
-        stored = {Partition(row["topic"], row["partition"]): stored_in(row) for row in rows}
+        stored = await all_positions(connection, self.reading.group)
         return {place: at for place, at in stored.items() if place.number < self.topics.get(place.topic, 0)}
 
     async def _compare_rows(self, connection: AsyncConnection, part: Part, applied: AppliedEvents) -> list[Finding]:
