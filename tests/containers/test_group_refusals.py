@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
 
 from reelsync.consumer.kafka.admission import ask_to_join
 from reelsync.consumer.kafka.group_members import members_of_group
 from reelsync.consumer.settings import Settings
-from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.containers.tls_kafka import PERMISSIONS, USER, TlsKafka, tls_kafka
 from tests.support.builders import an_id, video
 from tests.support.processes import process, run_command
 from tests.support.running import consuming, eventually, publish, topic_of, until_applied
@@ -26,28 +26,19 @@ from tests.support.running import consuming, eventually, publish, topic_of, unti
 pytestmark = pytest.mark.timeout(400)
 _PATIENCE_SECONDS = 180
 MOST_MEMBERS = 2
-PROPERTIES = (
-    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users=User:ANONYMOUS",
-    f"group.max.size={MOST_MEMBERS}",
-)
 Making = Callable[[Settings, TlsKafka], AbstractAsyncContextManager[dict[str, str]]]
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
-    with tls_kafka(tmp_path_factory.mktemp("certificates"), *PROPERTIES) as started:
+    with tls_kafka(tmp_path_factory.mktemp("certificates"), *PERMISSIONS, f"group.max.size={MOST_MEMBERS}") as started:
         yield started
 
 
 @pytest.fixture
 async def settings(database: str, kafka: TlsKafka) -> Settings:
-    topic, group = f"video-{secrets.token_hex(4)}", f"group-{secrets.token_hex(4)}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address("plain"))
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 3, 1)])
-    await admin.close()
-    connection = {"bootstrap_servers": kafka.address("plain"), "topics": {topic: "video"}, "group_id": group}
+    topics, group = await kafka.create_topics(), f"group-{secrets.token_hex(4)}"
+    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": group}
     return Settings.model_validate({"kafka": connection, "database": {"url": database}})
 
 
@@ -115,10 +106,9 @@ async def short_sessions(_settings: Settings, _: TlsKafka) -> AsyncIterator[dict
 @asynccontextmanager
 async def not_granted(settings: Settings, kafka: TlsKafka) -> AsyncIterator[dict[str, str]]:
     """The user may read the topic, and ask about the group, but not be a member."""
-    allow = f"--add --force --allow-principal User:{USER}"
-    topic = topic_of(settings, "video")
-    kafka.tool("kafka-acls.sh", f"{allow} --operation Read --operation Describe --topic {topic}")
-    kafka.tool("kafka-acls.sh", f"{allow} --operation Describe --group {settings.kafka.group_id}")
+    for topic in settings.kafka.topics:
+        kafka.change_permissions(f"--add --operation Read --operation Describe --topic {topic}")
+    kafka.change_permissions(f"--add --operation Describe --group {settings.kafka.group_id}")
     login = {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_USERNAME": USER, "SASL_PASSWORD": kafka.password}
     login["BOOTSTRAP_SERVERS"] = kafka.address("sasl")
     yield {f"REELSYNC_KAFKA__{name}": value for name, value in login.items()}

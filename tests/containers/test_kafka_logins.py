@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.kafka.logins import Connection
 from reelsync.consumer.settings import Settings
-from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.containers.tls_kafka import USER, TlsKafka, logged_in, tls_kafka
 from tests.support.builders import an_id, video
 from tests.support.processes import run_command
 from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
@@ -39,21 +38,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
 @pytest.fixture
 async def plain(database: str, kafka: TlsKafka) -> Settings:
     """Settings for the listener without a login, where tests prepare and look."""
-    suffix = secrets.token_hex(4)
-    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user"}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address("plain"))
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 3, 1) for topic in topics])
-    await admin.close()
-    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": secrets.token_hex(4)}
+    topics, group = await kafka.create_topics(), secrets.token_hex(4)
+    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": group}
     return Settings.model_validate({"kafka": connection, "database": {"url": database}})
-
-
-def logged_in(plain: Settings, kafka: TlsKafka, listener: str, **login: str) -> Settings:
-    changes = {"bootstrap_servers": kafka.address(listener), "security_protocol": "SASL_PLAINTEXT"} | login
-    return plain.model_copy(
-        update={"kafka": type(plain.kafka).model_validate(plain.kafka.model_dump(exclude_unset=True) | changes)}
-    )
 
 
 def with_token(kafka: TlsKafka) -> dict[str, str]:

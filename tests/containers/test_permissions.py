@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from reelsync.consumer.records import Partition
 from reelsync.consumer.settings import Settings
-from tests.containers.tls_kafka import USER, TlsKafka, tls_kafka
+from tests.containers.tls_kafka import PERMISSIONS, USER, TlsKafka, logged_in, tls_kafka
 from tests.faults.flowing import flowing
 from tests.support.builders import an_id, user, video
 from tests.support.http_client import Client, quick, served
@@ -19,42 +18,24 @@ from tests.support.processes import run_command
 from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
 
 pytestmark = pytest.mark.timeout(400)
-AUTHORIZER = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 BOTH = "--operation Read --operation Describe"
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
-    """Who comes without a login may do everything, the user only what is granted."""
-    with tls_kafka(tmp_path_factory.mktemp("certificates"), AUTHORIZER, "super.users=User:ANONYMOUS") as started:
+    with tls_kafka(tmp_path_factory.mktemp("certificates"), *PERMISSIONS) as started:
         yield started
-
-
-def change(kafka: TlsKafka, what: str, topic: str) -> None:
-    """Add or remove permissions of the user."""
-    kafka.tool("kafka-acls.sh", f"{what} --force --allow-principal User:{USER} --topic {topic}")
 
 
 @pytest.fixture
 async def plain(database: str, kafka: TlsKafka) -> Settings:
     """Settings of the operator, with topics that the user may read."""
-    suffix = secrets.token_hex(4)
-    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user"}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address("plain"))
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 3, 1) for topic in topics])
-    await admin.close()
-    kafka.tool("kafka-acls.sh", f"--add --force --allow-principal User:{USER} {BOTH} --group {suffix}")
+    topics, group = await kafka.create_topics(), secrets.token_hex(4)
+    kafka.change_permissions(f"--add {BOTH} --group {group}")
     for topic in topics:
-        change(kafka, f"--add {BOTH}", topic)
-    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": suffix}
+        kafka.change_permissions(f"--add {BOTH} --topic {topic}")
+    connection = {"bootstrap_servers": kafka.address("plain"), "topics": topics, "group_id": group}
     return Settings.model_validate({"kafka": connection, "database": {"url": database}})
-
-
-def of_the_user(plain: Settings, kafka: TlsKafka) -> Settings:
-    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": USER, "sasl_password": kafka.password}
-    changed = plain.kafka.model_dump(exclude_unset=True) | {"bootstrap_servers": kafka.address("sasl")} | login
-    return quick(plain.model_copy(update={"kafka": type(plain.kafka).model_validate(changed)}))
 
 
 async def publish_both(plain: Settings, number: int) -> None:
@@ -86,14 +67,15 @@ def assert_named(settings: Settings, topic: str) -> None:
 
 @pytest.mark.parametrize("taken", ["--operation Read", BOTH], ids=["read", "read and describe"])
 async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings, kafka: TlsKafka, taken: str) -> None:
-    topic, settings = topic_of(plain, "video"), of_the_user(plain, kafka)
+    topic = topic_of(plain, "video")
+    settings = quick(logged_in(plain, kafka, "sasl", sasl_username=USER, sasl_password=kafka.password))
     with capture_logs() as logged:
         async with served(settings) as (consumer, client):
             await publish_both(plain, 1)
             await until_applied(plain)
             async with flowing(plain, Partition(topic_of(plain, "user"), 1), "user") as flow:
                 before = await flow.goes_on()
-                await asyncio.to_thread(change, kafka, f"--remove {taken}", topic)
+                await asyncio.to_thread(kafka.change_permissions, f"--remove {taken} --topic {topic}")
                 await eventually(lambda: is_halted(client, topic), "the topic is halted")
                 longest = max(flow.seconds[before : await flow.goes_on()])
             sys.stdout.write(f"not authorized: {longest:.2f} s, and {max(flow.seconds[1:before]):.2f} s before\n")
@@ -112,7 +94,7 @@ async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings
             assert "3 partitions halted" in notice["text"]
             assert f"--topic {topic}" in notice["fix"]
             await asyncio.to_thread(assert_named, settings, topic)
-            await asyncio.to_thread(change, kafka, f"--add {BOTH}", topic)
+            await asyncio.to_thread(kafka.change_permissions, f"--add {BOTH} --topic {topic}")
             await until_applied(plain)
             assert not consumer.source.halted
     assert len(await rows_of(plain, "videos")) == 6

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
@@ -41,13 +40,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsKafka]:
 
 @pytest.fixture
 async def topics(kafka: TlsKafka) -> dict[str, str]:
-    suffix = secrets.token_hex(4)
-    topics = {f"video-{suffix}": "video", f"user-{suffix}": "user"}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address("plain"))
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 3, 1) for topic in topics])
-    await admin.close()
-    return topics
+    return await kafka.create_topics()
 
 
 @pytest.fixture

@@ -11,12 +11,19 @@ from pathlib import Path
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+from reelsync.consumer.settings import Settings
 from reelsync.testing.servers.child_process import free_port
+from reelsync.testing.servers.topics import create_topics
 from tests.services.docker import APACHE_KAFKA_IMAGE
 from tests.support.certificates import Pair, make_certificates
 from tests.support.token_endpoint import AUDIENCE, TokenEndpoint
 
 USER = "reelsync-user"
+PERMISSIONS = (
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users=User:ANONYMOUS",
+)
+"""Properties with which the user may do only what is granted, and who comes without a login everything."""
 _HOME = "/tmp/reelsync"
 _DATA = "/tmp/reelsync-data"
 _KEYS = f"file:{_HOME}/jwks.json"
@@ -110,6 +117,17 @@ class TlsKafka:
         self.tool("kafka-configs.sh", f"--alter --entity-type users --entity-name {USER} --add-config {scram}")
         self.password = password
 
+    async def create_topics(self) -> dict[str, str]:
+        """Two new topics of three partitions, with what is in each, for REELSYNC_KAFKA__TOPICS."""
+        suffix = secrets.token_hex(4)
+        topics = {f"video-{suffix}": "video", f"user-{suffix}": "user"}
+        await create_topics(self.address("plain"), dict.fromkeys(topics, 3))
+        return topics
+
+    def change_permissions(self, what: str) -> None:
+        """Add permissions of the user, or remove them."""
+        self.tool("kafka-acls.sh", f"{what} --force --allow-principal User:{USER}")
+
     def tool(self, name: str, arguments: str) -> None:
         """Run one of Kafka's own tools in the container, as the operator."""
         command = f"/opt/kafka/bin/{name} --bootstrap-server {self.address('plain')} {arguments}"
@@ -184,6 +202,14 @@ def _other_name(host: str) -> str:
     """Another way to reach the same machine."""
     address = socket.gethostbyname(host)
     return address if address != host else "localhost"
+
+
+def logged_in(plain: Settings, kafka: TlsKafka, listener: str, **login: str) -> Settings:
+    """The same settings for a listener with a login."""
+    changes = {"bootstrap_servers": kafka.address(listener), "security_protocol": "SASL_PLAINTEXT"} | login
+    return plain.model_copy(
+        update={"kafka": type(plain.kafka).model_validate(plain.kafka.model_dump(exclude_unset=True) | changes)}
+    )
 
 
 @contextmanager

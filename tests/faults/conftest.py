@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelsync.consumer.settings import Settings
@@ -14,7 +13,7 @@ from reelsync.testing.servers.embedded_broker import EmbeddedBroker
 from tests.faults.campaign import SEEDS, Campaign
 from tests.faults.effects import install_effects
 from tests.faults.outcomes import Outcome, table, write
-from tests.faults.proxy import TcpProxy
+from tests.faults.proxy import TcpProxy, database_proxy
 from tests.services.containers import ContainerBroker
 from tests.services.contract import Broker
 
@@ -60,9 +59,7 @@ def broker(reelsync_broker: Broker) -> Broker:
 
 @pytest.fixture
 def postgres_proxy(operator_url: str) -> Iterator[TcpProxy]:
-    url = make_url(operator_url)
-    with TcpProxy() as proxy:
-        proxy.target = (str(url.host), int(url.port or 0))
+    with database_proxy(operator_url) as proxy:
         yield proxy
 
 

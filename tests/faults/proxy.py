@@ -9,10 +9,21 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Self
 
+from sqlalchemy import make_url
+
 _CHUNK = 65_536
 _KAFKA_OFFSET_COMMIT = 8
 _POSTGRES_COMMIT_DONE = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """The CommandComplete message of a COMMIT. Source: PostgreSQL documentation, "Message Formats"."""
+
+
+@contextmanager
+def database_proxy(url: str) -> Iterator["TcpProxy"]:
+    """A proxy before the server of this URL."""
+    server = make_url(url)
+    with TcpProxy() as proxy:
+        proxy.target = (str(server.host), int(server.port or 0))
+        yield proxy
 
 
 class TcpProxy:

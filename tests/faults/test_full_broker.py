@@ -13,7 +13,7 @@ from reelsync.testing.servers.containers import ContainerBroker
 from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.outcomes import Outcome
 from tests.faults.proxy import TcpProxy
-from tests.services.small_disk import SmallDisk
+from tests.services.small_disk import SmallDisk, has_ended
 from tests.support.running import eventually
 
 pytestmark = pytest.mark.containers
@@ -35,8 +35,7 @@ class SmallBroker(ContainerBroker):
     def has_ended(self) -> bool:
         """Whether its process has ended, because there is no room."""
         container = self._container.get_wrapped_container()
-        container.reload()
-        return container.status == "exited" and NO_ROOM in container.logs(tail=500)
+        return has_ended(container) and NO_ROOM in container.logs(tail=500)
 
     async def start_again(self) -> None:
         """Start it with the log that it had, and wait until it serves."""

@@ -11,7 +11,7 @@ from reelsync.testing.servers.containers import ContainerPostgres
 from tests.faults.campaign import FEW_ROUNDS, Campaign
 from tests.faults.consumer_process import ConsumerProcess
 from tests.faults.outcomes import Outcome
-from tests.services.small_disk import SmallDisk
+from tests.services.small_disk import SmallDisk, has_ended
 from tests.services.template import with_template
 from tests.support.running import eventually
 
@@ -37,9 +37,7 @@ class SmallPostgres(ContainerPostgres):
     @property
     def has_ended(self) -> bool:
         """Whether it has ended for good. After a panic it first tries to recover, and may succeed once more."""
-        container = self._container.get_wrapped_container()
-        container.reload()
-        return bool(container.status == "exited")
+        return has_ended(self._container.get_wrapped_container())
 
     def panics(self) -> int:
         """How often a server process ended all the others, because it could not write the log."""

@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 from reelsync.consumer.app import Consumer
 from reelsync.consumer.errors import HaltedError
 from reelsync.consumer.settings import Settings
-from tests.faults.proxy import TcpProxy
+from tests.faults.proxy import TcpProxy, database_proxy
 from tests.support.builders import an_id, video
 from tests.support.http_client import quick, served
 from tests.support.pgbouncer import pgbouncer
@@ -19,9 +19,7 @@ from tests.support.running import eventually, publish, rows_of, topic_of, until_
 
 @pytest.fixture
 def proxy(database: str) -> Iterator[TcpProxy]:
-    url = make_url(database)
-    with TcpProxy() as started:
-        started.target = (str(url.host), int(url.port or 0))
+    with database_proxy(database) as started:
         yield started
 
 

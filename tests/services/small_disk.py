@@ -13,6 +13,12 @@ _FILL = f"dd if=/dev/zero of={_PLACE}/filler bs=4k status=none"
 _FREE_BYTES = f"df --output=avail --block-size=1 {_PLACE} | tail -n 1"
 
 
+def has_ended(container: Container) -> bool:
+    """Whether a server has ended for good, because it finds no room."""
+    container.reload()
+    return bool(container.status == "exited")
+
+
 class SmallDisk:
     """A file system in memory, of so many MiB, as a volume. A container of its own keeps it while others stop."""
 
