@@ -101,7 +101,9 @@ class Consumer:
         await check_writes(self.settings.database, self.settings.kafka.group_id, skip_if_locked=True)
         self.health.schema_verified = True
         topics = await check_brokers(self.kafka_log)
-        check_topics(topics, self.settings.kafka)
+        stored = await self.ledger.all_next_offsets()
+        wanted = check_topics(topics, self.settings.kafka, stored)
+        self.source.last_assignment = {place for place in stored if place.topic in wanted.keys() - topics.keys()}
         check_relay_topic(topics, self.settings.dead_letters.relay_topic)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
 """What must be true before the consumer starts: each check says what is wrong, where, and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from reelsync.models.engine import create_single_use_engine
 from reelsync.models.pooler import Pooler, find_pooler
 
 from .errors import MisconfiguredError, ReelsyncError, UnavailableError
+from .records import Partition
 from .settings import DatabaseSettings, KafkaSettings, Settings
 from .settings.passwords import database_password
 from .sink.rehearsal import rehearse
@@ -176,12 +177,18 @@ async def check_brokers(log: KafkaLog) -> Mapping[str, int]:
     return topics
 
 
-def check_topics(topics: Mapping[str, int], settings: KafkaSettings) -> dict[str, int]:
+def check_topics(
+    topics: Mapping[str, int], settings: KafkaSettings, positions: Iterable[Partition] = ()
+) -> dict[str, int]:
     """The topics of the settings, with their numbers of partitions.
 
+    A topic that the brokers do not show, because it was deleted or the user may not see it any more, has the partitions
+    for which there are `positions`.
+
     Raises:
-        ReelsyncError: one does not exist.
+        ReelsyncError: a topic is not there and never was.
     """
+    topics = {**{partition.topic: partition.number + 1 for partition in sorted(positions)}, **topics}
     missing = [topic for topic in settings.topics if topic not in topics]
     if missing:
         message = (

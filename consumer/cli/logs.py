@@ -37,6 +37,4 @@ async def topics_of_group(settings: Settings, found: Mapping[str, int]) -> dict[
         ReelsyncError: a topic is not there and never was, or the database cannot be used.
     """
     hidden = settings.kafka.topics.keys() - found.keys()
-    known = await stored_positions(settings) if hidden else {}
-    counts = {partition.topic: partition.number + 1 for partition in sorted(known) if partition.topic in hidden}
-    return check_topics({**counts, **found}, settings.kafka)
+    return check_topics(found, settings.kafka, await stored_positions(settings) if hidden else ())

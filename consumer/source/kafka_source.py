@@ -50,7 +50,8 @@ class KafkaSource(ConsumerRebalanceListener):
         self._positions: dict[Partition, int] = {}
         self._topic_ids: dict[Partition, str | None] = {}
         """The topic id of each stored position."""
-        self._last_assignment: set[Partition] = set()
+        self.last_assignment: set[Partition] = set()
+        """Of these the partitions of topics that are not there are reported: nobody is assigned them."""
         self._assigned = False
         self._unsettled: set[Partition] = set()
         self._positioning = Positioning(settings, log, store)
@@ -173,10 +174,9 @@ class KafkaSource(ConsumerRebalanceListener):
         self._look_ups.drop()
         self._positions.clear()
         self._assigned = True
-        # Nobody is assigned the partitions of a deleted topic: their last owner reports them.
         now = {Partition(*tp) for tp in assigned}
-        self._unsettled = now | self._last_assignment | self.halts.halted.keys()
-        self._last_assignment = now
+        self._unsettled = now | self.last_assignment | self.halts.halted.keys()
+        self.last_assignment = now
         self.halts.gone &= now
         self._park(now)
 

@@ -20,6 +20,7 @@ _BY_NAME = {
 }
 _BY_SQLSTATE = {
     "25006": "it accepts no writes at present: is it a replica?",
+    "25P04": "a transaction took longer than its transaction_timeout lets it: raise that for the role",
     "28P01": "it refuses the password",
     "3D000": "there is no such database",
     "40001": "a serialization failure",

@@ -74,6 +74,7 @@ class Metrics:
         "topic",
         "partition",
         "state",
+        together="largest",
     )
     ready: Family = _gauge("reelsync_ready", "Whether /readyz answers 200: 1, or 0.", together="smallest")
     reachable: Family = _gauge(

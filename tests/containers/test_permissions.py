@@ -15,7 +15,7 @@ from tests.faults.flowing import flowing
 from tests.support.builders import an_id, user, video
 from tests.support.http_client import Client, quick, served
 from tests.support.processes import run_command
-from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 
 pytestmark = pytest.mark.timeout(400)
 BOTH = "--operation Read --operation Describe"
@@ -54,6 +54,11 @@ async def is_halted(client: Client, topic: str) -> bool:
     return halts == [(topic, "not_authorized")] * 3
 
 
+async def others_are_read(plain: Settings) -> bool:
+    """Whether the second event of the other topic is applied."""
+    return an_id(1002) in {str(row["id"]) for row in await rows_of(plain, "users")}
+
+
 def assert_named(settings: Settings, topic: str) -> None:
     """Each command names the three partitions, with what to do."""
     for command in (("lag",), ("check",), ("trace", an_id(1)), ("verify",)):
@@ -80,12 +85,7 @@ async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings
                 longest = max(flow.seconds[before : await flow.goes_on()])
             sys.stdout.write(f"not authorized: {longest:.2f} s, and {max(flow.seconds[1:before]):.2f} s before\n")
             await publish_both(plain, 2)
-
-            async def others_are_read() -> bool:
-                users = {str(row["id"]) for row in await rows_of(plain, "users")}
-                return an_id(1002) in users
-
-            await eventually(others_are_read, "the other topic is read")
+            await eventually(lambda: others_are_read(plain), "the other topic is read")
             assert await is_halted(client, topic)
             assert len(await rows_of(plain, "videos")) == 3
             sample = f'reelsync_partition_state{{partition="0",state="not_authorized",topic="{topic}"}} 1.0'
@@ -103,3 +103,22 @@ async def test_a_topic_that_may_not_be_read_any_more_waits_alone(plain: Settings
         (f"{topic}/{number}", "not_authorized") for number in range(3)
     }
     assert (await asyncio.to_thread(run_command, settings, "check")).returncode == 0
+
+
+@pytest.mark.parametrize("taken", ["--operation Read", BOTH], ids=["read", "read and describe"])
+async def test_a_consumer_starts_without_a_topic_that_it_may_not_read_any_more(
+    plain: Settings, kafka: TlsKafka, taken: str
+) -> None:
+    topic = topic_of(plain, "video")
+    settings = quick(logged_in(plain, kafka, "sasl", sasl_username=USER, sasl_password=kafka.password))
+    await publish_both(plain, 1)
+    async with consuming(settings):
+        await until_applied(plain)
+    await asyncio.to_thread(kafka.change_permissions, f"--remove {taken} --topic {topic}")
+    await publish_both(plain, 2)
+    async with served(settings) as (consumer, client):
+        await eventually(lambda: is_halted(client, topic), "the topic is halted")
+        await eventually(lambda: others_are_read(plain), "the other topic is read")
+        await asyncio.to_thread(kafka.change_permissions, f"--add {BOTH} --topic {topic}")
+        await until_applied(plain)
+        assert not consumer.source.halted

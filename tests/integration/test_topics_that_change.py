@@ -9,7 +9,7 @@ from tests.services.contract import Broker
 from tests.support.builders import an_id, user, video
 from tests.support.http_client import Client, quick, served
 from tests.support.processes import run_command
-from tests.support.running import eventually, publish, rows_of, topic_of, until_applied
+from tests.support.running import consuming, eventually, publish, rows_of, topic_of, until_applied
 from tests.support.topics import create_again, delete_topic, topic_id
 
 
@@ -104,3 +104,24 @@ async def test_a_deleted_topic_is_named_and_not_created(settings: Settings) -> N
         assert f"no topic {topic} any more" in told["text"]
         assert await topic_id(settings, topic) is None
         assert Partition(topic, 0) in consumer.source.halted
+
+
+async def test_a_consumer_starts_without_a_topic_that_was_deleted(settings: Settings) -> None:
+    topic, other = topic_of(settings, "video"), topic_of(settings, "user")
+    await fill(settings, topic, 3, 0)
+    async with consuming(settings):
+        await until_applied(settings)
+    await delete_topic(settings, topic)
+    assert run_command(settings, "check").returncode == 1
+    async with served(quick(settings)) as (_, client):
+        await publish(settings, other, [(an_id(1).encode(), user("created"))])
+
+        async def goes_on() -> bool:
+            return any(row["version"] == 1 for row in await rows_of(settings, "users"))
+
+        await eventually(goes_on, "the other topics are read")
+
+        async def is_named() -> bool:
+            return await halted(client, "deleted") == {0, 1, 2}
+
+        await eventually(is_named, "its partitions are named")
