@@ -215,7 +215,7 @@ async def new_member(settings: KafkaSettings, home: Home | None) -> Member:
         request_timeout_ms=round(
             max(_REQUEST_SECONDS, settings.rebalance_timeout_ms / 1000 + _JOIN_MARGIN_SECONDS) * 1000
         ),
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=5_000,
         fetch_max_bytes=_FETCH_BYTES,
         max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
         fetch_max_wait_ms=_FETCH_WAIT_MS,

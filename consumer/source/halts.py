@@ -12,7 +12,7 @@ from reelsync.consumer.offsets.check import Halt, deleted, remedy, unknown, unre
 from reelsync.consumer.offsets.store import Stored
 from reelsync.consumer.records import Partition
 
-_RECHECK_SECONDS = 15.0
+_RECHECK_SECONDS = 4.0
 _BROKER_SECONDS = 2.0
 """Between two checks of partitions that wait for a broker, which ends by itself."""
 
