@@ -70,9 +70,9 @@ class ConsumerProcess:
         lines = [line for line in self._lines() if line.get("event") == event and having.items() <= line.items()]
         return lines[-1][name]
 
-    def values(self, event: str, name: str, reason: str) -> list[Any]:
-        """The values of the lines about this event that have this reason."""
-        return [line[name] for line in self._lines() if line.get("event") == event and line.get("reason") == reason]
+    def lines(self, event: str, reason: str) -> list[dict[str, Any]]:
+        """The lines about this event that have this reason."""
+        return [line for line in self._lines() if line.get("event") == event and line.get("reason") == reason]
 
     def mentions(self, event: str, error: str) -> int:
         """How many lines about this event have this in their error."""

@@ -62,12 +62,14 @@ def is_lost(consumer: ConsumerProcess) -> bool:
 
 @pytest.mark.parametrize("started", [without_reader, without_terminal, without_streams], ids=lambda f: f.__name__)
 async def test_standard_error_is_gone(
-    campaign: Campaign, outcomes: Take, started: Callable[..., AbstractContextManager[ConsumerProcess]]
+    campaign: Campaign, outcomes: Take, tier: str, started: Callable[..., AbstractContextManager[ConsumerProcess]]
 ) -> None:
     """It works as before, and its exit code says that it stopped cleanly."""
     lost, rounds = 0, FEW_ROUNDS
     for number in range(rounds):
-        with started(campaign, *(() if number % 2 else ("--workers", "2"))) as consumer:
+        # After two members have left, the embedded broker may never let the next one in (decision 8).
+        with_workers = number == rounds - 1 or (number % 2 == 0 and tier == "containers")
+        with started(campaign, *(("--workers", "2") if with_workers else ())) as consumer:
             await campaign.apply(100)
             await campaign.publish(100)
             await campaign.recover()

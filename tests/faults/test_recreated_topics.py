@@ -45,7 +45,7 @@ class Group:
 
     def halted(self, reason: str) -> set[str]:
         """The partitions of which some process said that they halt for this reason."""
-        return {name for process in self.processes for name in process.values("partition.halted", "partition", reason)}
+        return {line["partition"] for process in self.processes for line in process.lines("partition.halted", reason)}
 
     def said(self) -> str:
         return "\n".join(process.said() for process in self.processes)

@@ -99,14 +99,10 @@ async def test_what_is_covered_was_applied(
 async def is_seen(operator: AsyncConnection, topic: str, current: str | None, processes: list[ConsumerProcess]) -> bool:
     """Whether each partition either halted for the present topic, or is of it by itself: nothing was taken before."""
     whys = "".join(
-        f"{place} {why}"
+        f"{halt['partition']} {halt['why']}"
         for process in processes
-        for place, why in zip(
-            process.values("partition.halted", "partition", "recreated"),
-            process.values("partition.halted", "why", "recreated"),
-            strict=True,
-        )
-        if current and current in why
+        for halt in process.lines("partition.halted", "recreated")
+        if current and current in halt["why"]
     )
     query = text("SELECT partition, topic_id FROM consumer_offsets WHERE topic = :topic")
     rows = {row.partition: row.topic_id for row in await operator.execute(query, {"topic": topic})}

@@ -32,6 +32,9 @@ _COMMON = {
     "KAFKA_LOG_RETENTION_MS": "-1",
     "KAFKA_BROKER_SESSION_TIMEOUT_MS": "4000",
     "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+    # A broker that was away soon leads its partitions again.
+    "KAFKA_LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS": "1",
+    "KAFKA_LEADER_IMBALANCE_PER_BROKER_PERCENTAGE": "0",
     "KAFKA_HEAP_OPTS": "-Xmx384m",
     "KAFKA_REPLICA_SELECTOR_CLASS": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
