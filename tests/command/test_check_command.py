@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reelsync.consumer.app import Consumer
+from reelsync.consumer.errors import UnavailableError
 from reelsync.consumer.settings import Settings
 from reelsync.migrations.runner import upgrade
 from reelsync.testing.servers import DatabaseServer
@@ -38,6 +40,22 @@ async def test_a_database_that_takes_no_writes_fails_check_and_run_waits(
     # A standby is one that may be promoted, and a database that only reads may be set to write again.
     await operator.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = off"))
     assert run_command(settings, "check").returncode == 0
+
+
+async def test_a_database_that_goes_away_between_two_checks_is_waited_for(
+    settings: Settings, operator: AsyncConnection, operator_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer, name = Consumer(settings), make_url(operator_url).database
+    ask = consumer.kafka_log.cluster
+
+    async def goes_away() -> tuple[str | None, dict[str, int]]:
+        await operator.execute(text(f"ALTER DATABASE {name} CONNECTION LIMIT 0"))
+        return await ask()
+
+    monkeypatch.setattr(consumer.kafka_log, "cluster", goes_away)
+    with pytest.raises(UnavailableError, match="too many connections"):
+        await consumer.check()
+    await consumer.engine.dispose()
 
 
 @pytest.mark.parametrize("command", ["migrate", "check", "run"])
