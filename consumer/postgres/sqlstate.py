@@ -5,6 +5,7 @@ outage often as a built-in OSError. Source: PostgreSQL documentation, Appendix A
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from enum import Enum
@@ -143,6 +144,9 @@ def describe(error: BaseException) -> str:
         return str(error)
     if isinstance(error, socket.gaierror):
         return "name not found"
+    if type(error) is OSError and error.errno:
+        # Its class says nothing; a class of its own, such as ConnectionRefusedError, does.
+        return os.strerror(error.errno)
     parts = [type(error.orig if isinstance(error, DBAPIError) and error.orig else error).__name__]
     if isinstance(error, ssl.SSLCertVerificationError):
         parts.append(error.verify_message)

@@ -1,5 +1,7 @@
 """The error table: what is done about each error of the database, and what is said of it."""
 
+import errno
+
 import asyncpg
 import pytest
 from pydantic import SecretStr
@@ -172,8 +174,10 @@ def test_only_an_exclusion_is_a_name_conflict() -> None:
         (database_error("23P01"), "Wrapped, SQLSTATE 23P01"),
         (database_error(None), "Wrapped"),
         (ConnectionRefusedError(SECRET), "ConnectionRefusedError"),
+        (OSError(errno.EMFILE, SECRET), "Too many open files"),
+        (OSError(SECRET), "OSError"),
     ],
-    ids=["with a constraint", "with a state", "plain", "not of a database"],
+    ids=["with a constraint", "with a state", "plain", "not of a database", "of the system", "of nothing known"],
 )
 def test_a_description_names_class_state_and_constraint_and_no_value(error: Exception, text: str) -> None:
     assert describe(error) == text
