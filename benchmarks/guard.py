@@ -78,8 +78,8 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[str, Limit] = {
-    "work": Limit("CPU to decode, fold and plan an event, divided by that of json in turns with it", 1.25),
-    "client": Limit("the consumer's CPU for an event, divided by the yardstick's", 1.9),
+    "work": Limit("CPU to decode, fold and plan an event, divided by that of json in turns with it", 1.3),
+    "client": Limit("the consumer's CPU for an event, divided by the yardstick's", 2.3),
     "postgres": Limit("PostgreSQL's CPU for an event, divided by the yardstick's", 1.05),
     "rows": Limit("rows written, divided by those of the database alone", 1.6),
     "rate": Limit("events a second, divided by those of the database alone", 0.05, is_most=False),
@@ -87,10 +87,11 @@ LIMITS: Mapping[str, Limit] = {
 
 
 def ratios(rounds: Sequence[Round]) -> Ratios:
-    """The medians of the rounds, but the minimum for `work`, because any disturbance only makes it larger."""
+    """The medians of the rounds, but the minima of CPU times, because any disturbance only makes these larger."""
     found = [_ratios(round_) for round_ in rounds]
     medians = Ratios(*(median(ratio) for ratio in zip(*found, strict=True)))
-    return medians._replace(work=min(ratio.work for ratio in found))
+    least = Ratios(*map(min, zip(*found, strict=True)))
+    return medians._replace(work=least.work, client=least.client, postgres=least.postgres)
 
 
 def faults(rounds: Sequence[Round]) -> list[str]:
