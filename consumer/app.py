@@ -16,7 +16,7 @@ from reelsync.consumer.health.probe import Probe
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.observer import Written, safe_observer
 from reelsync.consumer.offsets.ledger import Ledger
-from reelsync.consumer.operations.standing import stored_positions
+from reelsync.consumer.operations.standing import hidden_positions
 from reelsync.consumer.postgres.engine import engine_of
 from reelsync.consumer.sink.breaker import DeadLetterLimit
 from reelsync.consumer.sink.delivery import Deliverer
@@ -102,10 +102,9 @@ class Consumer:
         await check_writes(self.settings.database, self.settings.kafka.group_id, skip_if_locked=True)
         self.health.schema_verified = True
         topics = await check_brokers(self.kafka_log)
-        hidden = self.settings.kafka.topics.keys() - topics.keys()
-        stored = await stored_positions(self.settings) if hidden else {}
-        check_topics(topics, self.settings.kafka, stored)
-        self.source.last_assignment = {place for place in stored if place.topic in hidden}
+        hidden = await hidden_positions(self.settings, topics)
+        check_topics(topics, self.settings.kafka, hidden)
+        self.source.last_assignment = set(hidden)
         check_relay_topic(topics, self.settings.dead_letters.relay_topic)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reelsync.consumer.kafka.log import KafkaLog
 from reelsync.consumer.operations.archive.archived_log import ArchivedLog
-from reelsync.consumer.operations.standing import stored_positions
+from reelsync.consumer.operations.standing import hidden_positions
 from reelsync.consumer.preflight import check_topics
 from reelsync.consumer.settings import Settings
 
@@ -36,5 +36,4 @@ async def topics_of_group(settings: Settings, found: Mapping[str, int]) -> dict[
     Raises:
         ReelsyncError: a topic is not there and never was, or the database cannot be used.
     """
-    hidden = settings.kafka.topics.keys() - found.keys()
-    return check_topics(found, settings.kafka, await stored_positions(settings) if hidden else ())
+    return check_topics(found, settings.kafka, await hidden_positions(settings, found))

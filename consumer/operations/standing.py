@@ -83,6 +83,17 @@ async def stored_positions(settings: Settings) -> dict[Partition, Stored]:
         await engine.dispose()
 
 
+async def hidden_positions(settings: Settings, found: Collection[str]) -> dict[Partition, Stored]:
+    """The group's positions in topics of the settings that are not among those `found` at the brokers.
+
+    Raises:
+        ReelsyncError: the database cannot be used.
+    """
+    hidden = settings.kafka.topics.keys() - set(found)
+    stored = await stored_positions(settings) if hidden else {}
+    return {partition: position for partition, position in stored.items() if partition.topic in hidden}
+
+
 async def standings(
     settings: KafkaSettings,
     cluster_id: str | None,
